@@ -1,0 +1,78 @@
+import type { PageStore } from "../memory/page-store.ts";
+
+/** Why `Cpu.run` came back. */
+export type CpuExit =
+  /** `instructions` reached the limit that was given to `run`. */
+  | { readonly kind: "limit" }
+  /** HLT was executed and nothing woke the processor; `interruptsEnabled` is RFLAGS.IF at that moment. */
+  | { readonly kind: "halt"; readonly interruptsEnabled: boolean }
+  /** IN: call `completeIn(value)` before the next `run`. `size` is 1, 2 or 4 bytes. */
+  | { readonly kind: "in"; readonly port: number; readonly size: number }
+  /** OUT, already retired. */
+  | { readonly kind: "out"; readonly port: number; readonly size: number; readonly value: number }
+  /** Triple fault (shutdown state, SDM vol. 3A 6.15). */
+  | { readonly kind: "shutdown" };
+
+/** Guest-physical memory as the host half sees it. Addresses are guest-physical byte addresses below `bytes`. */
+export interface PhysicalMemory {
+  /** Size of guest-physical memory in bytes. */
+  readonly bytes: number;
+  /** A copy of `length` bytes at `address`. Throws RangeError outside memory. */
+  read(address: number, length: number): Uint8Array;
+  /** Writes bytes; marks pages dirty and drops decoded code and translations that depended on them. */
+  write(address: number, bytes: Uint8Array): void;
+  readU8(address: number): number;
+  readU32(address: number): number;
+  readU64(address: number): bigint;
+  writeU8(address: number, value: number): void;
+  writeU32(address: number, value: number): void;
+  writeU64(address: number, value: bigint): void;
+  /** Guest page numbers written since the last `clearDirty`, ascending. */
+  dirtyPages(): number[];
+  /** A live view of one page (4096 bytes), valid only until the next call into the core or this object. */
+  page(gfn: number): Uint8Array;
+  clearDirty(): void;
+}
+
+export interface CpuOptions {
+  /** core.wasm, compiled. */
+  readonly module: WebAssembly.Module;
+  /** Guest-physical memory in 4 KiB pages (RAM and whatever else, such as emu's region). */
+  readonly pages: number;
+  /** Most frames resident at a time. */
+  readonly poolPages?: number;
+  readonly store: PageStore;
+  /** Seed of RDRAND and RDSEED. */
+  readonly seed?: bigint;
+}
+
+/** General registers in the order of their encoding, then RIP and RFLAGS. */
+export const REGISTER_NAMES = [
+  "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+  "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags",
+] as const;
+export type RegisterName = (typeof REGISTER_NAMES)[number];
+
+/** The x86 processor: registers, ports, an interrupt line, a clock of retired instructions, and memory. */
+export interface CpuApi {
+  readonly memory: PhysicalMemory;
+  /** Instructions retired since power-on. An exception's faulting instruction does not count; a REP instruction counts once. */
+  readonly instructions: number;
+  /** Time-stamp counter ticks skipped while idle. TSC = instructions + idleTicks; one tick is 1 ns of guest time. */
+  idleTicks: number;
+  /** Runs until `instructions === limit` or another exit. */
+  run(limit: number): CpuExit;
+  completeIn(value: number): void;
+  /** The external interrupt line: taken with this vector whenever RFLAGS.IF allows, until set to undefined. */
+  setInterrupt(vector: number | undefined): void;
+  getRegister(name: RegisterName): bigint;
+  setRegister(name: RegisterName, value: bigint): void;
+  /**
+   * Puts the processor into 64-bit mode, ring 0, flat segments (hidden parts loaded, no GDT), interrupts off, NX and
+   * SYSCALL enabled (EFER.LME, LMA, NXE, SCE), CR0 = PG|WP|NE|ET|MP|PE, CR4 = PAE|OSFXSR|OSXMMEXCPT, CR3 as given.
+   */
+  enterLongMode(cr3: number): void;
+  /** The whole processor state except memory, as bytes; `loadState` of the same version restores it. */
+  saveState(): Uint8Array;
+  loadState(state: Uint8Array): void;
+}

@@ -1,0 +1,89 @@
+import type { PageStore } from "./memory/page-store.ts";
+
+/** What a machine is made from. */
+export interface MachineConfig {
+  /** The kernel file as given: ELF or bzImage. */
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  readonly cmdline: string;
+  /** Guest RAM in MiB. */
+  readonly memoryMiB: number;
+  /** Seed of every random source offered to the guest. */
+  readonly seed: bigint;
+  /** Wall-clock time at start of day, seconds since 1970-01-01 UTC. */
+  readonly startTime: number;
+}
+
+/** The two compiled parts every machine needs; how they are loaded is the platform's business. */
+export interface EngineParts {
+  /** core.wasm, compiled. */
+  readonly core: WebAssembly.Module;
+  /** emu64.elf. */
+  readonly emu64: Uint8Array;
+}
+
+/** Why a slice ended. */
+export type SliceEnd =
+  /** The instruction budget was used up; the guest wants to go on. */
+  | { readonly kind: "budget" }
+  /** SCHEDOP_shutdown: xen/include/public/sched.h SHUTDOWN_*. */
+  | { readonly kind: "shutdown"; readonly reason: "poweroff" | "reboot" | "suspend" | "crash" | "watchdog" | "soft_reset" | "unknown"; readonly code: number }
+  /** The processor triple-faulted, or emu gave up on the guest; `message` says why. */
+  | { readonly kind: "crash"; readonly message: string }
+  /** The guest waits for an event that can never come: no timer is armed and no input is queued. */
+  | { readonly kind: "idle" };
+
+export interface HypercallCount {
+  /** "mmuext_op" */
+  readonly hypercall: string;
+  /** "MMUEXT_PIN_L4_TABLE"; null for a hypercall without sub-operations. */
+  readonly subop: string | null;
+  readonly calls: number;
+  /** Calls that were served by emu alone, with no port access. */
+  readonly inEmu: number;
+  /** Calls that left the guest through a port. */
+  readonly byPort: number;
+  /** Calls that returned a negative errno. */
+  readonly errors: number;
+  /** Guest instructions spent from entry of emu to its exit. */
+  readonly instructions: number;
+}
+
+export interface HypercallStatistics {
+  readonly hypercalls: readonly HypercallCount[];
+  readonly totals: {
+    readonly calls: number;
+    readonly inEmu: number;
+    readonly byPort: number;
+    readonly errors: number;
+    readonly instructions: number;
+    /** inEmu / calls, 0..1 */
+    readonly shareInEmu: number;
+  };
+  /** Traps bounced to the guest or served by emu, by kind ("page_fault", "general_protection", "user_syscall" ...). */
+  readonly traps: Readonly<Record<string, number>>;
+  readonly upcalls: number;
+  readonly cr3Switches: number;
+}
+
+export interface MachineApi {
+  /** Guest instructions retired since start of day. */
+  readonly instructions: number;
+  /** Guest time since start of day in nanoseconds (instructions + skipped idle time). */
+  readonly guestNanoseconds: number;
+  /** Runs at most `budget` instructions (idle time costs none). */
+  run(budget: number): SliceEnd;
+  /** Console output produced since the last call (may be empty). */
+  takeConsole(): Uint8Array;
+  /** Queues console input for the guest; recorded at the present instruction count. */
+  input(bytes: Uint8Array): void;
+  statistics(): HypercallStatistics;
+  /** Writes pages dirtied since the last checkpoint to the store and returns the rest of the state. */
+  checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number };
+}
+
+/** engine/machine.ts exports these two. `create` throws LoadError (engine/loader/errors.ts) for a bad kernel or initrd. */
+export interface MachineFactory {
+  create(parts: EngineParts, config: MachineConfig, store: PageStore): MachineApi;
+  restore(parts: EngineParts, state: Uint8Array, store: PageStore): MachineApi;
+}
