@@ -29,3 +29,11 @@ export const FTW: usize = 0x1704; // u8 abridged tag word as in FXSAVE: bit n se
 export const FOP: usize = 0x1706; // u16 last opcode
 export const FIP: usize = 0x1708; // u64 last instruction pointer
 export const FDP: usize = 0x1710; // u64 last data pointer
+
+/** u64 RIP of the instruction being executed: stored by the interpreter before `execX87`, which copies it to FIP. */
+export const X87_RIP: usize = 0x1718;
+/** Operands of the softfloat kernel (softfloat-core.ts) and the scratch values of vector and x87 instructions. */
+export const SOFT_A: usize = 0x1800;
+export const SOFT_B: usize = 0x1820;
+export const WIDE_SCRATCH: usize = 0x1840; // 128-bit-significand numbers, 32 bytes each
+export const VECTOR_SCRATCH: usize = 0x1c00; // 256 bytes
