@@ -1,0 +1,54 @@
+/** Every number that bounds a job, in one place. Those a user may set are ranges with a default. */
+
+/** A setting's default and the range it may be set to, both ends included. */
+export interface Range {
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export const MEMORY_MIB: Range = { default: 128, min: 8, max: 512 };
+
+/** COMMAND_LINE_SIZE of Linux on x86 is 2048, and xen/include/public/xen.h MAX_GUEST_CMDLINE is 1024. */
+export const CMDLINE_BYTES = 1023;
+
+export const LIMIT_RANGES = {
+  /** Guest time, idle time included. */
+  guestSeconds: { default: 300, min: 0.001, max: 86_400 },
+  /** Retired guest instructions, emu's included. */
+  instructions: { default: 20_000_000_000, min: 1_000, max: 1_000_000_000_000 },
+  /** Console output; more than that is a flood. */
+  consoleBytes: { default: 4 << 20, min: 64, max: 64 << 20 },
+  /** Longest silence in guest time. */
+  silentSeconds: { default: 120, min: 0.001, max: 86_400 },
+  /** Longest silence in instructions. Debian's kernel is silent for 1.3 G while it rebuilds its p2m. */
+  silentInstructions: { default: 8_000_000_000, min: 1_000, max: 1_000_000_000_000 },
+  /** How long a guest may go on after its verdict is known, to power off by itself or to end its call trace. */
+  graceSeconds: { default: 2, min: 0, max: 3_600 },
+} as const satisfies Record<string, Range>;
+
+/** Patterns in one list (`expect.pass` or `expect.fail`). */
+export const PATTERNS = 16;
+/** Characters of one pattern. */
+export const PATTERN_CHARACTERS = 300;
+/** Instructions a pattern may compile to; a counted repetition is written out, so it can be much larger than its text. */
+export const PATTERN_PROGRAM = 400;
+/** Longest line patterns are matched against; a longer one is cut into lines of this length. */
+export const LINE_BYTES = 4096;
+
+/**
+ * Output and limits are judged when the instruction count is a multiple of this, never in between. So the instruction at
+ * which a job ends depends on the guest alone, not on how its run was cut into slices.
+ */
+export const JUDGE_INTERVAL = 1_000_000;
+
+export const SEED_DEFAULT = 1n;
+export const SEED_MAX = (1n << 64n) - 1n;
+
+/**
+ * Wall-clock time at which a guest starts when the job names none: 2026-01-01T00:00:00Z. Fixed, because the date is in
+ * Linux's console output, and the same job has to print the same bytes tomorrow.
+ */
+export const START_TIME_DEFAULT = 1_767_225_600;
+/** The last second that fits the 32-bit seconds of Xen's wall clock (struct shared_info.wc_sec). */
+export const START_TIME_MAX = 0xffff_ffff;

@@ -1,0 +1,199 @@
+import { PATTERN_PROGRAM } from "../limits.ts";
+import { type Assertion, type CharacterSet, inSet, type Node, PatternError, parsePattern } from "./parse.ts";
+
+/** One instruction of a Thompson automaton. */
+type Instruction =
+  | { readonly op: "take"; readonly set: CharacterSet }
+  | { readonly op: "assert"; readonly assertion: Assertion }
+  | { readonly op: "jump"; readonly to: number }
+  | { readonly op: "split"; readonly to: readonly number[] }
+  | { readonly op: "match" };
+
+/** What stood before the present position. */
+type Before = "line-start" | "word" | "other";
+
+/** A set of instructions the automaton may be at, before empty moves. */
+interface State {
+  readonly at: readonly number[];
+  readonly before: Before;
+  /** Next state by code unit; "match" once and for all. */
+  readonly next: Map<number, State | "match">;
+}
+
+const END = -1;
+/** Transitions remembered before the cache is emptied; bounds memory, never the result. */
+const CACHE_TRANSITIONS = 8192;
+
+function isWord(code: number): boolean {
+  return (
+    (code >= 0x30 && code <= 0x39) ||
+    (code >= 0x41 && code <= 0x5a) ||
+    code === 0x5f ||
+    (code >= 0x61 && code <= 0x7a)
+  );
+}
+
+function compile(root: Node): Instruction[] {
+  const program: Instruction[] = [];
+  const push = (instruction: Instruction): number => {
+    if (program.length >= PATTERN_PROGRAM)
+      throw new PatternError("the pattern is too large when its repetitions are written out", 0);
+    return program.push(instruction) - 1;
+  };
+  const emit = (node: Node): void => {
+    switch (node.kind) {
+      case "empty":
+        return;
+      case "set":
+        push({ op: "take", set: node.set });
+        return;
+      case "assert":
+        push({ op: "assert", assertion: node.assertion });
+        return;
+      case "sequence":
+        for (const part of node.parts) emit(part);
+        return;
+      case "choice": {
+        const split = push({ op: "jump", to: 0 });
+        const starts: number[] = [];
+        const ends: number[] = [];
+        for (const option of node.options) {
+          starts.push(program.length);
+          emit(option);
+          ends.push(push({ op: "jump", to: 0 }));
+        }
+        program[split] = { op: "split", to: starts };
+        for (const end of ends) program[end] = { op: "jump", to: program.length };
+        return;
+      }
+      case "repeat": {
+        for (let i = 0; i < node.min; i++) emit(node.body);
+        if (node.max === undefined) {
+          const split = push({ op: "jump", to: 0 });
+          emit(node.body);
+          push({ op: "jump", to: split });
+          program[split] = { op: "split", to: [split + 1, program.length] };
+          return;
+        }
+        const exits: number[] = [];
+        for (let i = node.min; i < node.max; i++) {
+          exits.push(push({ op: "jump", to: 0 }));
+          emit(node.body);
+        }
+        for (const exit of exits) program[exit] = { op: "split", to: [exit + 1, program.length] };
+        return;
+      }
+    }
+  };
+  emit(root);
+  push({ op: "match" });
+  return program;
+}
+
+/**
+ * A compiled pattern: tells whether a line contains a match, in time proportional to the line's length times the
+ * pattern's size at worst, and to the line's length when the same states come again.
+ */
+export class Pattern {
+  readonly source: string;
+  readonly #program: Instruction[];
+  readonly #ignoreCase: boolean;
+  #states = new Map<string, State>();
+  #transitions = 0;
+
+  /** Throws PatternError. */
+  constructor(source: string) {
+    const { root, ignoreCase } = parsePattern(source);
+    this.source = source;
+    this.#ignoreCase = ignoreCase;
+    this.#program = compile(root);
+  }
+
+  /** Whether `line` (without its line end) contains a match. */
+  test(line: string): boolean {
+    let state = this.#state([0], "line-start");
+    for (let i = 0; i <= line.length; i++) {
+      const code = i < line.length ? line.charCodeAt(i) : END;
+      let next = state.next.get(code);
+      if (next === undefined) {
+        next = this.#step(state, code);
+        if (++this.#transitions > CACHE_TRANSITIONS) {
+          this.#states = new Map();
+          this.#transitions = 0;
+        } else {
+          state.next.set(code, next);
+        }
+      }
+      if (next === "match") return true;
+      state = next;
+    }
+    return false;
+  }
+
+  #state(at: readonly number[], before: Before): State {
+    const key = `${before} ${at.join(" ")}`;
+    let state = this.#states.get(key);
+    if (state === undefined) {
+      state = { at, before, next: new Map() };
+      this.#states.set(key, state);
+    }
+    return state;
+  }
+
+  /** Follows empty moves from `state`, knowing that `code` comes next, then takes `code`. */
+  #step(state: State, code: number): State | "match" {
+    const seen = new Uint8Array(this.#program.length);
+    const pending = [...state.at];
+    const next = new Set<number>();
+    for (let pc = pending.pop(); pc !== undefined; pc = pending.pop()) {
+      if (seen[pc] === 1) continue;
+      seen[pc] = 1;
+      const instruction = this.#program[pc]!;
+      switch (instruction.op) {
+        case "match":
+          return "match";
+        case "jump":
+          pending.push(instruction.to);
+          break;
+        case "split":
+          pending.push(...instruction.to);
+          break;
+        case "assert":
+          if (holds(instruction.assertion, state.before, code)) pending.push(pc + 1);
+          break;
+        case "take":
+          if (code !== END && this.#takes(instruction.set, code)) next.add(pc + 1);
+          break;
+      }
+    }
+    // A match may begin anywhere, so the start is in every state.
+    next.add(0);
+    return this.#state(
+      [...next].sort((a, b) => a - b),
+      isWord(code) ? "word" : "other",
+    );
+  }
+
+  #takes(set: CharacterSet, code: number): boolean {
+    if (!this.#ignoreCase) return inSet(set, code);
+    const character = String.fromCharCode(code);
+    // Folding must not turn "not a" into "anything": a negated set refuses a letter if it refuses either case.
+    const cases = [character.toLowerCase(), character.toUpperCase()].map((text) =>
+      inSet(set, text.charCodeAt(0)),
+    );
+    return set.negated ? cases.every(Boolean) : cases.some(Boolean);
+  }
+}
+
+function holds(assertion: Assertion, before: Before, code: number): boolean {
+  switch (assertion) {
+    case "line-start":
+      return before === "line-start";
+    case "line-end":
+      return code === END;
+    case "word-boundary":
+      return (before === "word") !== isWord(code);
+    case "not-word-boundary":
+      return (before === "word") === isWord(code);
+  }
+}
