@@ -8,14 +8,33 @@ export interface Patch {
   readonly bytes: Uint8Array;
 }
 
+/** What a comparison must not look at, because the manuals leave it open or the processor models differ. */
+export interface Ignore {
+  /** Bits of RFLAGS. */
+  readonly flags?: number;
+  /** Instead of `flags` if the case ended by anything but its final INT3; without it, all flags count. */
+  readonly flagsAtFault?: number;
+  /** General registers, one bit each. */
+  readonly registers?: number;
+  /** Byte ranges of memory: address and length. */
+  readonly memory?: readonly (readonly [address: number, bytes: number])[];
+  /** RCPPS and its like: the manual bounds the error, the models fill in the rest. Singles of XMM are compared to 11 bits. */
+  readonly approximateXmm?: boolean;
+  /** x87 transcendentals: compared to within a few units of the last place of the extended format. */
+  readonly approximateSt?: boolean;
+}
+
 /** A short piece of code and the complete state it starts from. It ends at the first fault or trap. */
 export interface Case {
+  /** For people: what the code is. */
+  readonly text: string;
   readonly mode: 32 | 64;
   readonly state: State;
   /** Memory that differs from the base contents of layout.ts; the code is one of them. */
   readonly patches: readonly Patch[];
   /** Instructions in the code, as far as control flow lets one tell; the runner's limit is a little above it. */
   readonly instructions: number;
+  readonly ignore: Ignore;
 }
 
 export type Outcome = {
@@ -76,9 +95,11 @@ export function codeCase(
   const state = defaultState(64);
   change?.(state);
   return {
+    text: Buffer.from(code).toString("hex"),
     mode: 64,
     state,
     patches: [{ address: CODE, bytes: code }, ...patches],
     instructions: code.length,
+    ignore: {},
   };
 }

@@ -352,12 +352,13 @@ __attribute__((used)) void on_signal(int signal, void *info, struct frame *f) {
   load(f);
 }
 
-// Cases may leave AC set; the handler's own code is not written for alignment checks.
+// Cases may leave AC set, and the handler's own code is not written for alignment checks. NT and ID would last: sigreturn
+// takes them not from the frame but from whoever calls it (arch/x86/kernel/signal_64.c FIX_EFLAGS).
 __asm__(
     ".globl signal_entry\n"
     "signal_entry:\n"
     "  pushfq\n"
-    "  andq $~0x40000, (%rsp)\n"
+    "  andq $~0x244000, (%rsp)\n"
     "  popfq\n"
     "  jmp on_signal\n"
     ".globl signal_return\n"

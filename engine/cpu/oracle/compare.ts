@@ -1,0 +1,181 @@
+// Says what differs between two outcomes of one case, as far as the manuals say it may not.
+
+import type { Case, Outcome, Patch } from "./case.ts";
+import { FLAG, FX, FX_FTW, FX_XMM, GPR_NAMES, SEGMENT_NAMES, type State } from "./state.ts";
+
+/** One difference, ready to be printed: what, what the processor did, what our core did. */
+export interface Difference {
+  readonly what: string;
+  readonly expected: string;
+  readonly got: string;
+}
+
+export const VECTOR = {
+  DE: 0,
+  DB: 1,
+  BP: 3,
+  OF: 4,
+  UD: 6,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  XM: 19,
+} as const;
+
+const hex = (v: bigint | number): string => `0x${v.toString(16)}`;
+const hexBytes = (b: Uint8Array): string => Buffer.from(b).toString("hex");
+
+/** The page-fault bit that Linux forces for addresses of the kernel half (arch/x86/mm/fault.c). */
+const PF_PROTECTION = 1;
+const KERNEL_HALF = 0x8000_0000_0000_0000n;
+
+/** RF is set in the image that a fault saves (SDM vol. 3B 18.3.1.1); the core reports the register, not the image. */
+const NEVER_COMPARED = FLAG.RF;
+
+export function compare(c: Case, expected: Outcome, got: Outcome): Difference[] {
+  const out: Difference[] = [];
+  if (expected.kind === "system-call") return out;
+  if (expected.kind !== got.kind) {
+    return [{ what: "end", expected: describeEnd(expected), got: describeEnd(got) }];
+  }
+  if (expected.kind === "endless" || got.kind === "endless") return out;
+  if (got.kind !== "exception") return out;
+  if (expected.vector !== got.vector) {
+    return [{ what: "end", expected: describeEnd(expected), got: describeEnd(got) }];
+  }
+  const regular = expected.vector === VECTOR.BP;
+  const add = (what: string, e: string, g: string): void => {
+    if (e !== g) out.push({ what, expected: e, got: g });
+  };
+  const kernelHalf = expected.vector === VECTOR.PF && expected.cr2 >= KERNEL_HALF ? PF_PROTECTION : 0;
+  add("error code", hex(expected.error | kernelHalf), hex(got.error | kernelHalf));
+  if (expected.vector === VECTOR.PF) add("cr2", hex(expected.cr2), hex(got.cr2));
+  compareState(c, expected.state, got.state, regular, add);
+  compareMemory(c, expected.changes, got.changes, add);
+  return out;
+}
+
+export function describeEnd(o: Outcome): string {
+  if (o.kind !== "exception") return o.kind;
+  const cr2 = o.vector === VECTOR.PF ? ` cr2 ${hex(o.cr2)}` : "";
+  return `vector ${o.vector} error ${hex(o.error)}${cr2} at rip ${hex(o.state.rip)}`;
+}
+
+function compareState(
+  c: Case,
+  e: State,
+  g: State,
+  regular: boolean,
+  add: (what: string, e: string, g: string) => void,
+): void {
+  const registers = c.ignore.registers ?? 0;
+  const gprs = c.mode === 64 ? 16 : 8;
+  for (let i = 0; i < gprs; i++) {
+    if ((registers & (1 << i)) === 0) add(GPR_NAMES[i]!, hex(e.gpr(i)), hex(g.gpr(i)));
+  }
+  add("rip", hex(e.rip), hex(g.rip));
+  const flags = (regular ? c.ignore.flags : c.ignore.flagsAtFault) ?? 0;
+  const flagMask = 0x3fffff & ~flags & ~NEVER_COMPARED;
+  add("rflags", describeFlags(e.rflags & flagMask), describeFlags(g.rflags & flagMask));
+  for (let i = 0; i < 6; i++) add(SEGMENT_NAMES[i]!, hex(e.selector(i)), hex(g.selector(i)));
+  if (c.mode === 64) {
+    add("fs base", hex(e.u64[18]!), hex(g.u64[18]!));
+    add("gs base", hex(e.u64[19]!), hex(g.u64[19]!));
+  }
+  add("mxcsr", hex(e.mxcsr), hex(g.mxcsr));
+  for (let i = 0; i < gprs; i++) {
+    if (c.ignore.approximateXmm === true) compareApproximately(i, e.xmm(i), g.xmm(i), add);
+    else if (!sameBytes(e.bytes, g.bytes, FX + FX_XMM + 16 * i, 16))
+      add(`xmm${i}`, hexVector(e.xmm(i)), hexVector(g.xmm(i)));
+  }
+  add("fcw", hex(e.fcw), hex(g.fcw));
+  // C1 says whether a result was rounded up: it goes with the last bits of a transcendental.
+  const fswMask = c.ignore.approximateSt === true ? 0xfdff : 0xffff;
+  add("fsw", hex(e.fsw & fswMask), hex(g.fsw & fswMask));
+  add("ftw", hex(e.bytes[FX + FX_FTW]!), hex(g.bytes[FX + FX_FTW]!));
+  for (let i = 0; i < 8; i++) {
+    const a = e.st(i);
+    const b = g.st(i);
+    if (c.ignore.approximateSt === true && nearlyEqual(a, b)) continue;
+    add(`st${i}`, hexVector(a), hexVector(b));
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array, from: number, n: number): boolean {
+  for (let i = from; i < from + n; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+const hexVector = (b: Uint8Array): string => `0x${Buffer.from(b).reverse().toString("hex")}`;
+
+function describeFlags(f: number): string {
+  const names = Object.entries(FLAG)
+    .filter(([, bit]) => (f & bit) !== 0)
+    .map(([name]) => name);
+  return `${hex(f)} [${names.join(" ")}]`;
+}
+
+/** The largest relative error of RCPPS and RSQRTPS is 1.5 * 2^-12 (SDM vol. 2B), so two of them differ by twice that. */
+const APPROXIMATION_ERROR = 3 * 2 ** -12;
+
+function compareApproximately(
+  i: number,
+  e: Uint8Array,
+  g: Uint8Array,
+  add: (what: string, e: string, g: string) => void,
+): void {
+  const a = new DataView(e.buffer, e.byteOffset, 16);
+  const b = new DataView(g.buffer, g.byteOffset, 16);
+  for (let lane = 0; lane < 16; lane += 4) {
+    if (a.getUint32(lane, true) === b.getUint32(lane, true)) continue;
+    const x = a.getFloat32(lane, true);
+    const y = b.getFloat32(lane, true);
+    if (Number.isFinite(x) && Number.isFinite(y) && Math.abs(x - y) <= APPROXIMATION_ERROR * Math.abs(x))
+      continue;
+    add(`xmm${i}`, hexVector(e), hexVector(g));
+    return;
+  }
+}
+
+/** Units of the last place that two correct transcendental results may be apart (SDM vol. 1 8.3.10: less than 1 each). */
+const ULPS = 2n;
+
+function nearlyEqual(a: Uint8Array, b: Uint8Array): boolean {
+  const value = (x: Uint8Array): bigint => {
+    const v = new DataView(x.buffer, x.byteOffset, 10);
+    return (BigInt(v.getUint16(8, true)) << 63n) + (v.getBigUint64(0, true) & 0x7fff_ffff_ffff_ffffn);
+  };
+  const d = value(a) - value(b);
+  return d <= ULPS && d >= -ULPS;
+}
+
+function compareMemory(
+  c: Case,
+  expected: readonly Patch[],
+  got: readonly Patch[],
+  add: (what: string, e: string, g: string) => void,
+): void {
+  const e = visible(c, expected);
+  const g = visible(c, got);
+  if (e !== g) add("memory", e, g);
+}
+
+/** Changed memory as text, without what is ignored. */
+function visible(c: Case, patches: readonly Patch[]): string {
+  const ranges = c.ignore.memory ?? [];
+  const parts: string[] = [];
+  for (const p of patches) {
+    if (ranges.length === 0) {
+      parts.push(`${hex(p.address)}:${hexBytes(p.bytes)}`);
+      continue;
+    }
+    for (let i = 0; i < p.bytes.length; i++) {
+      const at = p.address + i;
+      if (ranges.some(([from, n]) => at >= from && at < from + n)) continue;
+      parts.push(`${hex(at)}:${p.bytes[i]!.toString(16).padStart(2, "0")}`);
+    }
+  }
+  return parts.join(" ");
+}

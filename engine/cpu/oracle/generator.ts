@@ -1,0 +1,739 @@
+// Makes cases: picks a form of the encoding table, dresses it in prefixes, registers and addressing, asks the reference
+// decoder what came out, and then arranges registers and memory so that the instruction has something to do.
+
+import iced, { type ConstantOffsets, type Instruction } from "iced-x86";
+import { type Case, defaultState, type Ignore, type Patch } from "./case.ts";
+import { enumerateForms, type Form } from "./encodings.ts";
+import { CODE, DATA, PAGE_BYTES, regionOf, STACK, STACK_END } from "./layout.ts";
+import { type Group, groupOf, isComparable } from "./offered.ts";
+import { aimOperand, gprOf, hasExplicitMemory, operandAddress } from "./operands.ts";
+import { nastyF32, nastyF64, nastyF80, nastyInteger, nastyVector, Random } from "./random.ts";
+import { ARITHMETIC_FLAGS, FLAG, SELECTOR, type State } from "./state.ts";
+import { destinationUndefined, undefinedFlags } from "./undefined-flags.ts";
+
+const {
+  Decoder,
+  DecoderOptions,
+  FlowControl,
+  Instruction: IcedInstruction,
+  MemorySizeExt,
+  Mnemonic: M,
+  OpKind,
+  Register: R,
+} = iced;
+
+const REX_X = 2;
+const U64 = 0xffff_ffff_ffff_ffffn;
+const SEGMENT_PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
+const EXTRA_PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, ...SEGMENT_PREFIXES];
+
+const MNEMONIC_NAMES = new Map<number, string>(
+  Object.entries(M)
+    .filter((e): e is [string, number] => typeof e[1] === "number")
+    .map(([name, value]) => [value, name.toLowerCase()]),
+);
+
+export function mnemonicName(mnemonic: number): string {
+  return MNEMONIC_NAMES.get(mnemonic) ?? `mnemonic ${mnemonic}`;
+}
+
+/** A decoded instruction and what is known about it before it runs. */
+interface Decoded {
+  readonly instruction: Instruction;
+  readonly offsets: ConstantOffsets;
+  readonly group: Group;
+}
+
+export interface GeneratorOptions {
+  readonly mode: 32 | 64;
+  readonly seed: number;
+  /** Names of groups ("sse2") or mnemonics ("imul"); empty for all. */
+  readonly only: readonly string[];
+  /** Groups to leave out. */
+  readonly without?: readonly Group[];
+}
+
+const STRINGS = new Set<number>([
+  M.Movsb,
+  M.Movsw,
+  M.Movsd,
+  M.Movsq,
+  M.Cmpsb,
+  M.Cmpsw,
+  M.Cmpsd,
+  M.Cmpsq,
+  M.Stosb,
+  M.Stosw,
+  M.Stosd,
+  M.Stosq,
+  M.Lodsb,
+  M.Lodsw,
+  M.Lodsd,
+  M.Lodsq,
+  M.Scasb,
+  M.Scasw,
+  M.Scasd,
+  M.Scasq,
+]);
+const BIT_TESTS = new Set<number>([M.Bt, M.Bts, M.Btr, M.Btc]);
+const DIVISIONS = new Set<number>([M.Div, M.Idiv]);
+const RETURNS_FAR = new Set<number>([M.Retf]);
+const APPROXIMATE_XMM = new Set<number>([M.Rcpps, M.Rcpss, M.Rsqrtps, M.Rsqrtss]);
+const TRANSCENDENTAL = new Set<number>([
+  M.F2xm1,
+  M.Fyl2x,
+  M.Fyl2xp1,
+  M.Fptan,
+  M.Fpatan,
+  M.Fsin,
+  M.Fcos,
+  M.Fsincos,
+]);
+
+export class Generator {
+  readonly #options: GeneratorOptions;
+  readonly #forms: readonly Form[];
+  readonly #simple: readonly Form[];
+  readonly #simpleInteger: readonly Form[];
+  readonly #simpleVector: readonly Form[];
+  readonly #r: Random;
+  readonly #bytes = new Uint8Array(32);
+  readonly #instruction = new IcedInstruction();
+  /** How often each iced Code was generated. */
+  readonly hits = new Map<number, number>();
+
+  constructor(options: GeneratorOptions) {
+    this.#options = options;
+    this.#r = new Random(options.seed, options.mode);
+    const { mode, only } = options;
+    const without = new Set<string>(options.without ?? []);
+    const probe = new Random(1);
+    this.#forms = enumerateForms(mode).filter((form) => {
+      const n = this.#write(form, probe, true);
+      const decoded = this.#decode(n);
+      if (decoded === undefined) return false;
+      const { instruction, group } = decoded;
+      const name = mnemonicName(instruction.mnemonic);
+      const wanted =
+        (only.length === 0 || only.includes(group) || only.includes(name)) && !without.has(group);
+      decoded.offsets.free();
+      return wanted && isComparable(instruction);
+    });
+    if (this.#forms.length === 0) throw new Error(`no instruction matches --only ${only.join(" ")}`);
+    this.#simple = this.#forms.filter((form) => this.#isSimple(form));
+    this.#simpleInteger = this.#simple.filter((form) => this.#isInteger(form));
+    this.#simpleVector = this.#simple.filter((form) => !this.#isInteger(form));
+  }
+
+  get forms(): number {
+    return this.#forms.length;
+  }
+
+  /** The next case: one instruction, or a run of some. */
+  next(): Case {
+    if (this.#simple.length > 0 && this.#r.chance(0.3)) return this.#run();
+    for (;;) {
+      const made = this.#single();
+      if (made !== undefined) return made;
+    }
+  }
+
+  /** Writes the bytes of a form into #bytes (with a tail of constants) and returns the tail's end. */
+  #write(form: Form, r: Random, plain: boolean): number {
+    const b = this.#bytes;
+    const { mode } = this.#options;
+    const prefixes: number[] = [];
+    if (form.mandatory !== 0) prefixes.push(form.mandatory);
+    if (!plain) {
+      if (form.memory && r.chance(0.1)) prefixes.push(r.pick(SEGMENT_PREFIXES));
+      if (form.memory && r.chance(0.08)) prefixes.push(0x67);
+      if (r.chance(0.05)) prefixes.push(r.pick(EXTRA_PREFIXES));
+      if (r.chance(0.02)) prefixes.push(r.pick(EXTRA_PREFIXES));
+      if (form.memory && r.chance(0.04)) prefixes.push(0xf0);
+      if (prefixes.length > 1 && r.chance(0.5)) prefixes.reverse();
+    }
+    let n = 0;
+    for (const p of prefixes) b[n++] = p;
+    if (mode === 64) {
+      let rex = form.rexW ? 0x48 : 0;
+      if (!plain && r.chance(0.45)) rex |= 0x40 | r.below(8);
+      if (rex !== 0) b[n++] = rex;
+      // A REX that is not the last prefix is ignored.
+      if (!plain && rex !== 0 && r.chance(0.01)) b[n++] = r.pick([0x66, 0x2e, 0x67]);
+    }
+    for (const o of form.opcode) b[n++] = o;
+    if (form.modrm.length > 0) {
+      let modrm = r.pick(form.modrm);
+      if (form.memory) {
+        modrm |= (r.below(3) << 6) | r.below(8);
+        b[n++] = modrm;
+        b[n++] = r.below(256);
+      } else b[n++] = modrm;
+    }
+    const tail = r.below(4);
+    const fill = r.pick([0, 0xff, 0x80, 0x7f]);
+    for (let i = n; i < 32; i++) b[i] = tail < 2 ? r.u32() >>> 24 : fill;
+    // Small constants of either size, and short branches.
+    if (tail === 1) for (let i = n + 1; i < 32; i++) b[i] = b[n]! & 0x80 ? 0xff : 0;
+    if (tail === 3) b[n] = r.below(256);
+    return 32;
+  }
+
+  /** Decodes #bytes; undefined if it is no offered instruction. The instruction object is reused by the next call. */
+  #decode(limit: number): Decoded | undefined {
+    const decoder = new Decoder(this.#options.mode, this.#bytes.subarray(0, limit), DecoderOptions.None);
+    decoder.ip = BigInt(CODE);
+    decoder.decodeOut(this.#instruction);
+    const instruction = this.#instruction;
+    let decoded: Decoded | undefined;
+    if (!instruction.isInvalid) {
+      const group = groupOf(instruction);
+      if (group !== undefined)
+        decoded = { instruction, group, offsets: decoder.getConstantOffsets(instruction) };
+    }
+    decoder.free();
+    return decoded;
+  }
+
+  #startState(group: Group): State {
+    const r = this.#r;
+    const { mode } = this.#options;
+    const s = defaultState(mode);
+    for (let i = 0; i < (mode === 64 ? 16 : 8); i++) {
+      const v = r.chance(0.06)
+        ? BigInt(r.pick([CODE + 0x800, DATA + 0x800, STACK + 0x800]) + r.below(64))
+        : nastyInteger(r);
+      s.setGpr(i, mode === 64 ? v : v & 0xffffffffn);
+    }
+    let flags = 0x202 | (r.u32() & ARITHMETIC_FLAGS);
+    if (r.chance(0.2)) flags |= FLAG.DF;
+    s.rflags = flags;
+    if (mode === 64) {
+      if (r.chance(0.3))
+        s.u64[18] = r.pick([0x1000n, 0x10n, BigInt(DATA), 0xffff_ffff_ffff_f000n, 0x7fff_ffff_f000n]);
+      if (r.chance(0.3))
+        s.u64[19] = r.pick([0x2000n, 0x20n, BigInt(DATA), 0xffff_ffff_ffff_0000n, 0x7fff_ffff_e000n]);
+    }
+    if (group !== "integer") this.#floatState(s, group);
+    return s;
+  }
+
+  #floatState(s: State, group: Group): void {
+    const r = this.#r;
+    for (let i = 0; i < (this.#options.mode === 64 ? 16 : 8); i++) nastyVector(r, s.xmm(i));
+    if (r.chance(0.5)) {
+      const masks = r.chance(0.85) ? 0x1f80 : r.below(64) << 7;
+      s.mxcsr =
+        masks |
+        (r.below(4) << 13) |
+        (r.chance(0.2) ? 0x8000 : 0) |
+        (r.chance(0.2) ? 0x40 : 0) |
+        (r.chance(0.3) ? r.below(64) : 0);
+    }
+    if (group !== "x87" && group !== "mmx" && group !== "fxsr" && !r.chance(0.5)) return;
+    for (let i = 0; i < 8; i++) {
+      if (group === "x87" || r.chance(0.2)) nastyF80(r, s.st(i));
+      else {
+        nastyVector(
+          r,
+          s.st(i).length === 10 ? new Uint8Array(s.st(i).buffer, s.st(i).byteOffset, 16) : s.st(i),
+        );
+        s.st(i).set([0xff, 0xff], 8);
+        s.bytes.fill(
+          0,
+          s.st(i).byteOffset - s.bytes.byteOffset + 10,
+          s.st(i).byteOffset - s.bytes.byteOffset + 16,
+        );
+      }
+    }
+    s.ftw = r.chance(0.7) ? 0xff : r.chance(0.3) ? 0 : r.below(256);
+    const masks = r.chance(0.8) ? 0x3f : r.below(64);
+    s.fcw = 0x40 | masks | (r.pick([0, 2, 3, 3, 3]) << 8) | ((r.chance(0.4) ? r.below(4) : 0) << 10);
+    let fsw = (r.below(8) << 11) | (r.chance(0.3) ? r.below(8) << 8 : 0) | (r.chance(0.1) ? 0x4000 : 0);
+    if (r.chance(0.2)) fsw |= r.below(128);
+    // ES and B say whether an unmasked exception is pending (SDM vol. 1 8.1.3.3).
+    if ((fsw & ~masks & 0x3f) !== 0) fsw |= 0x8080;
+    s.fsw = fsw;
+  }
+
+  /** Where the code goes: anywhere, often across the page line, sometimes so that nothing mapped follows it. */
+  #codeAddress(length: number): number {
+    const r = this.#r;
+    const choice = r.below(20);
+    if (choice === 0) return CODE + PAGE_BYTES - 1 - r.below(length);
+    if (choice === 1) return CODE + 2 * PAGE_BYTES - length;
+    return CODE + 0x200 + r.below(0xc00);
+  }
+
+  #single(): Case | undefined {
+    const r = this.#r;
+    const { mode } = this.#options;
+    this.#write(r.pick(this.#forms), r, false);
+    const decoded = this.#decode(32);
+    if (decoded === undefined) return undefined;
+    const { instruction, offsets, group } = decoded;
+    try {
+      if (!isComparable(instruction) || skipOnModel(instruction, this.#bytes, mode)) return undefined;
+      if (this.#options.only.length > 0 && !this.#isWanted(decoded)) return undefined;
+      const code = this.#bytes.slice(0, instruction.length);
+      const state = this.#startState(group);
+      const at = this.#codeAddress(code.length);
+      state.rip = BigInt(at);
+      const patches: Patch[] = [];
+      const ignore = this.#arrange(decoded, code, state, patches);
+      if (ignore === undefined) return undefined;
+      patches.unshift({ address: at, bytes: code });
+      this.hits.set(instruction.code, (this.hits.get(instruction.code) ?? 0) + 1);
+      return { text: instruction.toString(), mode, state, patches, instructions: 1, ignore };
+    } finally {
+      offsets.free();
+    }
+  }
+
+  #isWanted(d: Decoded): boolean {
+    const { only } = this.#options;
+    return only.includes(d.group) || only.includes(mnemonicName(d.instruction.mnemonic));
+  }
+
+  /** Sets registers and memory up for one instruction; undefined if it cannot be a case. */
+  #arrange(d: Decoded, code: Uint8Array, state: State, patches: Patch[]): Ignore | undefined {
+    const r = this.#r;
+    const { mode } = this.#options;
+    const { instruction, offsets } = d;
+    const m = instruction.mnemonic;
+    const poke = (address: bigint, bytes: Uint8Array): void => pokeWhereMapped(patches, address, bytes);
+
+    if (instruction.isStackInstruction || m === M.Ret || m === M.Retf)
+      this.#arrangeStack(instruction, state, patches);
+    if (STRINGS.has(m) || m === M.Maskmovq || m === M.Maskmovdqu) this.#arrangeString(instruction, state);
+    if (DIVISIONS.has(m) && r.chance(0.7)) {
+      state.setGpr(
+        2,
+        r.chance(0.6) ? 0n : r.chance(0.5) ? U64 & (mode === 64 ? U64 : 0xffffffffn) : BigInt(r.below(4)),
+      );
+      if (r.chance(0.5)) state.setGpr(0, state.gpr(0) & 0xff00_00ffn);
+    }
+    if (movesToSegment(instruction)) {
+      for (let i = 0; i < 16; i++)
+        if (i !== 4) state.setGpr(i, (state.gpr(i) & ~0xffffn & U64) | BigInt(this.#selector()));
+      if (mode === 32) for (let i = 8; i < 16; i++) state.setGpr(i, 0n);
+    }
+    if (BIT_TESTS.has(m) && instruction.op1Kind === OpKind.Register && r.chance(0.85)) {
+      const bits = gprOf(instruction.op1Register);
+      if (bits !== undefined) {
+        const offset = BigInt(r.below(4000) - 2000);
+        state.setGpr(
+          bits.index,
+          BigInt.asUintN(bits.bits, offset) | (state.gpr(bits.index) & (U64 << BigInt(bits.bits)) & U64),
+        );
+      }
+    }
+
+    let address: bigint | undefined;
+    if (hasExplicitMemory(instruction)) {
+      const size = operandBytes(instruction);
+      address = aimOperand(
+        instruction,
+        offsets,
+        code,
+        state,
+        mode,
+        operandAddress(r, size, d.group.startsWith("sse") || size > 16),
+      );
+      if (m !== M.Lea && r.chance(0.85)) poke(address, this.#operandContents(d, size, state));
+      if ((m === M.Cmpxchg || m === M.Cmpxchg8b || m === M.Cmpxchg16b) && r.chance(0.5))
+        poke(address, accumulator(m, state));
+    }
+    if (leadsIntoItself(instruction)) return undefined;
+    return this.#ignored(instruction, state, address);
+  }
+
+  #selector(): number {
+    const r = this.#r;
+    return r.pick([
+      0,
+      1,
+      3,
+      SELECTOR.USER_DS,
+      SELECTOR.USER_DS,
+      SELECTOR.USER_CS,
+      SELECTOR.USER32_CS,
+      0x28,
+      0x10,
+      0x1b,
+      r.u32() & 0xffff,
+    ]);
+  }
+
+  #arrangeStack(instruction: Instruction, state: State, patches: Patch[]): void {
+    const r = this.#r;
+    const choice = r.below(20);
+    const sp =
+      choice < 15
+        ? STACK + 0x800 + r.below(0x1000)
+        : choice < 17
+          ? STACK + r.below(12)
+          : choice < 19
+            ? STACK_END - r.below(12)
+            : undefined;
+    if (sp !== undefined) state.setGpr(4, BigInt(sp));
+    const m = instruction.mnemonic;
+    if (m === M.Leave || m === M.Enter) {
+      if (r.chance(0.8)) state.setGpr(5, BigInt(STACK + 0x400 + r.below(0x1000)));
+    }
+    if (sp === undefined) return;
+    const top = new Uint8Array(16);
+    const view = new DataView(top.buffer);
+    if (m === M.Ret || RETURNS_FAR.has(m)) {
+      if (r.chance(0.15)) return;
+      const target = BigInt(CODE + 0x100 + r.below(0x80));
+      if (m === M.Ret) view.setBigUint64(0, target, true);
+      else {
+        const slot = instruction.opCode.operandSize / 8;
+        view.setBigUint64(0, target, true);
+        // Not into compatibility mode: what follows there is another case's business.
+        view.setUint16(
+          slot,
+          r.pick([SELECTOR.USER_CS, SELECTOR.USER_CS, SELECTOR.USER_DS, 0, r.u32() & 0xffff]),
+          true,
+        );
+      }
+      pokeWhereMapped(patches, BigInt(sp), top);
+    } else if (m === M.Popf || m === M.Popfd || m === M.Popfq) {
+      // Without TF: a trap behind the next instruction is the system-mode suite's.
+      view.setUint32(0, (r.u32() & 0x3f7fd7 & ~FLAG.TF) >>> 0, true);
+      pokeWhereMapped(patches, BigInt(sp), top);
+    } else if (
+      m === M.Pop &&
+      instruction.op0Kind === OpKind.Register &&
+      gprOf(instruction.op0Register) === undefined
+    ) {
+      view.setBigUint64(0, nastyInteger(r), true);
+      view.setUint16(0, this.#selector(), true);
+      pokeWhereMapped(patches, BigInt(sp), top);
+    } else if (r.chance(0.5)) {
+      view.setBigUint64(0, nastyInteger(r), true);
+      pokeWhereMapped(patches, BigInt(sp), top);
+    }
+  }
+
+  #arrangeString(instruction: Instruction, state: State): void {
+    const r = this.#r;
+    const { mode } = this.#options;
+    const garbage = mode === 64 && r.chance(0.3) ? r.u64() & 0xffff_ffff_0000_0000n : 0n;
+    const short =
+      instruction.opKind(0) === OpKind.MemoryESEDI || instruction.opKind(1) === OpKind.MemorySegESI;
+    const high = short ? garbage : 0n;
+    const near = operandAddress(r, 8, false);
+    const put = (i: number, v: bigint): void =>
+      state.setGpr(i, mode === 64 ? (v | high) & U64 : v & 0xffffffffn);
+    if (r.chance(0.97)) put(6, operandAddress(r, 8, false));
+    if (r.chance(0.97)) put(7, r.chance(0.2) ? (state.gpr(6) + BigInt(r.below(24) - 12)) & U64 : near);
+    put(1, r.chance(0.95) ? BigInt(r.below(24)) : BigInt(r.below(0x3000)));
+    if (r.chance(0.3))
+      state.setGpr(0, (BigInt(r.below(256)) * 0x0101_0101_0101_0101n) & (mode === 64 ? U64 : 0xffffffffn));
+  }
+
+  /** Something for the instruction to read: of the operand's own type as often as not. */
+  #operandContents(d: Decoded, size: number, state: State): Uint8Array {
+    const r = this.#r;
+    const m = d.instruction.mnemonic;
+    const bytes = new Uint8Array(Math.max(16, size));
+    const view = new DataView(bytes.buffer);
+    if (m === M.Fxrstor || m === M.Fxrstor64) {
+      bytes.set(state.bytes.subarray(176, 176 + 464));
+      if (r.chance(0.2)) view.setUint32(24, r.u32() & (r.chance(0.5) ? 0xffff : 0x1ffff), true);
+      return bytes;
+    }
+    if (m === M.Ldmxcsr) {
+      view.setUint32(0, r.chance(0.9) ? r.u32() & 0xffff : r.u32() & 0x1ffff, true);
+      return bytes.subarray(0, 4);
+    }
+    if (d.group === "x87") {
+      if (m === M.Fbld) {
+        for (let i = 0; i < 9; i++) bytes[i] = r.below(10) | (r.below(10) << 4);
+        bytes[9] = r.pick([0, 0x80]);
+      } else if (size === 10) nastyF80(r, bytes);
+      else if (m === M.Fldcw)
+        view.setUint16(0, 0x40 | r.below(64) | (r.pick([0, 2, 3]) << 8) | (r.below(4) << 10), true);
+      else if (m === M.Fldenv || m === M.Frstor) r.fill(bytes);
+      else if (size === 4 && r.chance(0.7)) view.setUint32(0, nastyF32(r), true);
+      else if (size === 8 && r.chance(0.7)) view.setBigUint64(0, nastyF64(r), true);
+      else view.setBigUint64(0, nastyInteger(r), true);
+      return bytes.subarray(0, size);
+    }
+    if (d.group !== "integer") {
+      nastyVector(r, bytes);
+      return bytes.subarray(0, Math.max(size, 1));
+    }
+    for (let i = 0; i + 8 <= bytes.length; i += 8) view.setBigUint64(i, nastyInteger(r), true);
+    if (
+      d.instruction.flowControl === FlowControl.IndirectBranch ||
+      d.instruction.flowControl === FlowControl.IndirectCall
+    ) {
+      if (r.chance(0.7)) view.setBigUint64(0, BigInt(CODE + 0x80 + r.below(0x80)), true);
+    }
+    return bytes.subarray(0, Math.max(size, 1));
+  }
+
+  #ignored(instruction: Instruction, state: State, address: bigint | undefined): Ignore {
+    const m = instruction.mnemonic;
+    const cl = Number(state.gpr(1) & 0xffn);
+    const flags = undefinedFlags(instruction, cl);
+    const ignore: { -readonly [K in keyof Ignore]: Ignore[K] } = {};
+    if (flags !== 0) ignore.flags = flags;
+    if (destinationUndefined(instruction, cl)) {
+      if (instruction.op0Kind === OpKind.Register)
+        ignore.registers = 1 << (gprOf(instruction.op0Register)?.index ?? 0);
+      else if (address !== undefined) ignore.memory = [[Number(address), 8]];
+    }
+    if (m === M.Bswap && instruction.opCode.operandSize === 16)
+      ignore.registers = 1 << (gprOf(instruction.op0Register)?.index ?? 0);
+    if (APPROXIMATE_XMM.has(m)) ignore.approximateXmm = true;
+    if (TRANSCENDENTAL.has(m)) ignore.approximateSt = true;
+    if (address !== undefined) {
+      const a = Number(address);
+      const size = operandBytes(instruction);
+      // Instruction and data pointers, the opcode, MXCSR_MASK and what FXSAVE leaves alone belong to the model.
+      if (m === M.Fxsave || m === M.Fxsave64)
+        ignore.memory = [
+          [a + 6, 18],
+          [a + 28, 4],
+          [a + 416, 96],
+        ];
+      else if (m === M.Fnstenv || m === M.Fnsave)
+        ignore.memory = size === 28 || size === 108 ? [[a + 12, 16]] : [[a + 6, 8]];
+    }
+    return ignore;
+  }
+
+  /** Forms that can stand in the middle of a run: they neither branch nor touch the stack nor fault by their nature. */
+  #isSimple(form: Form): boolean {
+    this.#write(form, new Random(7), true);
+    const d = this.#decode(32);
+    if (d === undefined) return false;
+    const { instruction, group } = d;
+    const m = instruction.mnemonic;
+    const simple =
+      instruction.flowControl === FlowControl.Next &&
+      !instruction.isStackInstruction &&
+      !instruction.isPrivileged &&
+      !instruction.isStringInstruction &&
+      !instruction.isSaveRestoreInstruction &&
+      !movesToSegment(instruction) &&
+      !DIVISIONS.has(m) &&
+      !APPROXIMATE_XMM.has(m) &&
+      !TRANSCENDENTAL.has(m) &&
+      m !== M.Cli &&
+      m !== M.Sti &&
+      m !== M.In &&
+      m !== M.Out &&
+      m !== M.Hlt &&
+      m !== M.Xlatb &&
+      m !== M.Wrfsbase &&
+      m !== M.Wrgsbase &&
+      m !== M.Ldmxcsr &&
+      m !== M.Fldcw &&
+      m !== M.Fldenv &&
+      m !== M.Fnstenv &&
+      m !== M.Wait &&
+      m !== M.Maskmovq &&
+      m !== M.Maskmovdqu &&
+      !(m === M.Mov && instruction.memoryDisplSize === 8) &&
+      (group === "integer" || form.memory === false);
+    d.offsets.free();
+    return (
+      simple && !form.opcode.some((o, i) => i === 0 && form.opcode.length === 1 && o >= 0xa0 && o <= 0xa3)
+    );
+  }
+
+  #isInteger(form: Form): boolean {
+    this.#write(form, new Random(7), true);
+    const d = this.#decode(32);
+    d?.offsets.free();
+    return d?.group === "integer";
+  }
+
+  /** Several instructions with live flags and registers between them, with forward branches over some. */
+  #run(): Case {
+    const r = this.#r;
+    const { mode } = this.#options;
+    const integer = this.#simpleInteger.length > 0 && (this.#simpleVector.length === 0 || r.chance(0.7));
+    const pool = integer ? this.#simpleInteger : this.#simple;
+    const state = this.#startState(integer ? "integer" : "x87");
+    const at = CODE + 0x100 + r.below(0xe00);
+    state.rip = BigInt(at);
+    const length = 2 + r.below(14);
+    const code: number[] = [];
+    const text: string[] = [];
+    const patches: Patch[] = [];
+    let open = 0; // flags that are undefined here on some path
+    let ever = 0; // flags that were undefined anywhere: after a fault one cannot say which branch was taken
+    let skipped = 0; // instructions left that a branch may jump over
+    let jump = -1; // where its displacement is
+    let made = 0;
+    while (made < length) {
+      if (skipped === 0 && r.chance(0.18)) {
+        const condition = r.below(16);
+        if ((CONDITION_READS[condition >> 1]! & open) === 0) {
+          jump = code.length + 1;
+          code.push(0x70 | condition, 0);
+          text.push(`j${condition.toString(16)} +`);
+          skipped = 1 + r.below(2);
+          made++;
+          continue;
+        }
+      }
+      const form = r.pick(pool);
+      this.#write(form, r, false);
+      if (form.memory) this.#makeAbsolute(form);
+      const d = this.#decode(32);
+      if (d === undefined) continue;
+      const { instruction } = d;
+      d.offsets.free();
+      const bytes = this.#bytes.subarray(0, instruction.length);
+      if (!isComparable(instruction) || skipOnModel(instruction, bytes, mode)) continue;
+      if (this.#options.only.length > 0 && !this.#isWanted(d)) continue;
+      if (touchesStackPointer(instruction)) continue;
+      if (instruction.isStringInstruction || instruction.hasLockPrefix) continue;
+      if (BIT_TESTS.has(instruction.mnemonic) && form.memory && instruction.op1Kind === OpKind.Register)
+        continue;
+      if ((flagsOf(instruction.rflagsRead) & open) !== 0) continue;
+      // With CL unknown: flags it may leave undefined, and those it surely defines.
+      const undefined_ = undefinedFlags(instruction);
+      if (instruction.mnemonic === M.Shld || instruction.mnemonic === M.Shrd) {
+        if (instruction.opCode.operandSize === 16) continue;
+      }
+      if (instruction.mnemonic === M.Bswap && instruction.opCode.operandSize === 16) continue;
+      const surely = flagsOf(instruction.rflagsWritten | instruction.rflagsCleared | instruction.rflagsSet);
+      const maybe = SHIFT_LIKE.has(instruction.mnemonic);
+      if (skipped === 0 && !maybe) open &= ~surely;
+      open |= undefined_;
+      ever |= undefined_;
+      for (const b of bytes) code.push(b);
+      text.push(instruction.toString());
+      this.hits.set(instruction.code, (this.hits.get(instruction.code) ?? 0) + 1);
+      made++;
+      if (skipped > 0 && --skipped === 0) code[jump] = code.length - jump - 1;
+    }
+    if (skipped > 0) code[jump] = code.length - jump - 1;
+    patches.push({ address: at, bytes: Uint8Array.from(code) });
+    const ignore: Ignore = ever === 0 ? {} : { flags: open, flagsAtFault: ever };
+    return { text: text.join("; "), mode, state, patches, instructions: made, ignore };
+  }
+
+  /** Rewrites the ModRM in #bytes and SIB in #bytes to an address that no register can move. */
+  #makeAbsolute(form: Form): void {
+    const b = this.#bytes;
+    let n = 0;
+    while (b[n] !== form.opcode[0] || form.opcode.some((o, i) => b[n + i] !== o)) n++;
+    if (this.#options.mode === 64 && n > 0 && (b[n - 1]! & 0xf0) === 0x40) b[n - 1]! &= ~REX_X;
+    n += form.opcode.length;
+    const target = DATA + 0x100 + this.#r.below(0x3e00);
+    const view = new DataView(b.buffer);
+    b[n] = (b[n]! & 0x38) | 4; // SIB without base and index: disp32
+    b[n + 1] = 0x25;
+    view.setInt32(n + 2, target, true);
+  }
+}
+
+/** Flags that Jcc, SETcc and CMOVcc read, by condition code / 2. */
+const CONDITION_READS = [
+  FLAG.OF,
+  FLAG.CF,
+  FLAG.ZF,
+  FLAG.CF | FLAG.ZF,
+  FLAG.SF,
+  FLAG.PF,
+  FLAG.SF | FLAG.OF,
+  FLAG.SF | FLAG.OF | FLAG.ZF,
+] as const;
+
+/** They leave all flags alone when the count is 0, so they do not end an earlier undefinedness. */
+const SHIFT_LIKE = new Set<number>([M.Shl, M.Sal, M.Shr, M.Sar, M.Rol, M.Ror, M.Rcl, M.Rcr, M.Shld, M.Shrd]);
+
+/** iced's RflagsBits to RFLAGS. */
+function flagsOf(bits: number): number {
+  const { RflagsBits: B } = iced;
+  return (
+    ((bits & B.OF) !== 0 ? FLAG.OF : 0) |
+    ((bits & B.SF) !== 0 ? FLAG.SF : 0) |
+    ((bits & B.ZF) !== 0 ? FLAG.ZF : 0) |
+    ((bits & B.AF) !== 0 ? FLAG.AF : 0) |
+    ((bits & B.CF) !== 0 ? FLAG.CF : 0) |
+    ((bits & B.PF) !== 0 ? FLAG.PF : 0)
+  );
+}
+
+function touchesStackPointer(instruction: Instruction): boolean {
+  for (let i = 0; i < instruction.opCount; i++) {
+    if (instruction.opKind(i) !== OpKind.Register) continue;
+    const register = instruction.opRegister(i);
+    if (register === R.RSP || register === R.ESP || register === R.SP || register === R.SPL) return true;
+  }
+  return false;
+}
+
+function movesToSegment(instruction: Instruction): boolean {
+  const m = instruction.mnemonic;
+  if (m === M.Lfs || m === M.Lgs || m === M.Lss || m === M.Les || m === M.Lds) return true;
+  if (m !== M.Mov && m !== M.Pop) return false;
+  return (
+    instruction.op0Kind === OpKind.Register &&
+    instruction.op0Register >= R.ES &&
+    instruction.op0Register <= R.GS
+  );
+}
+
+const NEAR_BRANCHES = new Set<number>([
+  FlowControl.UnconditionalBranch,
+  FlowControl.ConditionalBranch,
+  FlowControl.Call,
+  FlowControl.IndirectBranch,
+  FlowControl.IndirectCall,
+  FlowControl.Return,
+]);
+
+/**
+ * True for encodings that processor makers treat differently, so that one oracle cannot judge them. Near branches with an
+ * operand-size prefix in 64-bit mode: Intel ignores the prefix, AMD branches to a 16-bit address (SDM vol. 2, JMP; APM
+ * vol. 3, "Near branches").
+ */
+function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 32 | 64): boolean {
+  if (mode === 64 && NEAR_BRANCHES.has(instruction.flowControl)) {
+    for (let i = 0; i < instruction.length && i < 5; i++) if (bytes[i] === 0x66) return true;
+  }
+  return false;
+}
+
+/** A branch into its own bytes would run bytes nobody chose, or for ever. */
+function leadsIntoItself(instruction: Instruction): boolean {
+  const kind = instruction.op0Kind;
+  if (kind !== OpKind.NearBranch64 && kind !== OpKind.NearBranch32 && kind !== OpKind.NearBranch16)
+    return false;
+  const target = instruction.nearBranchTarget - BigInt(CODE);
+  return target >= 0n && target < BigInt(instruction.length);
+}
+
+function operandBytes(instruction: Instruction): number {
+  return MemorySizeExt.size(instruction.memorySize);
+}
+
+/** What CMPXCHG compares with, as memory. */
+function accumulator(mnemonic: number, state: State): Uint8Array {
+  const bytes = new Uint8Array(mnemonic === M.Cmpxchg16b ? 16 : 8);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, state.gpr(0), true);
+  if (mnemonic === M.Cmpxchg16b) view.setBigUint64(8, state.gpr(2), true);
+  if (mnemonic === M.Cmpxchg8b) view.setUint32(4, Number(state.gpr(2) & 0xffffffffn), true);
+  return bytes;
+}
+
+/** Adds a patch, or the part of it that lies in mapped memory. */
+function pokeWhereMapped(patches: Patch[], address: bigint, bytes: Uint8Array): void {
+  if (address < 0n || address > 0x1_ffff_ffffn) return;
+  const at = Number(address);
+  let n = bytes.length;
+  while (n > 0 && regionOf(at, n) === undefined) n--;
+  if (n > 0) patches.push({ address: at, bytes: bytes.slice(0, n) });
+}
