@@ -73,8 +73,8 @@ function fromInteger(prefix: i32, op: usize, ea: u64): i32 {
     }
     return 1;
   }
-  // CVTPI2PD from memory touches no x87 state.
-  const usesMmx = prefix == 0 || !isMemory(op);
+  // From memory neither form touches x87 state; for CVTPI2PS the SDM says otherwise, but the processors do not do it.
+  const usesMmx = !isMemory(op);
   if (usesMmx && x87Pending()) return raiseMf();
   const p = isMemory(op) ? readable(ea, 8) : mmx(opRm(op));
   if (!p) return 0;
@@ -83,12 +83,13 @@ function fromInteger(prefix: i32, op: usize, ea: u64): i32 {
   beginSse();
   if (prefix == 0) {
     const r = <u64>integerTo32(low) | (<u64>integerTo32(high) << 32);
+    if (usesMmx) enterMmx();
     if (softFlags() && !finishSse()) return 0;
     store<u64>(reg, r);
-  } else {
-    store<u64>(reg, integerTo64(low));
-    store<u64>(reg, integerTo64(high), 8);
+    return 1;
   }
+  store<u64>(reg, integerTo64(low));
+  store<u64>(reg, integerTo64(high), 8);
   if (usesMmx) enterMmx();
   return 1;
 }
@@ -114,8 +115,9 @@ function toInteger(opcode: i32, prefix: i32, op: usize, ea: u64): i32 {
   if (opcode == 0x2c) softSetRc(RC_ZERO);
   const low = elementToInteger(prefix == 1, p, 0);
   const high = elementToInteger(prefix == 1, p, 1);
-  if (softFlags() && !finishSse()) return 0;
+  // The transition is made even if #XM follows.
   enterMmx();
+  if (softFlags() && !finishSse()) return 0;
   setMmx(opReg(op), <u64>low | (<u64>high << 32));
   return 1;
 }

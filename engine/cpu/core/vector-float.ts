@@ -29,8 +29,21 @@ export function beginSse(): void {
   softBegin((mxcsr >> 7) & 0x3f, (mxcsr >> 13) & 3, (mxcsr & 0x40) != 0, (mxcsr & 0x8000) != 0);
 }
 
-/** Adds the flags to MXCSR; 0 if one of them is unmasked and #XM is pending, so that nothing may be written. */
+/**
+ * Adds the flags to MXCSR; 0 if one of them is unmasked and #XM is pending, so that nothing may be written. An unmasked
+ * exception of an operand keeps the exceptions of the results, in all elements, from being noted (SDM vol. 1 11.5.3).
+ */
 export function finishSse(): i32 {
+  dropResultFlags();
+  return noteFlags();
+}
+
+@inline
+function dropResultFlags(): void {
+  if (softUnmasked(EXC_PRE_COMPUTATION)) softSetFlags(softFlags() & EXC_PRE_COMPUTATION);
+}
+
+function noteFlags(): i32 {
   const flags = softFlags();
   const mxcsr = load<u32>(MXCSR) | flags;
   store<u32>(MXCSR, mxcsr);
@@ -251,34 +264,60 @@ export function execHorizontal(opcode: i32, prefix: i32, op: usize, ea: u64): i3
   return deliver(reg);
 }
 
+/** Ends a step of a dot product, whose exceptions come before those of later steps: false if #XM is due. */
+function endStep(before: i32): bool {
+  dropResultFlags();
+  const unmasked = softUnmasked(0x3f);
+  softRaise(before);
+  return !unmasked;
+}
+
+/** The sum of two elements as one step of a dot product; false if #XM is due. The sum is at VECTOR_SCRATCH + 48. */
+function addStep32(a: u32, b: u32, fast: bool): bool {
+  const before = softFlags();
+  softSetFlags(0);
+  store<u32>(VECTOR_SCRATCH, arith32(ARITH_ADD, a, b, fast), 48);
+  return endStep(before);
+}
+
+function dotProduct64(reg: usize, p: usize, imm: i32, fast: bool): bool {
+  const low = imm & 16 ? arith64(ARITH_MUL, load<u64>(reg), load<u64>(p), fast) : 0;
+  const high = imm & 32 ? arith64(ARITH_MUL, load<u64>(reg, 8), load<u64>(p, 8), fast) : 0;
+  if (!endStep(0)) return false;
+  const before = softFlags();
+  softSetFlags(0);
+  const sum = arith64(ARITH_ADD, low, high, fast);
+  store<u64>(VECTOR_SCRATCH, imm & 1 ? sum : 0);
+  store<u64>(VECTOR_SCRATCH, imm & 2 ? sum : 0, 8);
+  return endStep(before);
+}
+
+function dotProduct32(reg: usize, p: usize, imm: i32, fast: bool): bool {
+  for (let i = 0; i < 4; i++) {
+    const at = <usize>i << 2;
+    store<u32>(VECTOR_SCRATCH + 16 + at, (imm >> (4 + i)) & 1 ? arith32(ARITH_MUL, load<u32>(reg + at), load<u32>(p + at), fast) : 0);
+  }
+  if (!endStep(0)) return false;
+  if (!addStep32(load<u32>(VECTOR_SCRATCH, 16), load<u32>(VECTOR_SCRATCH, 20), fast)) return false;
+  const low = load<u32>(VECTOR_SCRATCH, 48);
+  if (!addStep32(load<u32>(VECTOR_SCRATCH, 24), load<u32>(VECTOR_SCRATCH, 28), fast)) return false;
+  if (!addStep32(low, load<u32>(VECTOR_SCRATCH, 48), fast)) return false;
+  const sum = load<u32>(VECTOR_SCRATCH, 48);
+  for (let i = 0; i < 4; i++) store<u32>(VECTOR_SCRATCH + (<usize>i << 2), (imm >> i) & 1 ? sum : 0);
+  return true;
+}
+
 /** SSE4.1 DPPS (0F3A 40) and DPPD (41): products chosen by imm bits 4-7, sum stored where bits 0-3 say. */
 export function execDotProduct(opcode: i32, op: usize, ea: u64): i32 {
   const p = source16(op, ea);
   if (!p) return 0;
   const reg = xmmReg(op);
-  const imm = imm8(op);
-  const fast = fastMxcsr();
   beginSse();
-  if (opcode == 0x41) {
-    const low = imm & 16 ? arith64(ARITH_MUL, load<u64>(reg), load<u64>(p), fast) : 0;
-    const high = imm & 32 ? arith64(ARITH_MUL, load<u64>(reg, 8), load<u64>(p, 8), fast) : 0;
-    if (softUnmasked(0x3f)) return finishSse();
-    const sum = arith64(ARITH_ADD, low, high, fast);
-    store<u64>(VECTOR_SCRATCH, imm & 1 ? sum : 0);
-    store<u64>(VECTOR_SCRATCH, imm & 2 ? sum : 0, 8);
-    return deliver(reg);
-  }
-  for (let i = 0; i < 4; i++) {
-    const at = <usize>i << 2;
-    store<u32>(VECTOR_SCRATCH + 16 + at, (imm >> (4 + i)) & 1 ? arith32(ARITH_MUL, load<u32>(reg + at), load<u32>(p + at), fast) : 0);
-  }
-  if (softUnmasked(0x3f)) return finishSse();
-  const low = arith32(ARITH_ADD, load<u32>(VECTOR_SCRATCH, 16), load<u32>(VECTOR_SCRATCH, 20), fast);
-  const high = arith32(ARITH_ADD, load<u32>(VECTOR_SCRATCH, 24), load<u32>(VECTOR_SCRATCH, 28), fast);
-  if (softUnmasked(0x3f)) return finishSse();
-  const sum = arith32(ARITH_ADD, low, high, fast);
-  for (let i = 0; i < 4; i++) store<u32>(VECTOR_SCRATCH + (<usize>i << 2), (imm >> i) & 1 ? sum : 0);
-  return deliver(reg);
+  const done = opcode == 0x41 ? dotProduct64(reg, p, imm8(op), fastMxcsr()) : dotProduct32(reg, p, imm8(op), fastMxcsr());
+  const noted = noteFlags();
+  if (!done || !noted) return 0;
+  v128.store(reg, v128.load(VECTOR_SCRATCH));
+  return 1;
 }
 
 // --- comparison ------------------------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ import { execInteger, execIntegerMmx } from "./vector-int";
 import { execMove } from "./vector-move";
 import { execShuffle } from "./vector-shuffle";
 import { execStateImage } from "./fxsave";
-import { raiseMf, x87Pending } from "./vector-operand";
+import { enterMmx, raiseMf, x87Pending } from "./vector-operand";
 import { exec0F38 } from "./vector-0f38";
 import { exec0F3A } from "./vector-0f3a";
 
-/** EMMS: all tags empty. */
+/** EMMS: all tags empty, TOP = 0 (SDM vol. 3A table 12-2). */
 function emms(): i32 {
   if (x87Pending()) return raiseMf();
+  enterMmx();
   store<u8>(FTW, 0);
   return 1;
 }
