@@ -1,0 +1,103 @@
+import { DOMAIN_LIMITS, LOADER_LIMITS } from "./limits.ts";
+import type { Compression } from "./loader/decompress/index.ts";
+import { LoadError } from "./loader/errors.ts";
+import { type Kernel, loadKernel } from "./loader/kernel.ts";
+import type { XenNotes } from "./loader/xen-notes.ts";
+import { PAGE_BYTES } from "./xenner/abi.ts";
+import { type DomainLayout, planLayout } from "./xenner/layout.ts";
+
+const MIB = 1024 * 1024;
+
+/** What can be said about a kernel without running it. */
+export interface KernelSummary {
+  readonly format: "elf" | "bzImage";
+  readonly compression?: Compression;
+  /** XEN_ELFNOTE_GUEST_OS and _GUEST_VERSION. */
+  readonly guestOs: string;
+  readonly guestVersion: string;
+  readonly entry: bigint;
+  /** The kernel wants a hypercall page; otherwise it executes `syscall` itself. */
+  readonly usesHypercallPage: boolean;
+  readonly notes: XenNotes;
+  /** Guest memory in bytes that is in use at start of day: kernel, initrd, page tables and the rest. */
+  readonly usedBytes: number;
+}
+
+export interface PreparedDomain {
+  readonly kernel: Kernel;
+  readonly layout: DomainLayout;
+}
+
+/**
+ * Checks everything about a job that can be wrong before its guest runs, without building anything: for a request that
+ * wants its answer now. `initrdBytes` is the size of the initrd, 0 for none.
+ *
+ * @throws LoadError, with a message for the one who sent the kernel
+ */
+export function inspectKernel(kernelFile: Uint8Array, memoryMiB: number, initrdBytes = 0): KernelSummary {
+  const { kernel, layout } = prepareDomain(kernelFile, memoryMiB, initrdBytes);
+  const used = Math.max(
+    layout.stack + 1,
+    layout.initrd === undefined ? 0 : layout.initrd.pfn + layout.initrd.pages,
+    layout.p2m.pfn + layout.p2m.pages,
+  );
+  return {
+    format: kernel.format,
+    ...(kernel.compression && { compression: kernel.compression }),
+    guestOs: kernel.notes.guestOs ?? "",
+    guestVersion: kernel.notes.guestVersion ?? "",
+    entry: kernel.entry,
+    usesHypercallPage: kernel.hypercallPage !== undefined,
+    notes: kernel.notes,
+    usedBytes: used * PAGE_BYTES,
+  };
+}
+
+/** Reads the kernel and plans the domain's memory; the same checks as `inspectKernel`. */
+export function prepareDomain(kernelFile: Uint8Array, memoryMiB: number, initrdBytes: number): PreparedDomain {
+  const { minMemoryMiB, maxMemoryMiB } = DOMAIN_LIMITS;
+  if (!Number.isInteger(memoryMiB) || memoryMiB < minMemoryMiB || memoryMiB > maxMemoryMiB) {
+    throw new LoadError({
+      code: "bad-memory",
+      field: "memory",
+      what: `a guest cannot have ${memoryMiB} MiB`,
+      remedy: `Give a whole number of MiB from ${minMemoryMiB} to ${maxMemoryMiB}`,
+    });
+  }
+  if (initrdBytes > LOADER_LIMITS.initrdBytes) {
+    throw new LoadError({
+      code: "too-large",
+      field: "initrd",
+      what: `the initrd has ${initrdBytes} bytes; at most ${LOADER_LIMITS.initrdBytes} are accepted`,
+      remedy: "Send a smaller initrd",
+    });
+  }
+  const kernel = loadKernel(kernelFile, decompressedLimit(memoryMiB));
+  return { kernel, layout: planLayout(kernel, initrdBytes, (memoryMiB * MIB) / PAGE_BYTES) };
+}
+
+/**
+ * What a compressed kernel may become. Nearly all of a vmlinux is loaded, so one that is much larger than the guest
+ * cannot fit and need not be decompressed to find out; the margin is for symbols and relocations.
+ */
+function decompressedLimit(memoryMiB: number): number {
+  return Math.min(LOADER_LIMITS.decompressedBytes, (memoryMiB * 2 + 16) * MIB);
+}
+
+/**
+ * Checks a command line for start_info.
+ *
+ * @throws LoadError bad-cmdline
+ */
+export function encodeCmdline(cmdline: string): Uint8Array {
+  const bytes = new TextEncoder().encode(cmdline);
+  if (bytes.length <= DOMAIN_LIMITS.cmdlineBytes && !bytes.includes(0)) return bytes;
+  throw new LoadError({
+    code: "bad-cmdline",
+    field: "cmdline",
+    what: bytes.includes(0)
+      ? "the command line contains a NUL character"
+      : `the command line has ${bytes.length} bytes; start_info holds ${DOMAIN_LIMITS.cmdlineBytes}`,
+    remedy: "Shorten the command line",
+  });
+}

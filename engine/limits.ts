@@ -1,0 +1,65 @@
+/**
+ * Every bound the engine puts on what a kernel file or a guest may make it do. Files and guests are hostile, so each
+ * loop and each allocation that they can influence ends at one of these.
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** Bounds of the kernel loader (engine/loader). */
+export const LOADER_LIMITS = {
+  /** Largest kernel file as uploaded, in bytes. */
+  kernelFileBytes: 256 * MiB,
+  /** Largest decompressed kernel, in bytes. Debian's 6.1 vmlinux has 60 MB, an allyesconfig one about 400 MB. */
+  decompressedBytes: 512 * MiB,
+  /** Largest initrd, in bytes. */
+  initrdBytes: 512 * MiB,
+  /** Most program headers looked at. Linux has 5, a core file with 65535 segments is no kernel. */
+  programHeaders: 128,
+  /** Most section headers looked at when searching for notes; -ffunction-sections builds have thousands. */
+  sectionHeaders: 65_536,
+  /** Most notes read from one segment or section. */
+  notes: 1024,
+  /** Longest string taken from a note or from `__xen_guest`, in bytes. */
+  noteStringBytes: 4 * KiB,
+  /** Largest LZMA dictionary, in bytes; the kernel build uses at most 128 MiB (zstd) and 64 MiB (xz). */
+  dictionaryBytes: 256 * MiB,
+  /** Most blocks in one compressed stream; bounds the time a stream of empty blocks can take. */
+  compressedBlocks: 65_536,
+} as const;
+
+/** Bounds of the domain (engine/xenner, engine/machine.ts). */
+export const DOMAIN_LIMITS = {
+  /** Least guest RAM in MiB. */
+  minMemoryMiB: 4,
+  /** Most guest RAM in MiB: the initial page tables cover at most 1 GiB of it, and emu's m2p is sized for this. */
+  maxMemoryMiB: 4096,
+  /** Longest command line in bytes, without the terminating NUL (MAX_GUEST_CMDLINE of xen/include/public/xen.h). */
+  cmdlineBytes: 1023,
+  /** Longest message emu may hand over before giving up, in bytes. */
+  panicMessageBytes: 4 * KiB,
+  /** Console output kept between two calls of takeConsole, in bytes; a slice that produces more ends early. */
+  consoleChunkBytes: 1 * MiB,
+  /** Console input waiting for room in the ring, in bytes. */
+  consoleInputBytes: 64 * KiB,
+} as const;
+
+/** Bounds of the xenstore (engine/xenner/xenstore); the names in brackets are xenstored's options. */
+export const XENSTORE_LIMITS = {
+  /** Nodes a guest may own (quota-nodes, -N). */
+  nodesPerDomain: 1000,
+  /** Watches a guest may hold (quota-watches, -W). */
+  watchesPerDomain: 128,
+  /** Transactions a guest may have open (quota-transactions, -t). */
+  transactionsPerDomain: 10,
+  /** Bytes of one node: value, permissions and child names (quota entry-size, -S). */
+  nodeBytes: 2048,
+  /** Permission entries of one node (quota-perms, -A). */
+  permissionsPerNode: 5,
+  /** Nodes one transaction may touch (quota transaction-nodes). */
+  nodesPerTransaction: 1024,
+  /** Bytes of replies and watch events waiting for room in the ring (quota outstanding, memory). */
+  queuedBytes: 512 * KiB,
+  /** Requests served per notification, so that a guest that consumes no replies cannot keep the host busy. */
+  requestsPerNotification: 64,
+} as const;

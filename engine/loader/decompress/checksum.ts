@@ -1,0 +1,62 @@
+/** Checksums of compressed streams. */
+
+const CRC32_POLYNOMIAL = 0xedb88320;
+/** ECMA-182, reflected, as two halves because a 64-bit shift on BigInt is far too slow for a whole kernel. */
+const CRC64_POLYNOMIAL_HIGH = 0xc96c5795;
+const CRC64_POLYNOMIAL_LOW = 0xd7870f42;
+
+const crc32Table = new Uint32Array(256);
+const crc64TableHigh = new Uint32Array(256);
+const crc64TableLow = new Uint32Array(256);
+
+for (let i = 0; i < 256; i++) {
+  let crc = i;
+  let high = 0;
+  let low = i;
+  for (let bit = 0; bit < 8; bit++) {
+    crc = crc & 1 ? (crc >>> 1) ^ CRC32_POLYNOMIAL : crc >>> 1;
+    const carry = low & 1;
+    low = (low >>> 1) | (high << 31);
+    high >>>= 1;
+    if (carry) {
+      high ^= CRC64_POLYNOMIAL_HIGH;
+      low ^= CRC64_POLYNOMIAL_LOW;
+    }
+  }
+  crc32Table[i] = crc;
+  crc64TableHigh[i] = high;
+  crc64TableLow[i] = low;
+}
+
+/** CRC-32 as in gzip and xz (reflected 0x04c11db7). */
+export function crc32(data: Uint8Array): number {
+  let crc = -1;
+  for (let i = 0; i < data.length; i++) crc = crc32Table[(crc ^ data[i]!) & 0xff]! ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
+
+/** CRC-64 as in xz (reflected ECMA-182): low and high 32 bits. */
+export function crc64(data: Uint8Array): { low: number; high: number } {
+  let low = -1;
+  let high = -1;
+  for (let i = 0; i < data.length; i++) {
+    const index = (low ^ data[i]!) & 0xff;
+    low = ((low >>> 8) | (high << 24)) ^ crc64TableLow[index]!;
+    high = (high >>> 8) ^ crc64TableHigh[index]!;
+  }
+  return { low: ~low >>> 0, high: ~high >>> 0 };
+}
+
+const bzip2Table = new Uint32Array(256);
+for (let i = 0; i < 256; i++) {
+  let crc = i << 24;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x80000000 ? (crc << 1) ^ 0x04c11db7 : crc << 1;
+  bzip2Table[i] = crc;
+}
+
+/** CRC-32 as in bzip2: most significant bit first. */
+export function bzip2Crc(data: Uint8Array): number {
+  let crc = -1;
+  for (let i = 0; i < data.length; i++) crc = bzip2Table[((crc >>> 24) ^ data[i]!) & 0xff]! ^ (crc << 8);
+  return ~crc >>> 0;
+}

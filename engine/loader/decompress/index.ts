@@ -1,0 +1,86 @@
+import { LOADER_LIMITS } from "../../limits.ts";
+import { hex, LoadError, REMEDY_COMPLETE_FILE } from "../errors.ts";
+import { decompressBzip2 } from "./bzip2.ts";
+import { decompressGzip } from "./gzip.ts";
+import { decompressLz4Legacy } from "./lz4.ts";
+import { decompressLzma } from "./lzma.ts";
+import { Output, StreamError } from "./output.ts";
+import { decompressXz } from "./xz.ts";
+import { decompressZstd } from "./zstd.ts";
+
+export type Compression = "gzip" | "bzip2" | "lzma" | "xz" | "lz4" | "zstd";
+
+interface Format {
+  readonly name: Compression;
+  readonly magic: readonly number[];
+  readonly decompress: (input: Uint8Array, output: Output) => void;
+}
+
+/** Magic numbers as in lib/decompress.c of Linux. */
+const FORMATS: readonly Format[] = [
+  { name: "gzip", magic: [0x1f, 0x8b], decompress: decompressGzip },
+  { name: "bzip2", magic: [0x42, 0x5a, 0x68], decompress: decompressBzip2 },
+  { name: "lzma", magic: [0x5d, 0x00, 0x00], decompress: decompressLzma },
+  { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], decompress: decompressXz },
+  { name: "lz4", magic: [0x02, 0x21, 0x4c, 0x18], decompress: decompressLz4Legacy },
+  { name: "zstd", magic: [0x28, 0xb5, 0x2f, 0xfd], decompress: decompressZstd },
+];
+
+export function detectCompression(data: Uint8Array): Compression | undefined {
+  return FORMATS.find(({ magic }) => magic.every((byte, i) => data[i] === byte))?.name;
+}
+
+/**
+ * Decompresses a kernel payload: one compressed stream, then (for gzip: as its last field) the size of what it holds,
+ * 32 bits, little endian. `fileOffset` is where the payload lies in the file, for messages. `limit` bounds the size of
+ * the result in bytes. Every failure is a LoadError.
+ */
+export function decompressPayload(
+  payload: Uint8Array,
+  fileOffset: number,
+  limit: number = LOADER_LIMITS.decompressedBytes,
+): { compression: Compression; data: Uint8Array<ArrayBuffer> } {
+  const format = FORMATS.find(({ magic }) => magic.every((byte, i) => payload[i] === byte));
+  if (format === undefined) {
+    const first = [...payload.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    throw new LoadError({
+      code: "unknown-compression",
+      what: `the payload starts with ${first || "nothing"}, which is none of gzip, bzip2, lzma, xz, lz4 and zstd`,
+      where: `offset ${hex(fileOffset)}`,
+      remedy:
+        "Build the kernel with one of CONFIG_KERNEL_GZIP, _BZIP2, _LZMA, _XZ, _LZ4 and _ZSTD, or send its vmlinux",
+    });
+  }
+  if (payload.length < 8) {
+    throw new LoadError({
+      code: "truncated",
+      what: `the ${format.name} payload has only ${payload.length} bytes`,
+      where: `offset ${hex(fileOffset)}`,
+      remedy: REMEDY_COMPLETE_FILE,
+    });
+  }
+  const sizeAt = payload.length - 4;
+  const size = new DataView(payload.buffer, payload.byteOffset + sizeAt, 4).getUint32(0, true);
+  if (size > limit) {
+    throw new LoadError({
+      code: "too-large",
+      what: `the ${format.name} payload states that it decompresses to ${size} bytes; at most ${limit} are accepted`,
+      where: `offset ${hex(fileOffset + sizeAt)}`,
+      remedy: "Strip debugging information from the kernel, or give the guest more memory",
+    });
+  }
+  const stream = format.name === "gzip" ? payload : payload.subarray(0, sizeAt);
+  const output = new Output(size, stream.length);
+  try {
+    format.decompress(stream, output);
+    return { compression: format.name, data: output.finish(stream.length) };
+  } catch (error) {
+    if (!(error instanceof StreamError)) throw error;
+    throw new LoadError({
+      code: "corrupt-payload",
+      what: `the ${format.name} payload cannot be decompressed: ${error.message}`,
+      where: `offset ${hex(fileOffset + error.offset)}`,
+      remedy: REMEDY_COMPLETE_FILE,
+    });
+  }
+}

@@ -1,0 +1,238 @@
+import { LOADER_LIMITS } from "../limits.ts";
+import { isBzImage, openBzImage } from "./bzimage.ts";
+import type { Compression } from "./decompress/index.ts";
+import { type ElfImage, EM_386, isElf, PT_LOAD, parseElf } from "./elf.ts";
+import { hex, LoadError } from "./errors.ts";
+import { notAKernel } from "./recognise.ts";
+import { findXenNotes, type XenNotes } from "./xen-notes.ts";
+
+/** A part of the kernel as it has to lie in guest memory. */
+export interface KernelSegment {
+  /** Guest-physical byte address. */
+  readonly physicalAddress: number;
+  /** A view of the file's bytes, to be copied there. */
+  readonly bytes: Uint8Array;
+  /** Size in memory; what follows `bytes` is zero. */
+  readonly memoryBytes: number;
+}
+
+/** A 64-bit Xen PV kernel, checked and ready to be placed by the domain builder. */
+export interface Kernel {
+  readonly format: "elf" | "bzImage";
+  /** Of a bzImage's payload; undefined if it is not compressed. */
+  readonly compression?: Compression;
+  readonly notes: XenNotes;
+  /** Virtual address of the entry point. */
+  readonly entry: bigint;
+  /** Virtual address of guest-physical address 0 in the initial mapping: VIRT_BASE. */
+  readonly virtBase: bigint;
+  /** Ascending by address. */
+  readonly segments: readonly KernelSegment[];
+  /** Guest-physical extent of all segments: [physicalStart, physicalEnd). */
+  readonly physicalStart: number;
+  readonly physicalEnd: number;
+  /** Guest-physical address of the hypercall page, if the kernel wants one filled. */
+  readonly hypercallPage?: number;
+  /** Virtual address for the initial p2m, if the kernel wants it outside the initial mapping. */
+  readonly initP2m?: bigint;
+  /** The kernel accepts an initrd that is not mapped, named by its page number (SIF_MOD_START_PFN). */
+  readonly acceptsUnmappedInitrd: boolean;
+}
+
+/** Xen's "no value" for numeric notes (UNSET_ADDR of libelf). */
+const UNSET = 0xffff_ffff_ffff_ffffn;
+const XEN_VERSION = "xen-3.0";
+const LOADER = "generic";
+/** The hole that belongs to the hypervisor: xen/include/public/arch-x86/xen-x86_64.h. */
+const HYPERVISOR_START = 0xffff800000000000n;
+const HYPERVISOR_END = 0xffff880000000000n;
+const PAGE_BYTES = 4096;
+/** More than any guest's memory; addresses below it are exact as numbers. */
+const PHYSICAL_LIMIT = 1n << 40n;
+
+const REMEDY_PV = "Send a kernel built with Xen PV support (CONFIG_XEN=y, CONFIG_XEN_PV=y)";
+
+/**
+ * Reads a kernel file (ELF or bzImage) as a 64-bit Xen PV guest, with the rules of xen/common/libelf.
+ *
+ * @param maxDecompressedBytes bound on what a compressed payload may become
+ * @throws LoadError for anything that cannot be booted
+ */
+export function loadKernel(
+  file: Uint8Array,
+  maxDecompressedBytes: number = LOADER_LIMITS.decompressedBytes,
+): Kernel {
+  if (file.length > LOADER_LIMITS.kernelFileBytes) {
+    throw new LoadError({
+      code: "too-large",
+      what: `the file has ${file.length} bytes; at most ${LOADER_LIMITS.kernelFileBytes} are accepted`,
+      remedy: "Strip debugging information from the kernel",
+    });
+  }
+  if (isElf(file)) return { format: "elf", ...interpret(parseElf(file)) };
+  if (isBzImage(file)) {
+    const { compression, elf } = openBzImage(file, maxDecompressedBytes);
+    return { format: "bzImage", ...(compression && { compression }), ...interpret(parseElf(elf)) };
+  }
+  throw notAKernel(file);
+}
+
+function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression"> {
+  if (elf.machine === EM_386) {
+    throw new LoadError({
+      code: "mode-not-offered",
+      what: "this is a 32-bit (i386) kernel; of Xen PV guests only 64-bit ones are offered yet",
+      where: "ELF header, offset 0x12",
+      remedy: "Send a 64-bit kernel",
+    });
+  }
+  const notes = findXenNotes(elf);
+  if (notes === undefined) {
+    throw new LoadError({
+      code: "no-xen-notes",
+      what: "this kernel has no Xen ELF notes (neither in PT_NOTE, nor in SHT_NOTE, nor in __xen_guest), so it was built without Xen support",
+      where: `${elf.segments.length} program headers`,
+      remedy: REMEDY_PV,
+    });
+  }
+  checkMode(notes);
+
+  const virtBase = notes.virtBase ?? 0n;
+  // The legacy string has the ELF's addresses virtual, the notes have them physical, if they do not say otherwise.
+  const paddrOffset = notes.paddrOffset ?? (notes.source === "__xen_guest" ? virtBase : 0n);
+  if (virtBase % BigInt(PAGE_BYTES) !== 0n)
+    throw badNote("VIRT_BASE", `${hex(virtBase)} is not the start of a page`);
+  const segments = placeSegments(elf, paddrOffset);
+  const physicalStart = segments[0]!.physicalAddress;
+  const physicalEnd = Math.max(...segments.map((s) => s.physicalAddress + s.memoryBytes));
+  const toVirtual = (physical: number): bigint => BigInt.asUintN(64, virtBase + BigInt(physical));
+
+  const start = toVirtual(physicalStart);
+  const end = toVirtual(physicalEnd);
+  if (end < start) {
+    throw badNote("VIRT_BASE", `the image would wrap around the end of the address space at ${hex(start)}`);
+  }
+  if (!isCanonical(start) || !isCanonical(end - 1n) || (start < HYPERVISOR_END && end > HYPERVISOR_START)) {
+    throw badNote(
+      "VIRT_BASE",
+      `the image at ${hex(start)} to ${hex(end)} is not in the guest's part of the address space`,
+    );
+  }
+  const entry = notes.entry ?? elf.entry;
+  if (entry < start || entry >= end) {
+    throw badNote(
+      "ENTRY",
+      `the entry point ${hex(entry)} lies outside the image, ${hex(start)} to ${hex(end)}`,
+    );
+  }
+  const initP2m = notes.initP2m === UNSET ? undefined : notes.initP2m;
+  if (initP2m !== undefined) checkInitP2m(initP2m, start, end);
+  const hypercallPage = findHypercallPage(notes, virtBase, start, end);
+  return {
+    notes,
+    entry,
+    virtBase,
+    segments,
+    physicalStart,
+    physicalEnd,
+    ...(hypercallPage !== undefined && { hypercallPage }),
+    ...(initP2m !== undefined && { initP2m }),
+    acceptsUnmappedInitrd: (notes.modStartPfn ?? 0n) !== 0n,
+  };
+}
+
+/** Whether the kernel is a PV guest of this ABI at all (elf_xen_note_check of libelf). */
+function checkMode(notes: XenNotes): void {
+  const isPvh = notes.phys32Entry !== undefined;
+  if (isPvh && notes.entry === undefined && notes.virtBase === undefined) {
+    throw new LoadError({
+      code: "hvm-only",
+      what: "this kernel has an entry point for hardware virtual machines (PVH) only, none for Xen PV",
+      where: "XEN_ELFNOTE_PHYS32_ENTRY without XEN_ELFNOTE_ENTRY",
+      remedy: REMEDY_PV,
+    });
+  }
+  if (notes.xenVersion !== undefined && notes.xenVersion !== XEN_VERSION) {
+    throw badNote(
+      "XEN_VERSION",
+      `the guest is for "${notes.xenVersion.slice(0, 40)}", this is "${XEN_VERSION}"`,
+    );
+  }
+  const isLinux = notes.guestOs?.startsWith("linux") ?? false;
+  if (!isLinux && !notes.loader?.startsWith(LOADER)) {
+    throw badNote("LOADER", `the loader is "${notes.loader?.slice(0, 40) ?? ""}", only "${LOADER}" is known`);
+  }
+}
+
+function badNote(note: string, what: string): LoadError {
+  return new LoadError({
+    code: "bad-note",
+    what,
+    where: `XEN_ELFNOTE_${note}`,
+    remedy: "Rebuild the kernel; readelf -n shows its notes, readelf -l its segments",
+  });
+}
+
+function isCanonical(address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+}
+
+function placeSegments(elf: ElfImage, paddrOffset: bigint): KernelSegment[] {
+  const segments: KernelSegment[] = [];
+  for (const segment of elf.segments) {
+    if (segment.type !== PT_LOAD || segment.memoryBytes === 0) continue;
+    const physical = BigInt.asUintN(64, segment.physicalAddress - paddrOffset);
+    if (physical >= PHYSICAL_LIMIT) {
+      throw new LoadError({
+        code: "bad-elf",
+        what: `the segment's physical address ${hex(segment.physicalAddress)} less the PADDR_OFFSET ${hex(paddrOffset)} is no address in memory`,
+        where: `segment ${segment.index}`,
+        remedy: "Rebuild the kernel; readelf -l shows its segments, readelf -n its notes",
+      });
+    }
+    segments.push({
+      physicalAddress: Number(physical),
+      bytes: segment.bytes,
+      memoryBytes: segment.memoryBytes,
+    });
+  }
+  if (segments.length === 0) {
+    throw new LoadError({
+      code: "bad-elf",
+      what: "no segment is to be loaded",
+      where: `${elf.segments.length} program headers`,
+      remedy: "Send the linked kernel: vmlinux or bzImage",
+    });
+  }
+  return segments.sort((a, b) => a.physicalAddress - b.physicalAddress);
+}
+
+function checkInitP2m(address: bigint, start: bigint, end: bigint): void {
+  const inHole = address >= HYPERVISOR_START && address < HYPERVISOR_END;
+  if (address % BigInt(PAGE_BYTES) !== 0n || !isCanonical(address) || inHole) {
+    throw badNote("INIT_P2M", `the p2m cannot be at ${hex(address)}`);
+  }
+  if (address >= start && address < end) {
+    throw badNote("INIT_P2M", `the p2m at ${hex(address)} would overlap the image`);
+  }
+}
+
+function findHypercallPage(
+  notes: XenNotes,
+  virtBase: bigint,
+  start: bigint,
+  end: bigint,
+): number | undefined {
+  let address = notes.hypercallPage;
+  if (address === undefined && notes.hypercallPageNumber !== undefined) {
+    address = BigInt.asUintN(64, virtBase + notes.hypercallPageNumber * BigInt(PAGE_BYTES));
+  }
+  if (address === undefined || address === UNSET) return undefined;
+  if (address % BigInt(PAGE_BYTES) !== 0n || address < start || address + BigInt(PAGE_BYTES) > end) {
+    throw badNote(
+      "HYPERCALL_PAGE",
+      `the hypercall page ${hex(address)} is not a page of the image, ${hex(start)} to ${hex(end)}`,
+    );
+  }
+  return Number(address - virtBase);
+}

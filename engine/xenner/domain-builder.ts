@@ -1,0 +1,129 @@
+import type { PhysicalMemory } from "../cpu/types.ts";
+import type { Kernel } from "../loader/kernel.ts";
+import {
+  ABI_VERSION,
+  BOOT_INFO,
+  BOOT_INFO_MAGIC,
+  CONSOLE_PORT,
+  CORE_TSC,
+  directMap,
+  HYPERVISOR_L4_SLOT,
+  PAGE_BYTES,
+  XENSTORE_PORT,
+} from "./abi.ts";
+import type { PlacedEmu } from "./emu-image.ts";
+import { hypercallPage } from "./hypercall-page.ts";
+import type { DomainLayout } from "./layout.ts";
+import { fillTables } from "./page-tables.ts";
+import { encodeStartInfo } from "./start-info.ts";
+import { encode } from "./structure.ts";
+
+/** What a domain is built from. */
+export interface DomainSpec {
+  readonly kernel: Kernel;
+  readonly layout: DomainLayout;
+  readonly initrd?: Uint8Array;
+  readonly cmdline: Uint8Array;
+  readonly emu: PlacedEmu;
+  /** Seconds since 1970-01-01 UTC at start of day. */
+  readonly startTime: number;
+  readonly uuid: Uint8Array;
+}
+
+/** How the processor has to start. */
+export interface EntryState {
+  /** Physical address of the initial L4. */
+  readonly cr3: number;
+  readonly rip: bigint;
+  readonly rdi: bigint;
+}
+
+export const GUEST_DOMID = 1;
+
+/**
+ * Builds a domain in `memory`, which must be all zero: kernel, initrd, p2m, start_info, page tables, and emu with its
+ * boot information. See layout.ts for what lies where, abi.ts for what emu expects.
+ */
+export function buildDomain(memory: PhysicalMemory, spec: DomainSpec): EntryState {
+  const { kernel, layout, emu } = spec;
+  for (const segment of kernel.segments) memory.write(segment.physicalAddress, segment.bytes);
+  if (kernel.hypercallPage !== undefined) memory.write(kernel.hypercallPage, hypercallPage());
+  if (layout.initrd !== undefined && spec.initrd !== undefined) {
+    memory.write(layout.initrd.pfn * PAGE_BYTES, spec.initrd);
+  }
+  memory.write(layout.p2m.pfn * PAGE_BYTES, identityP2m(layout.ramPages));
+  memory.write(layout.startInfo * PAGE_BYTES, startInfo(spec));
+  writePageTables(memory, layout);
+
+  for (const { address, bytes } of emu.writes) memory.write(address, bytes);
+  const cr3 = layout.tables.pfn * PAGE_BYTES;
+  memory.writeU64(cr3 + HYPERVISOR_L4_SLOT * 8, emu.slot256);
+  memory.write(emu.region.bootInfo, bootInfo(spec, cr3));
+  return { cr3, rip: emu.entry, rdi: directMap(emu.region.bootInfo) };
+}
+
+/** pfn and mfn are the same, so the guest's table is a row of numbers. */
+function identityP2m(pages: number): Uint8Array {
+  const table = new Uint8Array(pages * 8);
+  const view = new DataView(table.buffer);
+  for (let pfn = 0; pfn < pages; pfn++) view.setUint32(pfn * 8, pfn, true);
+  return table;
+}
+
+function virtualAddress(layout: DomainLayout, pfn: number): bigint {
+  return layout.virtBase + BigInt(pfn) * BigInt(PAGE_BYTES);
+}
+
+function startInfo({ layout, emu, cmdline }: DomainSpec): Uint8Array {
+  const { initrd, p2m, tables } = layout;
+  return encodeStartInfo({
+    nrPages: layout.ramPages,
+    sharedInfo: emu.region.sharedInfo,
+    storeMfn: layout.xenstore,
+    storePort: XENSTORE_PORT,
+    consoleMfn: layout.console,
+    consolePort: CONSOLE_PORT,
+    ptBase: virtualAddress(layout, tables.pfn),
+    nrPtFrames: tables.count,
+    mfnList: p2m.virtual,
+    modStart: initrd === undefined ? 0n : (initrd.virtual ?? BigInt(initrd.pfn)),
+    modStartIsPfn: initrd !== undefined && initrd.virtual === undefined,
+    modLen: initrd?.bytes ?? 0,
+    cmdline,
+    firstP2mPfn: p2m.tables === undefined ? 0 : p2m.pfn,
+    nrP2mFrames: p2m.tables === undefined ? 0 : p2m.pages + p2m.tables.count,
+  });
+}
+
+/**
+ * A page table must not be mapped writable (Xen would refuse to use it as one), so the initial mapping shows its own
+ * tables read-only. The tables of an INIT_P2M lie outside of it.
+ */
+function writePageTables(memory: PhysicalMemory, { tables, p2m }: DomainLayout): void {
+  const write = (address: number, value: bigint): void => memory.writeU64(address, value);
+  const isTable = (pfn: number): boolean => pfn >= tables.pfn && pfn < tables.pfn + tables.count;
+  fillTables(tables, 0, isTable, write);
+  if (p2m.tables !== undefined) fillTables(p2m.tables, p2m.pfn, () => false, write);
+}
+
+function bootInfo(spec: DomainSpec, cr3: number): Uint8Array {
+  const { kernel, layout, emu } = spec;
+  return encode(BOOT_INFO, {
+    ...emu.bootInfo,
+    magic: BOOT_INFO_MAGIC,
+    version: ABI_VERSION,
+    kernelEntry: kernel.entry,
+    startInfo: virtualAddress(layout, layout.startInfo),
+    initialStack: virtualAddress(layout, layout.stack + 1),
+    initialL4: cr3,
+    xenstoreMfn: layout.xenstore,
+    consoleMfn: layout.console,
+    xenstorePort: XENSTORE_PORT,
+    consolePort: CONSOLE_PORT,
+    wallclockSeconds: Math.floor(spec.startTime),
+    wallclockNanoseconds: Math.round((spec.startTime % 1) * 1e9) % 1_000_000_000,
+    ...CORE_TSC,
+    domid: GUEST_DOMID,
+    uuid: spec.uuid,
+  });
+}
