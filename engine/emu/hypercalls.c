@@ -1,0 +1,120 @@
+/* The hypercall table. Arguments are in rdi, rsi, rdx, r10, r8; the number and the result in rax. */
+#include "emu.h"
+
+static bool in_multicall;
+
+static s64 do_multicall(u64 calls, u64 count);
+
+static s64 do_console_io(u64 command, u64 count, u64 buffer)
+{
+    s64 result;
+    if (command == CONSOLEIO_write) {
+        console_write(buffer, (u32)count, &result);
+        return result;
+    }
+    return command == CONSOLEIO_read ? -XEN_EPERM : -XEN_ENOSYS;
+}
+
+static s64 dispatch(u64 number, u64 a1, u64 a2, u64 a3, u64 a4)
+{
+    switch (number) {
+    case __HYPERVISOR_set_trap_table:
+        return do_set_trap_table(a1);
+    case __HYPERVISOR_mmu_update:
+        return do_mmu_update(a1, a2, a3, a4);
+    case __HYPERVISOR_set_gdt:
+        return do_set_gdt(a1, a2);
+    case __HYPERVISOR_stack_switch:
+        return do_stack_switch(a1, a2);
+    case __HYPERVISOR_set_callbacks:
+        return do_set_callbacks(a1, a2, a3);
+    case __HYPERVISOR_fpu_taskswitch:
+        return do_fpu_taskswitch(a1);
+    case __HYPERVISOR_set_debugreg:
+        return do_set_debugreg(a1, a2);
+    case __HYPERVISOR_get_debugreg:
+        return do_get_debugreg(a1);
+    case __HYPERVISOR_update_descriptor:
+        return do_update_descriptor(a1, a2);
+    case __HYPERVISOR_memory_op:
+        return do_memory_op(a1, a2);
+    case __HYPERVISOR_multicall:
+        return do_multicall(a1, a2);
+    case __HYPERVISOR_update_va_mapping:
+        return do_update_va_mapping(a1, a2, a3);
+    case __HYPERVISOR_set_timer_op:
+        return do_set_timer_op(a1);
+    case __HYPERVISOR_xen_version:
+        return do_xen_version(a1, a2);
+    case __HYPERVISOR_console_io:
+        return do_console_io(a1, a2, a3);
+    case __HYPERVISOR_grant_table_op:
+        return do_grant_table_op(a1, a2, a3);
+    case __HYPERVISOR_vm_assist:
+        return do_vm_assist(a1, a2);
+    case __HYPERVISOR_vcpu_op:
+        return do_vcpu_op(a1, a2, a3);
+    case __HYPERVISOR_set_segment_base:
+        return do_set_segment_base(a1, a2);
+    case __HYPERVISOR_mmuext_op:
+        return do_mmuext_op(a1, a2, a3, a4);
+    case __HYPERVISOR_nmi_op:
+        return do_nmi_op(a1, a2);
+    case __HYPERVISOR_sched_op:
+        return do_sched_op(a1, a2);
+    case __HYPERVISOR_callback_op:
+        return do_callback_op(a1, a2);
+    case __HYPERVISOR_event_channel_op:
+        return do_event_channel_op(a1, a2);
+    case __HYPERVISOR_physdev_op:
+        return do_physdev_op(a1, a2);
+    case __HYPERVISOR_platform_op: /* for the control domain */
+    case __HYPERVISOR_sysctl:
+    case __HYPERVISOR_domctl:
+        return -XEN_EPERM;
+    }
+    return -XEN_ENOSYS;
+}
+
+/* As Xen: the entries run to the end whatever they return; only a list that cannot be read or written stops it. */
+static s64 do_multicall(u64 calls, u64 count)
+{
+    multicall_entry_t entry;
+    s64 result = 0;
+    if (in_multicall)
+        return -XEN_EINVAL;
+    in_multicall = true;
+    call_done(0);
+    for (u32 index = 0; index < (u32)count; index++) {
+        u64 at = calls + index * sizeof(entry);
+        if (!copy_from_guest(&entry, at, sizeof(entry))) {
+            result = -XEN_EFAULT;
+            break;
+        }
+        call_is(entry.op, entry.args[0], entry.args[2]);
+        entry.result = (xen_ulong_t)dispatch(entry.op, entry.args[0], entry.args[1], entry.args[2], entry.args[3]);
+        call_done((s64)entry.result);
+        if (!copy_to_guest(at + offsetof(multicall_entry_t, result), &entry.result, sizeof(entry.result))) {
+            result = -XEN_EFAULT;
+            break;
+        }
+    }
+    in_multicall = false;
+    if (result != 0)
+        call_failed(__HYPERVISOR_multicall);
+    return result;
+}
+
+void hypercall(struct regs *regs)
+{
+    u64 number = regs->rax;
+    call_is(number, regs->rdi, regs->rdx);
+    if (number == __HYPERVISOR_iret) {
+        do_iret(regs);
+        call_done(0);
+        return;
+    }
+    regs->rax = (u64)dispatch(number, regs->rdi, regs->rsi, regs->rdx, regs->r10);
+    if (number != __HYPERVISOR_multicall)
+        call_done((s64)regs->rax);
+}

@@ -1,0 +1,155 @@
+/* Model-specific, debug and segment-base registers, and CR0.TS, as the guest may see and set them. */
+#include "emu.h"
+
+#define MSR_IA32_TSC 0x10
+#define MSR_IA32_APIC_BASE 0x1b
+#define MSR_IA32_BIOS_SIGN_ID 0x8b
+#define MSR_IA32_MISC_ENABLE 0x1a0
+#define MSR_IA32_PAT 0x277
+/* WB, WT, UC-, UC, WC, WP: what PAT says under Xen, whose guests must not change it. */
+#define XEN_PAT 0x050100070406UL
+
+#define EFER_SCE 1UL
+#define EFER_LME (1UL << 8)
+#define EFER_LMA (1UL << 10)
+#define EFER_NXE (1UL << 11)
+
+#define DR6_FIXED 0xffff0ff0UL
+#define DR6_SETTABLE 0xe00fUL
+#define DR7_FIXED 0x400UL
+#define DR7_ENABLES 0xffUL
+#define DR7_REFUSED 0xffffffff00002000UL /* GD, and what is reserved */
+
+bool guest_read_msr(u32 msr, u64 *value)
+{
+    switch (msr) {
+    case MSR_FS_BASE:
+    case MSR_GS_BASE:
+    case MSR_KERNEL_GS_BASE:
+        *value = read_msr(msr);
+        return true;
+    case MSR_EFER:
+        *value = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+        return true;
+    case MSR_IA32_TSC:
+        *value = read_tsc();
+        return true;
+    case MSR_IA32_PAT:
+        *value = XEN_PAT;
+        return true;
+    case MSR_IA32_APIC_BASE: /* boot processor, disabled */
+        *value = 0xfee00100;
+        return true;
+    case MSR_IA32_MISC_ENABLE:
+        *value = 1; /* fast strings */
+        return true;
+    case MSR_IA32_BIOS_SIGN_ID:
+        *value = 0;
+        return true;
+    }
+    return false;
+}
+
+bool guest_write_msr(u32 msr, u64 value)
+{
+    switch (msr) {
+    case MSR_FS_BASE:
+    case MSR_GS_BASE:
+    case MSR_KERNEL_GS_BASE:
+        if (!is_canonical(value))
+            return false;
+        write_msr(msr, value);
+        return true;
+    case MSR_EFER: /* writes that would change nothing, or nothing that matters */
+    case MSR_IA32_PAT:
+    case MSR_IA32_APIC_BASE:
+    case MSR_IA32_BIOS_SIGN_ID:
+    case MSR_IA32_MISC_ENABLE:
+        return true;
+    }
+    return false;
+}
+
+s64 do_set_segment_base(u64 which, u64 value)
+{
+    if (which != SEGBASE_GS_USER_SEL && !is_canonical(value))
+        return -XEN_EINVAL;
+    switch (which) {
+    case SEGBASE_FS:
+        write_msr(MSR_FS_BASE, value);
+        return 0;
+    case SEGBASE_GS_USER: /* the guest kernel's is in GS.base while it runs */
+        write_msr(MSR_KERNEL_GS_BASE, value);
+        return 0;
+    case SEGBASE_GS_KERNEL:
+        write_msr(MSR_GS_BASE, value);
+        return 0;
+    case SEGBASE_GS_USER_SEL:
+        load_gs_user((u16)value);
+        return 0;
+    }
+    return -XEN_EINVAL;
+}
+
+s64 do_fpu_taskswitch(u64 set)
+{
+    u64 cr0 = read_cr0();
+    u64 wanted = set ? cr0 | CR0_TS : cr0 & ~CR0_TS;
+    if (wanted != cr0)
+        write_cr0(wanted);
+    return 0;
+}
+
+/* Breakpoints are for the guest's own addresses. */
+s64 do_set_debugreg(u64 number, u64 value)
+{
+    switch (number) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        if (!is_canonical(value) || !guest_range_ok(value, 8))
+            return -XEN_EPERM;
+        break;
+    case 6:
+        value = (value & DR6_SETTABLE) | DR6_FIXED;
+        break;
+    case 7:
+        if (value & DR7_REFUSED)
+            return -XEN_EPERM;
+        value |= DR7_FIXED;
+        break;
+    case 4:
+    case 5:
+        return -XEN_ENODEV;
+    default:
+        return -XEN_EINVAL;
+    }
+    vcpu.debug[number] = value;
+    /* The processor hears of it only when something is to be watched, or no longer. */
+    static bool watching;
+    bool watch = vcpu.debug[7] & DR7_ENABLES;
+    if (!watch && !watching)
+        return 0;
+    for (u32 reg = 0; reg < 4; reg++)
+        write_dr_safe(reg, vcpu.debug[reg]);
+    write_dr_safe(6, DR6_FIXED);
+    watching = write_dr_safe(7, vcpu.debug[7] | DR7_FIXED) && watch;
+    return 0;
+}
+
+s64 do_get_debugreg(u64 number)
+{
+    switch (number) {
+    case 6:
+        return (s64)(vcpu.debug[6] | DR6_FIXED);
+    case 7:
+        return (s64)(vcpu.debug[7] | DR7_FIXED);
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        return (s64)vcpu.debug[number];
+    }
+    return number < 8 ? -XEN_ENODEV : -XEN_EINVAL;
+}

@@ -1,0 +1,147 @@
+/* Every entry from the guest, and every fault of emu's own. */
+#include "emu.h"
+
+/* Exceptions that push an error code (SDM vol. 3A table 6-1). */
+#define ERROR_CODE_VECTORS                                                                                           \
+    (1u << 8 | 1u << 10 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 17 | 1u << 21 | 1u << 29 | 1u << 30)
+/* #GP error code bit 1: the selector is a vector, so an INT instruction was refused. */
+#define ERROR_IS_VECTOR 2
+
+struct exception_fixup {
+    u64 at, to;
+};
+
+extern const struct exception_fixup exception_table_start[], exception_table_end[];
+
+u64 *general_register(struct regs *regs, unsigned number)
+{
+    u64 *const registers[16] = {
+        &regs->rax, &regs->rcx, &regs->rdx, &regs->rbx, &regs->rsp, &regs->rbp, &regs->rsi, &regs->rdi,
+        &regs->r8, &regs->r9, &regs->r10, &regs->r11, &regs->r12, &regs->r13, &regs->r14, &regs->r15,
+    };
+    return registers[number & 15];
+}
+
+/* SYSCALL. True if the hypercall returns to its caller with nothing else to do, so that SYSRET will do. */
+bool handle_syscall(struct regs *regs);
+bool handle_syscall(struct regs *regs)
+{
+    if (!vcpu.in_kernel || regs->vector == VECTOR_SYSCALL32) {
+        unsigned type = regs->vector == VECTOR_SYSCALL32 ? CALLBACKTYPE_syscall32 : CALLBACKTYPE_syscall;
+        count_trap(TRAP_USER_SYSCALL);
+        if (vcpu.callbacks[type].address)
+            bounce_callback(regs, type);
+        else
+            bounce_exception(regs, VECTOR_UD, false, 0);
+        deliver_events(regs);
+        return false;
+    }
+    calls_begin();
+    u64 rip = regs->rip;
+    hypercall(regs);
+    deliver_events(regs);
+    calls_end();
+    return regs->rip == rip && regs->rcx == rip && vcpu.in_kernel && regs->cs == FLAT_RING3_CS64 &&
+           regs->r11 == regs->rflags && is_canonical(rip);
+}
+
+/* True if the fault in emu was foreseen, or was the guest's. */
+static bool handle_own_fault(struct regs *regs)
+{
+    u64 guest_address;
+    if (regs->vector == EVENT_VECTOR) {
+        statistics->interrupts++;
+        poll_lines();
+        return true;
+    }
+    if (regs->vector == VECTOR_DB) /* a guest's data breakpoint on memory emu was asked to touch */
+        return true;
+    if (regs->vector == VECTOR_PF && map_ldt_page(read_cr2(), &guest_address))
+        return true;
+    for (const struct exception_fixup *fixup = exception_table_start; fixup < exception_table_end; fixup++)
+        if (fixup->at == regs->rip) {
+            regs->rip = fixup->to;
+            return true;
+        }
+    return false;
+}
+
+/* IRETQ to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told. */
+static void handle_failed_iret(struct regs *regs)
+{
+    const u64 *frame = (const u64 *)regs->rsp;
+    u64 rip = frame[0], cs = frame[1], flags = frame[2], rsp = frame[3], ss = frame[4];
+    regs->rip = rip;
+    regs->cs = cs;
+    regs->rflags = flags;
+    regs->rsp = rsp;
+    regs->ss = ss;
+    bounce_failsafe(regs);
+}
+
+static void handle_general_protection(struct regs *regs)
+{
+    if ((regs->error & 3) == ERROR_IS_VECTOR) {
+        unsigned vector = (regs->error >> 3) & 0xff;
+        const struct trap_entry *entry = &vcpu.traps[vector];
+        if (entry->address && (vcpu.in_kernel || TI_GET_DPL(entry) == 3)) {
+            regs->rip += 2; /* INT n */
+            bounce_interrupt(regs, vector);
+            return;
+        }
+    } else if (regs->error == 0 && vcpu.in_kernel && emulate_privileged(regs)) {
+        return;
+    }
+    bounce_exception(regs, VECTOR_GP, true, regs->error);
+}
+
+static void handle_from_guest(struct regs *regs)
+{
+    unsigned vector = (unsigned)regs->vector;
+    switch (vector) {
+    case EVENT_VECTOR:
+        statistics->interrupts++;
+        poll_lines();
+        return;
+    case VECTOR_PF:
+        handle_page_fault(regs);
+        return;
+    case VECTOR_GP:
+        handle_general_protection(regs);
+        return;
+    case VECTOR_UD:
+        if (!emulate_forced_cpuid(regs))
+            bounce_exception(regs, VECTOR_UD, false, 0);
+        return;
+    case VECTOR_NM: /* as Xen: the guest finds TS clear */
+        write_cr0(read_cr0() & ~CR0_TS);
+        bounce_exception(regs, VECTOR_NM, false, 0);
+        return;
+    case VECTOR_NMI:
+    case VECTOR_MC:
+    case VECTOR_DF:
+        panic("exception of the machine", regs);
+    default:
+        if (vector < EXCEPTIONS)
+            bounce_exception(regs, vector, ERROR_CODE_VECTORS >> vector & 1, regs->error);
+        else
+            bounce_interrupt(regs, vector);
+    }
+}
+
+/* Exceptions and interrupts; the frame to leave by. */
+struct regs *handle_trap(struct regs *regs);
+struct regs *handle_trap(struct regs *regs)
+{
+    if ((regs->cs & 3) != 0) {
+        handle_from_guest(regs);
+    } else {
+        if (handle_own_fault(regs))
+            return regs;
+        if (regs->rip != (u64)exit_iretq)
+            panic("fault in emu", regs);
+        handle_failed_iret(regs);
+    }
+    deliver_events(regs);
+    return regs;
+}
