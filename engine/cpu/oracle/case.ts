@@ -103,3 +103,16 @@ export function codeCase(
     ignore: {},
   };
 }
+
+/** Adds a run of changed memory to a list in ascending order; a run that continues the last one is joined with it. */
+export function appendRun(runs: Patch[], address: number, bytes: Uint8Array): void {
+  const last = runs.at(-1);
+  if (last === undefined || last.address + last.bytes.length !== address) {
+    runs.push({ address, bytes });
+    return;
+  }
+  const joined = new Uint8Array(last.bytes.length + bytes.length);
+  joined.set(last.bytes);
+  joined.set(bytes, last.bytes.length);
+  runs[runs.length - 1] = { address: last.address, bytes: joined };
+}

@@ -4,6 +4,7 @@
 import iced, { type ConstantOffsets, type Instruction } from "iced-x86";
 import { type Case, defaultState, type Ignore, type Patch } from "./case.ts";
 import { enumerateForms, type Form } from "./encodings.ts";
+import { rflagsOfIced } from "./iced-flags.ts";
 import { CODE, DATA, PAGE_BYTES, regionOf, STACK, STACK_END } from "./layout.ts";
 import { type Group, groupOf, isComparable } from "./offered.ts";
 import { aimOperand, gprOf, hasExplicitMemory, operandAddress } from "./operands.ts";
@@ -127,6 +128,11 @@ export class Generator {
 
   get forms(): number {
     return this.#forms.length;
+  }
+
+  /** Distinct instruction codes among the forms. */
+  get codes(): number {
+    return new Set(this.#forms.map((f) => f.code)).size;
   }
 
   /** The next case: one instruction, or a run of some. */
@@ -598,14 +604,16 @@ export class Generator {
       if (instruction.isStringInstruction || instruction.hasLockPrefix) continue;
       if (BIT_TESTS.has(instruction.mnemonic) && form.memory && instruction.op1Kind === OpKind.Register)
         continue;
-      if ((flagsOf(instruction.rflagsRead) & open) !== 0) continue;
+      if ((rflagsOfIced(instruction.rflagsRead) & open) !== 0) continue;
       // With CL unknown: flags it may leave undefined, and those it surely defines.
       const undefined_ = undefinedFlags(instruction);
       if (instruction.mnemonic === M.Shld || instruction.mnemonic === M.Shrd) {
         if (instruction.opCode.operandSize === 16) continue;
       }
       if (instruction.mnemonic === M.Bswap && instruction.opCode.operandSize === 16) continue;
-      const surely = flagsOf(instruction.rflagsWritten | instruction.rflagsCleared | instruction.rflagsSet);
+      const surely = rflagsOfIced(
+        instruction.rflagsWritten | instruction.rflagsCleared | instruction.rflagsSet,
+      );
       const maybe = SHIFT_LIKE.has(instruction.mnemonic);
       if (skipped === 0 && !maybe) open &= ~surely;
       open |= undefined_;
@@ -651,19 +659,6 @@ const CONDITION_READS = [
 
 /** They leave all flags alone when the count is 0, so they do not end an earlier undefinedness. */
 const SHIFT_LIKE = new Set<number>([M.Shl, M.Sal, M.Shr, M.Sar, M.Rol, M.Ror, M.Rcl, M.Rcr, M.Shld, M.Shrd]);
-
-/** iced's RflagsBits to RFLAGS. */
-function flagsOf(bits: number): number {
-  const { RflagsBits: B } = iced;
-  return (
-    ((bits & B.OF) !== 0 ? FLAG.OF : 0) |
-    ((bits & B.SF) !== 0 ? FLAG.SF : 0) |
-    ((bits & B.ZF) !== 0 ? FLAG.ZF : 0) |
-    ((bits & B.AF) !== 0 ? FLAG.AF : 0) |
-    ((bits & B.CF) !== 0 ? FLAG.CF : 0) |
-    ((bits & B.PF) !== 0 ? FLAG.PF : 0)
-  );
-}
 
 function touchesStackPointer(instruction: Instruction): boolean {
   for (let i = 0; i < instruction.opCount; i++) {

@@ -3,7 +3,7 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { buildHarness } from "./build.ts";
-import type { Case, Outcome, Patch } from "./case.ts";
+import { appendRun, type Case, type Outcome, type Patch } from "./case.ts";
 import { baseContents, REGIONS } from "./layout.ts";
 import { STATE_BYTES, State } from "./state.ts";
 
@@ -66,11 +66,8 @@ function decode(bytes: Uint8Array): Outcome {
     const n = view.getUint32(at + 8, true);
     const address = Number(view.getBigUint64(at, true));
     const run = bytes.subarray(at + RANGE_HEADER, at + RANGE_HEADER + n);
-    const last = changes.at(-1);
     // The harness cuts runs at 64-byte lines.
-    if (last !== undefined && last.address + last.bytes.length === address) {
-      changes[changes.length - 1] = { address: last.address, bytes: Buffer.concat([last.bytes, run]) };
-    } else changes.push({ address, bytes: run });
+    appendRun(changes, address, run);
     at += RANGE_HEADER + padded(n);
   }
   if (signal === SIGNAL.ALRM) return { kind: "endless", state, changes };
