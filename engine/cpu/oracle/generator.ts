@@ -2,41 +2,39 @@
 // decoder what came out, and then arranges registers and memory so that the instruction has something to do.
 
 import iced, { type ConstantOffsets, type Instruction } from "iced-x86";
-import { type Case, defaultState, type Ignore, type Patch } from "./case.ts";
+import type { Case, Ignore, Patch } from "./case.ts";
 import { enumerateForms, type Form } from "./encodings.ts";
 import { rflagsOfIced } from "./iced-flags.ts";
+import {
+  APPROXIMATE_XMM,
+  BIT_TESTS,
+  CONDITION_READS,
+  DIVISIONS,
+  leadsIntoItself,
+  mnemonicName,
+  movesToSegment,
+  operandBytes,
+  RETURNS_FAR,
+  SHIFT_LIKE,
+  STRINGS,
+  skipOnModel,
+  TRANSCENDENTAL,
+  touchesStackPointer,
+} from "./instruction-kinds.ts";
 import { CODE, DATA, PAGE_BYTES, regionOf, STACK, STACK_END } from "./layout.ts";
 import { type Group, groupOf, isComparable } from "./offered.ts";
 import { aimOperand, gprOf, hasExplicitMemory, operandAddress } from "./operands.ts";
 import { nastyF32, nastyF64, nastyF80, nastyInteger, nastyVector, Random } from "./random.ts";
-import { ARITHMETIC_FLAGS, FLAG, SELECTOR, type State } from "./state.ts";
+import { startState } from "./start-state.ts";
+import { FLAG, SELECTOR, type State } from "./state.ts";
 import { destinationUndefined, undefinedFlags } from "./undefined-flags.ts";
 
-const {
-  Decoder,
-  DecoderOptions,
-  FlowControl,
-  Instruction: IcedInstruction,
-  MemorySizeExt,
-  Mnemonic: M,
-  OpKind,
-  Register: R,
-} = iced;
+const { Decoder, DecoderOptions, FlowControl, Instruction: IcedInstruction, Mnemonic: M, OpKind } = iced;
 
 const REX_X = 2;
 const U64 = 0xffff_ffff_ffff_ffffn;
 const SEGMENT_PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
 const EXTRA_PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, ...SEGMENT_PREFIXES];
-
-const MNEMONIC_NAMES = new Map<number, string>(
-  Object.entries(M)
-    .filter((e): e is [string, number] => typeof e[1] === "number")
-    .map(([name, value]) => [value, name.toLowerCase()]),
-);
-
-export function mnemonicName(mnemonic: number): string {
-  return MNEMONIC_NAMES.get(mnemonic) ?? `mnemonic ${mnemonic}`;
-}
 
 /** A decoded instruction and what is known about it before it runs. */
 interface Decoded {
@@ -53,43 +51,6 @@ export interface GeneratorOptions {
   /** Groups to leave out. */
   readonly without?: readonly Group[];
 }
-
-const STRINGS = new Set<number>([
-  M.Movsb,
-  M.Movsw,
-  M.Movsd,
-  M.Movsq,
-  M.Cmpsb,
-  M.Cmpsw,
-  M.Cmpsd,
-  M.Cmpsq,
-  M.Stosb,
-  M.Stosw,
-  M.Stosd,
-  M.Stosq,
-  M.Lodsb,
-  M.Lodsw,
-  M.Lodsd,
-  M.Lodsq,
-  M.Scasb,
-  M.Scasw,
-  M.Scasd,
-  M.Scasq,
-]);
-const BIT_TESTS = new Set<number>([M.Bt, M.Bts, M.Btr, M.Btc]);
-const DIVISIONS = new Set<number>([M.Div, M.Idiv]);
-const RETURNS_FAR = new Set<number>([M.Retf]);
-const APPROXIMATE_XMM = new Set<number>([M.Rcpps, M.Rcpss, M.Rsqrtps, M.Rsqrtss]);
-const TRANSCENDENTAL = new Set<number>([
-  M.F2xm1,
-  M.Fyl2x,
-  M.Fyl2xp1,
-  M.Fptan,
-  M.Fpatan,
-  M.Fsin,
-  M.Fcos,
-  M.Fsincos,
-]);
 
 export class Generator {
   readonly #options: GeneratorOptions;
@@ -201,67 +162,6 @@ export class Generator {
     return decoded;
   }
 
-  #startState(group: Group): State {
-    const r = this.#r;
-    const { mode } = this.#options;
-    const s = defaultState(mode);
-    for (let i = 0; i < (mode === 64 ? 16 : 8); i++) {
-      const v = r.chance(0.06)
-        ? BigInt(r.pick([CODE + 0x800, DATA + 0x800, STACK + 0x800]) + r.below(64))
-        : nastyInteger(r);
-      s.setGpr(i, mode === 64 ? v : v & 0xffffffffn);
-    }
-    let flags = 0x202 | (r.u32() & ARITHMETIC_FLAGS);
-    if (r.chance(0.2)) flags |= FLAG.DF;
-    s.rflags = flags;
-    if (mode === 64) {
-      if (r.chance(0.3))
-        s.u64[18] = r.pick([0x1000n, 0x10n, BigInt(DATA), 0xffff_ffff_ffff_f000n, 0x7fff_ffff_f000n]);
-      if (r.chance(0.3))
-        s.u64[19] = r.pick([0x2000n, 0x20n, BigInt(DATA), 0xffff_ffff_ffff_0000n, 0x7fff_ffff_e000n]);
-    }
-    if (group !== "integer") this.#floatState(s, group);
-    return s;
-  }
-
-  #floatState(s: State, group: Group): void {
-    const r = this.#r;
-    for (let i = 0; i < (this.#options.mode === 64 ? 16 : 8); i++) nastyVector(r, s.xmm(i));
-    if (r.chance(0.5)) {
-      const masks = r.chance(0.85) ? 0x1f80 : r.below(64) << 7;
-      s.mxcsr =
-        masks |
-        (r.below(4) << 13) |
-        (r.chance(0.2) ? 0x8000 : 0) |
-        (r.chance(0.2) ? 0x40 : 0) |
-        (r.chance(0.3) ? r.below(64) : 0);
-    }
-    if (group !== "x87" && group !== "mmx" && group !== "fxsr" && !r.chance(0.5)) return;
-    for (let i = 0; i < 8; i++) {
-      if (group === "x87" || r.chance(0.2)) nastyF80(r, s.st(i));
-      else {
-        nastyVector(
-          r,
-          s.st(i).length === 10 ? new Uint8Array(s.st(i).buffer, s.st(i).byteOffset, 16) : s.st(i),
-        );
-        s.st(i).set([0xff, 0xff], 8);
-        s.bytes.fill(
-          0,
-          s.st(i).byteOffset - s.bytes.byteOffset + 10,
-          s.st(i).byteOffset - s.bytes.byteOffset + 16,
-        );
-      }
-    }
-    s.ftw = r.chance(0.7) ? 0xff : r.chance(0.3) ? 0 : r.below(256);
-    const masks = r.chance(0.8) ? 0x3f : r.below(64);
-    s.fcw = 0x40 | masks | (r.pick([0, 2, 3, 3, 3]) << 8) | ((r.chance(0.4) ? r.below(4) : 0) << 10);
-    let fsw = (r.below(8) << 11) | (r.chance(0.3) ? r.below(8) << 8 : 0) | (r.chance(0.1) ? 0x4000 : 0);
-    if (r.chance(0.2)) fsw |= r.below(128);
-    // ES and B say whether an unmasked exception is pending (SDM vol. 1 8.1.3.3).
-    if ((fsw & ~masks & 0x3f) !== 0) fsw |= 0x8080;
-    s.fsw = fsw;
-  }
-
   /** Where the code goes: anywhere, often across the page line, sometimes so that nothing mapped follows it. */
   #codeAddress(length: number): number {
     const r = this.#r;
@@ -282,7 +182,7 @@ export class Generator {
       if (!isComparable(instruction) || skipOnModel(instruction, this.#bytes, mode)) return undefined;
       if (this.#options.only.length > 0 && !this.#isWanted(decoded)) return undefined;
       const code = this.#bytes.slice(0, instruction.length);
-      const state = this.#startState(group);
+      const state = startState(r, mode, group);
       const at = this.#codeAddress(code.length);
       state.rip = BigInt(at);
       const patches: Patch[] = [];
@@ -566,7 +466,7 @@ export class Generator {
     const { mode } = this.#options;
     const integer = this.#simpleInteger.length > 0 && (this.#simpleVector.length === 0 || r.chance(0.7));
     const pool = integer ? this.#simpleInteger : this.#simple;
-    const state = this.#startState(integer ? "integer" : "x87");
+    const state = startState(r, mode, integer ? "integer" : "x87");
     const at = CODE + 0x100 + r.below(0xe00);
     state.rip = BigInt(at);
     const length = 2 + r.below(14);
@@ -643,75 +543,6 @@ export class Generator {
     b[n + 1] = 0x25;
     view.setInt32(n + 2, target, true);
   }
-}
-
-/** Flags that Jcc, SETcc and CMOVcc read, by condition code / 2. */
-const CONDITION_READS = [
-  FLAG.OF,
-  FLAG.CF,
-  FLAG.ZF,
-  FLAG.CF | FLAG.ZF,
-  FLAG.SF,
-  FLAG.PF,
-  FLAG.SF | FLAG.OF,
-  FLAG.SF | FLAG.OF | FLAG.ZF,
-] as const;
-
-/** They leave all flags alone when the count is 0, so they do not end an earlier undefinedness. */
-const SHIFT_LIKE = new Set<number>([M.Shl, M.Sal, M.Shr, M.Sar, M.Rol, M.Ror, M.Rcl, M.Rcr, M.Shld, M.Shrd]);
-
-function touchesStackPointer(instruction: Instruction): boolean {
-  for (let i = 0; i < instruction.opCount; i++) {
-    if (instruction.opKind(i) !== OpKind.Register) continue;
-    const register = instruction.opRegister(i);
-    if (register === R.RSP || register === R.ESP || register === R.SP || register === R.SPL) return true;
-  }
-  return false;
-}
-
-function movesToSegment(instruction: Instruction): boolean {
-  const m = instruction.mnemonic;
-  if (m === M.Lfs || m === M.Lgs || m === M.Lss || m === M.Les || m === M.Lds) return true;
-  if (m !== M.Mov && m !== M.Pop) return false;
-  return (
-    instruction.op0Kind === OpKind.Register &&
-    instruction.op0Register >= R.ES &&
-    instruction.op0Register <= R.GS
-  );
-}
-
-const NEAR_BRANCHES = new Set<number>([
-  FlowControl.UnconditionalBranch,
-  FlowControl.ConditionalBranch,
-  FlowControl.Call,
-  FlowControl.IndirectBranch,
-  FlowControl.IndirectCall,
-  FlowControl.Return,
-]);
-
-/**
- * True for encodings that processor makers treat differently, so that one oracle cannot judge them. Near branches with an
- * operand-size prefix in 64-bit mode: Intel ignores the prefix, AMD branches to a 16-bit address (SDM vol. 2, JMP; APM
- * vol. 3, "Near branches").
- */
-function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 32 | 64): boolean {
-  if (mode === 64 && NEAR_BRANCHES.has(instruction.flowControl)) {
-    for (let i = 0; i < instruction.length && i < 5; i++) if (bytes[i] === 0x66) return true;
-  }
-  return false;
-}
-
-/** A branch into its own bytes would run bytes nobody chose, or for ever. */
-function leadsIntoItself(instruction: Instruction): boolean {
-  const kind = instruction.op0Kind;
-  if (kind !== OpKind.NearBranch64 && kind !== OpKind.NearBranch32 && kind !== OpKind.NearBranch16)
-    return false;
-  const target = instruction.nearBranchTarget - BigInt(CODE);
-  return target >= 0n && target < BigInt(instruction.length);
-}
-
-function operandBytes(instruction: Instruction): number {
-  return MemorySizeExt.size(instruction.memorySize);
 }
 
 /** What CMPXCHG compares with, as memory. */

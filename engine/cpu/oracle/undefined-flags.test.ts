@@ -5,8 +5,8 @@
 import iced from "iced-x86";
 import { describe, expect, test } from "vitest";
 import { enumerateForms } from "./encodings.ts";
-import { mnemonicName } from "./generator.ts";
 import { rflagsOfIced } from "./iced-flags.ts";
+import { mnemonicName } from "./instruction-kinds.ts";
 import { FLAG } from "./state.ts";
 import { undefinedFlags } from "./undefined-flags.ts";
 

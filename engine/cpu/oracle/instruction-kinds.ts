@@ -1,0 +1,134 @@
+// What the generator has to know about an instruction before it runs, from the reference decoder's view of it.
+
+import iced, { type Instruction } from "iced-x86";
+import { CODE } from "./layout.ts";
+import { FLAG } from "./state.ts";
+
+const { FlowControl, MemorySizeExt, Mnemonic: M, OpKind, Register: R } = iced;
+
+const MNEMONIC_NAMES = new Map<number, string>(
+  Object.entries(M)
+    .filter((e): e is [string, number] => typeof e[1] === "number")
+    .map(([name, value]) => [value, name.toLowerCase()]),
+);
+
+export function mnemonicName(mnemonic: number): string {
+  return MNEMONIC_NAMES.get(mnemonic) ?? `mnemonic ${mnemonic}`;
+}
+
+export const STRINGS = new Set<number>([
+  M.Movsb,
+  M.Movsw,
+  M.Movsd,
+  M.Movsq,
+  M.Cmpsb,
+  M.Cmpsw,
+  M.Cmpsd,
+  M.Cmpsq,
+  M.Stosb,
+  M.Stosw,
+  M.Stosd,
+  M.Stosq,
+  M.Lodsb,
+  M.Lodsw,
+  M.Lodsd,
+  M.Lodsq,
+  M.Scasb,
+  M.Scasw,
+  M.Scasd,
+  M.Scasq,
+]);
+export const BIT_TESTS = new Set<number>([M.Bt, M.Bts, M.Btr, M.Btc]);
+export const DIVISIONS = new Set<number>([M.Div, M.Idiv]);
+export const RETURNS_FAR = new Set<number>([M.Retf]);
+export const APPROXIMATE_XMM = new Set<number>([M.Rcpps, M.Rcpss, M.Rsqrtps, M.Rsqrtss]);
+export const TRANSCENDENTAL = new Set<number>([
+  M.F2xm1,
+  M.Fyl2x,
+  M.Fyl2xp1,
+  M.Fptan,
+  M.Fpatan,
+  M.Fsin,
+  M.Fcos,
+  M.Fsincos,
+]);
+
+/** Flags that Jcc, SETcc and CMOVcc read, by condition code / 2. */
+export const CONDITION_READS = [
+  FLAG.OF,
+  FLAG.CF,
+  FLAG.ZF,
+  FLAG.CF | FLAG.ZF,
+  FLAG.SF,
+  FLAG.PF,
+  FLAG.SF | FLAG.OF,
+  FLAG.SF | FLAG.OF | FLAG.ZF,
+] as const;
+
+/** They leave all flags alone when the count is 0, so they do not end an earlier undefinedness. */
+export const SHIFT_LIKE = new Set<number>([
+  M.Shl,
+  M.Sal,
+  M.Shr,
+  M.Sar,
+  M.Rol,
+  M.Ror,
+  M.Rcl,
+  M.Rcr,
+  M.Shld,
+  M.Shrd,
+]);
+
+export function touchesStackPointer(instruction: Instruction): boolean {
+  for (let i = 0; i < instruction.opCount; i++) {
+    if (instruction.opKind(i) !== OpKind.Register) continue;
+    const register = instruction.opRegister(i);
+    if (register === R.RSP || register === R.ESP || register === R.SP || register === R.SPL) return true;
+  }
+  return false;
+}
+
+export function movesToSegment(instruction: Instruction): boolean {
+  const m = instruction.mnemonic;
+  if (m === M.Lfs || m === M.Lgs || m === M.Lss || m === M.Les || m === M.Lds) return true;
+  if (m !== M.Mov && m !== M.Pop) return false;
+  return (
+    instruction.op0Kind === OpKind.Register &&
+    instruction.op0Register >= R.ES &&
+    instruction.op0Register <= R.GS
+  );
+}
+
+const NEAR_BRANCHES = new Set<number>([
+  FlowControl.UnconditionalBranch,
+  FlowControl.ConditionalBranch,
+  FlowControl.Call,
+  FlowControl.IndirectBranch,
+  FlowControl.IndirectCall,
+  FlowControl.Return,
+]);
+
+/**
+ * True for encodings that processor makers treat differently, so that one oracle cannot judge them. Near branches with an
+ * operand-size prefix in 64-bit mode: Intel ignores the prefix, AMD branches to a 16-bit address (SDM vol. 2, JMP; APM
+ * vol. 3, "Near branches").
+ */
+export function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 32 | 64): boolean {
+  if (mode === 64 && NEAR_BRANCHES.has(instruction.flowControl)) {
+    for (let i = 0; i < instruction.length && i < 5; i++) if (bytes[i] === 0x66) return true;
+  }
+  return false;
+}
+
+/** A branch into its own bytes would run bytes nobody chose, or for ever. */
+export function leadsIntoItself(instruction: Instruction): boolean {
+  const kind = instruction.op0Kind;
+  if (kind !== OpKind.NearBranch64 && kind !== OpKind.NearBranch32 && kind !== OpKind.NearBranch16)
+    return false;
+  const target = instruction.nearBranchTarget - BigInt(CODE);
+  return target >= 0n && target < BigInt(instruction.length);
+}
+
+export function operandBytes(instruction: Instruction): number {
+  return MemorySizeExt.size(instruction.memorySize);
+}
