@@ -27,6 +27,8 @@ export type FindingCode =
   | "guest-crash"
   /** crash: triple fault, or emu gave up. */
   | "machine-crash"
+  /** error: the kernel passed the check at POST but cannot be built into a domain. */
+  | "bad-kernel"
   /** error: ours. */
   | "infrastructure";
 

@@ -1,0 +1,44 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { configDefaults, defineConfig } from "vitest/config";
+
+const WORKER_TESTS = "worker/**/*.worker.test.ts";
+const E2E_TESTS = "worker/**/*.e2e.test.ts";
+
+export default defineConfig({
+  test: {
+    // Workers of one project at a time: guests are pure computing, and more of them than processors only get in each other's way.
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: "unit",
+          environment: "node",
+          include: ["**/*.test.ts"],
+          exclude: [...configDefaults.exclude, WORKER_TESTS, E2E_TESTS, "**/cache/**"],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            // The routes and the runner are the product's own; the machine under them is scripted by each test.
+            main: "./worker/testing/index.ts",
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { cf: false, bindings: { TOKEN: "test-token" } },
+          }),
+        ],
+        test: { name: "worker", include: [WORKER_TESTS], testTimeout: 20_000 },
+      },
+      {
+        test: {
+          name: "e2e",
+          environment: "node",
+          include: [E2E_TESTS],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,56 @@
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { LoadError } from "../engine/loader/errors.ts";
+import { SpecError } from "../jobs/spec-error.ts";
+import { requireToken } from "./auth.ts";
+import type { Env } from "./env.ts";
+import { errorBody, HttpError } from "./errors.ts";
+import type { KernelCheck } from "./kernel-check.ts";
+import { blobRoutes } from "./routes/blobs.ts";
+import { fixtureRoutes } from "./routes/fixtures.ts";
+import { jobRoutes } from "./routes/jobs.ts";
+
+/** The HTTP face. `check` refuses kernels that cannot be booted, before a job is made of them. */
+export function createApp(check: KernelCheck): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>();
+
+  app.get("/healthz", (context) => context.json({ status: "ok" }));
+  app.use("*", requireToken);
+  app.route("/jobs", jobRoutes(check));
+  app.route("/blobs", blobRoutes());
+  app.route("/fixtures", fixtureRoutes());
+
+  app.notFound((context) =>
+    context.json(
+      errorBody(
+        "no-route",
+        `There is no ${context.req.method} ${context.req.path} here; see README.md for the routes.`,
+      ),
+      404,
+    ),
+  );
+  app.onError((error, context) => {
+    if (error instanceof HttpError) {
+      for (const [name, value] of Object.entries(error.headers)) context.header(name, value);
+      return context.json(errorBody(error.code, error.message, error.field), error.status);
+    }
+    if (error instanceof SpecError)
+      return context.json(errorBody(error.code, error.message, error.field), 400);
+    if (error instanceof LoadError) {
+      const field =
+        error.field === "memory" || error.field === "cmdline" ? `config.${error.field}` : error.field;
+      return context.json(
+        errorBody(error.code, error.message, field),
+        error.code === "too-large" ? 413 : 422,
+      );
+    }
+    if (error instanceof HTTPException)
+      return context.json(errorBody("bad-request", error.message), error.status);
+    console.error(error);
+    return context.json(
+      errorBody("internal", "The worker failed to serve this request; it has been logged."),
+      500,
+    );
+  });
+  return app;
+}

@@ -1,0 +1,13 @@
+import { inspectKernel } from "../engine/inspect.ts";
+import { createApp } from "./app.ts";
+import { ENGINE } from "./engine.ts";
+import { JobRunnerObject } from "./runner/job-runner.ts";
+
+/** The Durable Object of wrangler.toml: one job each. */
+export class JobRunner extends JobRunnerObject {
+  protected override readonly engine = ENGINE;
+}
+
+export default createApp(({ kernel, memoryMiB, initrdBytes }) => {
+  inspectKernel(kernel, memoryMiB, initrdBytes);
+});

@@ -1,0 +1,60 @@
+/** Every bound of the worker, in one place. */
+
+const MiB = 1024 * 1024;
+
+export const UPLOAD_LIMITS = {
+  /**
+   * Largest kernel or initrd, in bytes. Both are held whole while a domain is built, in an isolate of 128 MB beside the
+   * guest's memory.
+   */
+  blobBytes: 64 * MiB,
+  /** Largest JSON: a config part or a whole JSON body. */
+  jsonBytes: 64 * 1024,
+  /** Headers of one part of a multipart body. */
+  partHeaderBytes: 8 * 1024,
+  /** Parts of one multipart body. */
+  parts: 8,
+  /** A blob of unknown length is sent to R2 in pieces of this size (R2 wants at least 5 MiB, all alike). */
+  r2PartBytes: 8 * MiB,
+} as const;
+
+export const RUNNER_LIMITS = {
+  /** Instructions between two yields to the event loop, before the pace is known: 20 to 50 ms of work. */
+  sliceInstructions: 4_000_000,
+  /** Bounds of the pace. */
+  minSliceInstructions: 1_000_000,
+  maxSliceInstructions: 16_000_000,
+  /** Where the pace aims. Status requests wait for one slice at most. */
+  sliceMilliseconds: 25,
+  /** Instructions between two checkpoints, that is, in one alarm: 2 to 5 s of work. What a crash costs at most. */
+  turnInstructions: 500_000_000,
+  /** Turns begun without one having ended in a checkpoint, however they broke off: the process was killed, out of memory ... */
+  attempts: 50,
+  /** Turns that threw since the last checkpoint. */
+  failures: 3,
+  /** Wait after the first failure; doubled with each further one. */
+  failureDelayMilliseconds: 200,
+  /** Machines in one isolate at a time; the pool of one takes half of the 128 MB. */
+  machines: 1,
+  /** How long a job may keep its machine while others wait. */
+  machineQuantumMilliseconds: 10_000,
+  /** How often a waiting job asks again, times the number of jobs before it. */
+  machinePollMilliseconds: 50,
+  /** A job that was not heard of for this long has lost its machine, or its place in the queue. */
+  machineStaleMilliseconds: 30_000,
+} as const;
+
+export const STORAGE_LIMITS = {
+  /** Pages in one row. 64 KiB rows are written at 155-197 MB/s, 4 KiB rows at 80-125, and rows written are what is paid for. */
+  pagesPerRow: 16,
+  /** Rows of changed pages kept in memory before they are written. */
+  bufferedRows: 64,
+  /** Rows kept in memory after reading. */
+  cachedRows: 32,
+  /** One row of console output. */
+  consoleRowBytes: 16 * 1024,
+  /** One row of machine state (a row is at most 2 MiB). */
+  stateRowBytes: MiB,
+  /** Console bytes in one piece of a response. */
+  consoleReadBytes: 64 * 1024,
+} as const;

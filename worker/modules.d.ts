@@ -1,0 +1,10 @@
+declare module "*.elf" {
+  /** The file's bytes (wrangler rule "Data"). */
+  const bytes: ArrayBuffer;
+  export default bytes;
+}
+
+declare module "*.wasm" {
+  const module: WebAssembly.Module;
+  export default module;
+}

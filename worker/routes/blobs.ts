@@ -1,0 +1,49 @@
+import { Hono } from "hono";
+import { parseSha256 } from "../../jobs/spec.ts";
+import { findBlob, putBlob, tooLarge } from "../blobs/store.ts";
+import type { Env } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import { UPLOAD_LIMITS } from "../limits.ts";
+
+/** Stored kernels and initrds, by hash: so that a big file is sent once, however many jobs use it. */
+export function blobRoutes(): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>();
+
+  app.get("/:sha256", async (context) => {
+    const sha256 = parseSha256(context.req.param("sha256"), "sha256");
+    const blob = await findBlob(context.env.BLOBS, sha256);
+    if (blob === undefined) {
+      throw new HttpError(
+        404,
+        "no-blob",
+        "There is no blob of this hash; send it with PUT to the same address.",
+        { field: "sha256" },
+      );
+    }
+    return context.json(blob);
+  });
+
+  app.put("/:sha256", async (context) => {
+    const sha256 = parseSha256(context.req.param("sha256"), "sha256");
+    const length = context.req.header("content-length");
+    const body = context.req.raw.body;
+    if (length === undefined || !/^\d+$/.test(length)) {
+      throw new HttpError(
+        411,
+        "length-required",
+        "Send the blob with a Content-Length, as curl --upload-file does for a file.",
+        {
+          field: "content-length",
+        },
+      );
+    }
+    const size = Number(length);
+    if (size > UPLOAD_LIMITS.blobBytes) throw tooLarge("body");
+    if (size === 0 || body === null)
+      throw new HttpError(400, "empty", "The body is empty; send the file's bytes.", { field: "body" });
+    const { blob, created } = await putBlob(context.env.BLOBS, sha256, body, size);
+    return context.json(blob, created ? 201 : 200);
+  });
+
+  return app;
+}

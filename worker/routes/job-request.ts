@@ -1,0 +1,180 @@
+import {
+  type ConfigDefaults,
+  describe,
+  fieldsOf,
+  type JobConfig,
+  parseConfig,
+  parseReference,
+} from "../../jobs/spec.ts";
+import { findFixture, listStoredFixtures } from "../blobs/fixtures.ts";
+import { boundaryOf, multipartParts, type Part } from "../blobs/multipart.ts";
+import { type Blob, findBlob, storeBlob } from "../blobs/store.ts";
+import { HttpError } from "../errors.ts";
+import { UPLOAD_LIMITS } from "../limits.ts";
+
+/** What a POST /jobs asks for, with its files stored and its config complete. */
+export interface ParsedRequest {
+  readonly kernel: Blob;
+  readonly initrd?: Blob;
+  readonly fixture?: string;
+  readonly config: JobConfig;
+}
+
+const nowSeconds = (): number => Date.now() / 1000;
+
+/** Reads and validates a request's body; files in it are stored. Throws HttpError or SpecError. */
+export async function readJobRequest(bucket: R2Bucket, request: Request): Promise<ParsedRequest> {
+  const contentType = request.headers.get("content-type") ?? "";
+  const { body } = request;
+  const boundary = boundaryOf(contentType);
+  if (boundary !== undefined) {
+    if (body === null) throw new HttpError(400, "empty", "The body is empty.", { field: "body" });
+    return readMultipart(bucket, body, boundary);
+  }
+  if (/^application\/json\s*(;|$)/i.test(contentType)) return readJson(bucket, body);
+  throw new HttpError(
+    415,
+    "unsupported-media-type",
+    "Send multipart/form-data with the parts kernel, initrd and config, or application/json that names stored blobs or a fixture.",
+    { field: "content-type" },
+  );
+}
+
+async function readMultipart(
+  bucket: R2Bucket,
+  body: ReadableStream<Uint8Array>,
+  boundary: string,
+): Promise<ParsedRequest> {
+  const seen = new Set<string>();
+  const files: { kernel?: Blob; initrd?: Blob } = {};
+  let config: unknown;
+  for await (const part of multipartParts(body, boundary)) {
+    const { name } = part;
+    if (name !== "kernel" && name !== "initrd" && name !== "config") {
+      const shown = name.slice(0, 64);
+      throw new HttpError(
+        400,
+        "unknown-field",
+        `There is no part "${shown}"; the parts are kernel, initrd and config.`,
+        { field: shown },
+      );
+    }
+    if (seen.has(name))
+      throw new HttpError(400, "duplicate-field", `The part ${name} was sent twice; send it once.`, {
+        field: name,
+      });
+    seen.add(name);
+    if (name === "config") config = parseJson(await textOf(part.bytes, name), name);
+    else files[name] = await storeFile(bucket, part);
+  }
+  const { kernel, initrd } = files;
+  if (kernel === undefined) {
+    throw new HttpError(
+      400,
+      "missing",
+      "The part kernel is missing; add the kernel file, with curl: -F kernel=@FILE.",
+      { field: "kernel" },
+    );
+  }
+  return { kernel, ...(initrd === undefined ? {} : { initrd }), config: parseConfig(config, nowSeconds) };
+}
+
+async function storeFile(bucket: R2Bucket, part: Part): Promise<Blob> {
+  const blob = await storeBlob(bucket, part.bytes, part.name);
+  if (blob.size === 0)
+    throw new HttpError(400, "empty", `${part.name}: the file is empty. Send the complete file.`, {
+      field: part.name,
+    });
+  return blob;
+}
+
+async function readJson(bucket: R2Bucket, body: ReadableStream<Uint8Array> | null): Promise<ParsedRequest> {
+  const value = parseJson(await textOf(body ?? [], "body"), "body");
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new HttpError(400, "wrong-type", `The body must be a JSON object, but it is ${describe(value)}.`, {
+      field: "body",
+    });
+  }
+  const fields = fieldsOf(value, "body", ["kernel", "initrd", "config"]);
+  const reference = parseReference(fields.kernel, "kernel");
+  let defaults: ConfigDefaults = {};
+  let kernel: Blob;
+  let initrd: Blob | undefined;
+  if ("fixture" in reference) {
+    const fixture = await findFixture(bucket, reference.fixture);
+    if (fixture === undefined) throw await noFixture(bucket, reference.fixture);
+    defaults = fixture.defaults;
+    kernel = await storedBlob(bucket, fixture.kernel.sha256, "kernel");
+    if (fixture.initrd !== undefined) initrd = await storedBlob(bucket, fixture.initrd.sha256, "initrd");
+  } else {
+    kernel = await storedBlob(bucket, reference.sha256, "kernel");
+  }
+  if (fields.initrd !== undefined) {
+    const asked = parseReference(fields.initrd, "initrd");
+    if ("sha256" in asked) initrd = await storedBlob(bucket, asked.sha256, "initrd");
+    else {
+      const fixture = await findFixture(bucket, asked.fixture);
+      if (fixture?.initrd === undefined) throw await noFixture(bucket, asked.fixture, "initrd");
+      initrd = await storedBlob(bucket, fixture.initrd.sha256, "initrd");
+    }
+  }
+  return {
+    kernel,
+    ...(initrd === undefined ? {} : { initrd }),
+    ...("fixture" in reference ? { fixture: reference.fixture } : {}),
+    config: parseConfig(fields.config, nowSeconds, defaults),
+  };
+}
+
+async function storedBlob(bucket: R2Bucket, sha256: string, field: string): Promise<Blob> {
+  const blob = await findBlob(bucket, sha256);
+  if (blob !== undefined) return blob;
+  throw new HttpError(
+    422,
+    "no-blob",
+    `${field}: no blob ${sha256} is stored here; send it first with PUT /blobs/${sha256}.`,
+    { field },
+  );
+}
+
+async function noFixture(bucket: R2Bucket, name: string, field = "kernel"): Promise<HttpError> {
+  const stored = await listStoredFixtures(bucket);
+  const known = stored.length === 0 ? "none is" : `stored: ${stored.join(", ")}`;
+  return new HttpError(
+    422,
+    "no-fixture",
+    `${field}: no fixture "${name}"${field === "initrd" ? " with an initrd" : ""} is stored here (${known}); "npm run fixtures" gets them for the local worker.`,
+    { field: `${field}.fixture` },
+  );
+}
+
+async function textOf(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  field: string,
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    if (size > UPLOAD_LIMITS.jsonBytes) {
+      throw new HttpError(
+        413,
+        "too-large",
+        `${field} is larger than ${UPLOAD_LIMITS.jsonBytes} bytes of JSON.`,
+        { field },
+      );
+    }
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+function parseJson(text: string, field: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new HttpError(400, "bad-json", `${field} is not valid JSON: ${why}.`, { field });
+  }
+}

@@ -1,0 +1,94 @@
+import { type Context, Hono } from "hono";
+import { readBlob } from "../blobs/store.ts";
+import type { Env } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import type { KernelCheck } from "../kernel-check.ts";
+import type { JobRunnerObject } from "../runner/job-runner.ts";
+import { readJobRequest } from "./job-request.ts";
+
+type AppContext = Context<{ Bindings: Env }>;
+
+const JOB_ID = /^[0-9a-f]{32}$/;
+
+const noJob = (): HttpError =>
+  new HttpError(404, "no-job", "There is no such job; its id is in the answer to POST /jobs.", {
+    field: "id",
+  });
+
+function runnerOf(context: AppContext): DurableObjectStub<JobRunnerObject> {
+  const id = context.req.param("id") ?? "";
+  // Any other name would wake an object only to find it empty.
+  if (!JOB_ID.test(id)) throw noJob();
+  return context.env.JOB_RUNNER.getByName(id);
+}
+
+/** The byte offset of `?offset=`. */
+function offsetOf(context: AppContext): number {
+  const text = context.req.query("offset") ?? "0";
+  if (!/^\d{1,15}$/.test(text)) {
+    throw new HttpError(
+      400,
+      "bad-offset",
+      "offset must be a whole number of bytes from the beginning of the console.",
+      { field: "offset" },
+    );
+  }
+  return Number(text);
+}
+
+export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>();
+
+  app.post("/", async (context) => {
+    const request = await readJobRequest(context.env.BLOBS, context.req.raw);
+    const kernel = await readBlob(context.env.BLOBS, request.kernel.sha256);
+    if (kernel === undefined)
+      throw new Error(`kernel ${request.kernel.sha256} vanished while it was being posted`);
+    check({
+      kernel,
+      initrdBytes: request.initrd?.size ?? 0,
+      memoryMiB: request.config.memory,
+    });
+    const id = crypto.randomUUID().replaceAll("-", "");
+    const job = await context.env.JOB_RUNNER.getByName(id).create({ id, ...request });
+    return context.json(job, 201, { location: `/jobs/${id}` });
+  });
+
+  app.get("/:id", async (context) => {
+    const job = await runnerOf(context).status();
+    if (job === null) throw noJob();
+    return context.json(job, 200, { "cache-control": "no-store" });
+  });
+
+  app.delete("/:id", async (context) => {
+    const job = await runnerOf(context).cancel();
+    if (job === null) throw noJob();
+    return context.json(job);
+  });
+
+  app.get("/:id/console", async (context) => {
+    const runner = runnerOf(context);
+    const url = new URL("http://job/console");
+    url.searchParams.set("offset", String(offsetOf(context)));
+    const follow = context.req.query("follow");
+    if (follow !== undefined && !["0", "false", "no"].includes(follow)) url.searchParams.set("follow", "1");
+    const response = await runner.fetch(url);
+    if (response.status === 404) throw noJob();
+    return response;
+  });
+
+  app.get("/:id/hypercalls", async (context) => {
+    const { job, statistics } = await runnerOf(context).hypercalls();
+    if (!job) throw noJob();
+    if (statistics === null) {
+      throw new HttpError(
+        409,
+        "not-started",
+        "The guest has not started yet, so there are no statistics; ask again when its state is running.",
+      );
+    }
+    return context.json(statistics, 200, { "cache-control": "no-store" });
+  });
+
+  return app;
+}

@@ -1,0 +1,52 @@
+import { RUNNER_LIMITS } from "../limits.ts";
+
+/**
+ * All objects of one isolate share its 128 MB, and a machine takes half of that: so a job has to get a slot before it may
+ * hold a machine, first come, first served, and gives it back after a while if others wait. Times are milliseconds of
+ * whatever clock the caller has; a job that has not been heard of for long (its object is gone) loses its slot or place.
+ */
+export class MachineSlots {
+  readonly #slots: number;
+  readonly #holders = new Map<string, { since: number; seen: number }>();
+  readonly #waiting = new Map<string, number>();
+
+  constructor(slots: number = RUNNER_LIMITS.machines) {
+    this.#slots = slots;
+  }
+
+  /** Asks for a slot, or confirms the one held. Answers 0 if the job has one, else its place in the queue from 1. */
+  acquire(job: string, now: number): number {
+    this.#dropStale(now);
+    const held = this.#holders.get(job);
+    if (held !== undefined) {
+      held.seen = now;
+      return 0;
+    }
+    this.#waiting.set(job, now);
+    const place = [...this.#waiting.keys()].indexOf(job) + 1;
+    if (place > this.#slots - this.#holders.size) return place;
+    this.#waiting.delete(job);
+    this.#holders.set(job, { since: now, seen: now });
+    return 0;
+  }
+
+  /** Whether the job has held its slot long enough while others wait for one. */
+  shouldYield(job: string, now: number): boolean {
+    this.#dropStale(now);
+    const held = this.#holders.get(job);
+    if (held === undefined) return true;
+    return this.#waiting.size > 0 && now - held.since >= RUNNER_LIMITS.machineQuantumMilliseconds;
+  }
+
+  /** Gives back the slot or the place in the queue; harmless if the job has neither. */
+  release(job: string): void {
+    this.#holders.delete(job);
+    this.#waiting.delete(job);
+  }
+
+  #dropStale(now: number): void {
+    const stale = now - RUNNER_LIMITS.machineStaleMilliseconds;
+    for (const [job, { seen }] of this.#holders) if (seen < stale) this.#holders.delete(job);
+    for (const [job, seen] of this.#waiting) if (seen < stale) this.#waiting.delete(job);
+  }
+}

@@ -1,0 +1,149 @@
+import type { HypercallStatistics } from "../../engine/machine-api.ts";
+import type { JobConfig } from "../../jobs/spec.ts";
+import type { JobState } from "../../jobs/states.ts";
+import type { Outcome } from "../../jobs/verdict.ts";
+import type { Blob } from "../blobs/store.ts";
+
+/** What a job is made from; fixed when it is created. */
+export interface JobRequest {
+  readonly id: string;
+  readonly kernel: Blob;
+  readonly initrd?: Blob;
+  /** The fixture the kernel came from. */
+  readonly fixture?: string;
+  readonly config: JobConfig;
+}
+
+/** What the checkpoints of a job did and cost. */
+export interface CheckpointFigures {
+  readonly count: number;
+  /** Instruction count of the last one. */
+  readonly instructions: number;
+  /** Sums over all. */
+  readonly pagesWritten: number;
+  readonly stateBytes: number;
+  readonly milliseconds: number;
+}
+
+/** A job as its Durable Object stores it. Times are milliseconds since 1970. */
+export interface JobRecord {
+  readonly request: JobRequest;
+  readonly state: JobState;
+  readonly createdAt: number;
+  readonly startedAt?: number;
+  readonly endedAt?: number;
+  readonly outcome?: Outcome;
+  /** Progress as of the last checkpoint, or the end. */
+  readonly instructions: number;
+  readonly guestNanoseconds: number;
+  /** Wall time spent running the guest. */
+  readonly runMilliseconds: number;
+  readonly checkpoints: CheckpointFigures;
+  readonly statistics?: HypercallStatistics;
+  /** Times the job went on from a checkpoint, and times it began anew without one. */
+  readonly resumes: number;
+  readonly restarts: number;
+  /** Turns begun, and turns that threw, since the last checkpoint. */
+  readonly attempts: number;
+  readonly failures: number;
+  readonly lastError?: string;
+}
+
+export function newRecord(request: JobRequest, now: number): JobRecord {
+  return {
+    request,
+    state: "queued",
+    createdAt: now,
+    instructions: 0,
+    guestNanoseconds: 0,
+    runMilliseconds: 0,
+    checkpoints: { count: 0, instructions: 0, pagesWritten: 0, stateBytes: 0, milliseconds: 0 },
+    resumes: 0,
+    restarts: 0,
+    attempts: 0,
+    failures: 0,
+  };
+}
+
+/** A job as the API shows it. */
+export interface JobView {
+  readonly id: string;
+  readonly state: JobState;
+  readonly verdict: string | null;
+  readonly reason: string | null;
+  readonly reasonCode: string | null;
+  readonly findings: Outcome["findings"];
+  readonly kernel: Blob;
+  readonly initrd: Blob | null;
+  readonly fixture: string | null;
+  readonly config: JobConfig;
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  /** Wall time from creation to the end, or to now. */
+  readonly seconds: number;
+  readonly runSeconds: number;
+  readonly guestSeconds: number;
+  readonly instructions: number;
+  /** Million guest instructions a second of running. */
+  readonly mips: number | null;
+  readonly consoleBytes: number;
+  readonly checkpoints: CheckpointFigures;
+  readonly resumes: number;
+  readonly restarts: number;
+  readonly lastError: string | null;
+  readonly links: { readonly self: string; readonly console: string; readonly hypercalls: string };
+}
+
+/** Where a running machine is now. */
+export interface Progress {
+  readonly instructions: number;
+  readonly guestNanoseconds: number;
+  readonly runMilliseconds: number;
+}
+
+const iso = (milliseconds: number | undefined): string | null =>
+  milliseconds === undefined ? null : new Date(milliseconds).toISOString();
+
+/** `progress` is given while a machine is in memory. */
+export function viewOf(
+  record: JobRecord,
+  consoleBytes: number,
+  now: number,
+  progress: Progress = record,
+): JobView {
+  const { request, outcome } = record;
+  return {
+    id: request.id,
+    state: record.state,
+    verdict: outcome?.verdict ?? null,
+    reason: outcome?.reason ?? null,
+    reasonCode: outcome?.code ?? null,
+    findings: outcome?.findings ?? [],
+    kernel: request.kernel,
+    initrd: request.initrd ?? null,
+    fixture: request.fixture ?? null,
+    config: request.config,
+    createdAt: new Date(record.createdAt).toISOString(),
+    startedAt: iso(record.startedAt),
+    endedAt: iso(record.endedAt),
+    seconds: ((record.endedAt ?? now) - record.createdAt) / 1000,
+    runSeconds: progress.runMilliseconds / 1000,
+    guestSeconds: progress.guestNanoseconds / 1e9,
+    instructions: progress.instructions,
+    mips:
+      progress.runMilliseconds > 0
+        ? Math.round(progress.instructions / progress.runMilliseconds / 10) / 100
+        : null,
+    consoleBytes,
+    checkpoints: record.checkpoints,
+    resumes: record.resumes,
+    restarts: record.restarts,
+    lastError: record.lastError ?? null,
+    links: {
+      self: `/jobs/${request.id}`,
+      console: `/jobs/${request.id}/console`,
+      hypercalls: `/jobs/${request.id}/hypercalls`,
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import type { PageStore } from "../../engine/memory/page-store.ts";
+import { STORAGE_LIMITS } from "../limits.ts";
+
+const PAGE = 4096;
+const PAGES = STORAGE_LIMITS.pagesPerRow;
+const ROW = PAGE * PAGES;
+const ALL = 2 ** PAGES - 1;
+const ZERO_ROW = new Uint8Array(0);
+
+/** Neighbouring pages that were written but not yet stored; `written` has bit i set for page i. */
+interface Buffered {
+  readonly data: Uint8Array;
+  written: number;
+}
+
+/** `bytes` is a whole buffer, so it is aligned. */
+function isZero(bytes: Uint8Array): boolean {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4).every((word) => word === 0);
+}
+
+/**
+ * Guest pages in SQLite, clustered into rows of PAGES neighbours.
+ *
+ * Two tables: `page` holds memory as of the last checkpoint, `page_overlay` what was written since (pages that had to
+ * leave their frame in between). `commit` folds everything into `page` and must run inside the transaction that stores
+ * the rest of the checkpoint; `rewind` forgets what came after the last one. A cluster of nothing but zero pages has no
+ * row in `page`, and an empty one in `page_overlay`.
+ */
+export class SqlPageStore implements PageStore {
+  readonly #sql: SqlStorage;
+  readonly #buffered = new Map<number, Buffered>();
+  /** Whole clusters as stored, least recently used first. */
+  readonly #cache = new Map<number, Uint8Array | undefined>();
+  #committing = false;
+  #rowsWritten = 0;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** Rows written since this store was made. */
+  get rowsWritten(): number {
+    return this.#rowsWritten;
+  }
+
+  read(gfn: number, into: Uint8Array): boolean {
+    const cluster = Math.floor(gfn / PAGES);
+    const index = gfn % PAGES;
+    const buffered = this.#buffered.get(cluster);
+    if (buffered !== undefined && (buffered.written >>> index) & 1) {
+      into.set(buffered.data.subarray(index * PAGE, (index + 1) * PAGE));
+      return true;
+    }
+    const stored = this.#stored(cluster);
+    if (stored === undefined) return false;
+    into.set(stored.subarray(index * PAGE, (index + 1) * PAGE));
+    return true;
+  }
+
+  write(gfn: number, page: Uint8Array): void {
+    const cluster = Math.floor(gfn / PAGES);
+    const index = gfn % PAGES;
+    let buffered = this.#buffered.get(cluster);
+    if (buffered === undefined) {
+      if (this.#buffered.size >= STORAGE_LIMITS.bufferedRows) this.#flush();
+      buffered = { data: new Uint8Array(ROW), written: 0 };
+      this.#buffered.set(cluster, buffered);
+    }
+    buffered.data.set(page, index * PAGE);
+    buffered.written |= 1 << index;
+  }
+
+  /** Begins a checkpoint: from here to `commit`, pages go straight to `page`. Only inside a transaction. */
+  begin(): void {
+    this.#committing = true;
+  }
+
+  /** Ends a checkpoint: everything written so far is in `page`, and the overlay is empty. */
+  commit(): void {
+    this.#flush();
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO page SELECT cluster, data FROM page_overlay WHERE length(data) > 0",
+    );
+    this.#sql.exec(
+      "DELETE FROM page WHERE cluster IN (SELECT cluster FROM page_overlay WHERE length(data) = 0)",
+    );
+    this.#sql.exec("DELETE FROM page_overlay");
+    this.#committing = false;
+  }
+
+  /** Goes back to the last checkpoint. */
+  rewind(): void {
+    this.#buffered.clear();
+    this.#cache.clear();
+    this.#committing = false;
+    this.#sql.exec("DELETE FROM page_overlay");
+  }
+
+  /** Forgets every page. */
+  clear(): void {
+    this.rewind();
+    this.#sql.exec("DELETE FROM page");
+  }
+
+  #stored(cluster: number): Uint8Array | undefined {
+    if (this.#cache.has(cluster)) {
+      const cached = this.#cache.get(cluster);
+      this.#cache.delete(cluster);
+      this.#cache.set(cluster, cached);
+      return cached;
+    }
+    const row = this.#select("page_overlay", cluster) ?? this.#select("page", cluster);
+    const data = row === undefined || row.length === 0 ? undefined : row;
+    this.#remember(cluster, data);
+    return data;
+  }
+
+  #select(table: "page" | "page_overlay", cluster: number): Uint8Array | undefined {
+    for (const row of this.#sql.exec<{ data: ArrayBuffer }>(
+      `SELECT data FROM ${table} WHERE cluster = ?`,
+      cluster,
+    )) {
+      return new Uint8Array(row.data);
+    }
+    return undefined;
+  }
+
+  #remember(cluster: number, data: Uint8Array | undefined): void {
+    this.#cache.delete(cluster);
+    this.#cache.set(cluster, data);
+    if (this.#cache.size <= STORAGE_LIMITS.cachedRows) return;
+    for (const oldest of this.#cache.keys()) {
+      this.#cache.delete(oldest);
+      return;
+    }
+  }
+
+  #flush(): void {
+    for (const [cluster, { data, written }] of this.#buffered) {
+      if (written !== ALL) this.#fillUnwritten(cluster, data, written);
+      const zero = isZero(data);
+      if (!this.#committing) {
+        this.#sql.exec("INSERT OR REPLACE INTO page_overlay VALUES (?, ?)", cluster, zero ? ZERO_ROW : data);
+      } else {
+        this.#sql.exec("DELETE FROM page_overlay WHERE cluster = ?", cluster);
+        if (zero) this.#sql.exec("DELETE FROM page WHERE cluster = ?", cluster);
+        else this.#sql.exec("INSERT OR REPLACE INTO page VALUES (?, ?)", cluster, data);
+      }
+      this.#rowsWritten++;
+      this.#cache.delete(cluster);
+    }
+    this.#buffered.clear();
+  }
+
+  #fillUnwritten(cluster: number, data: Uint8Array, written: number): void {
+    const old = this.#stored(cluster);
+    if (old === undefined) return;
+    for (let index = 0; index < PAGES; index++) {
+      if ((written >>> index) & 1) continue;
+      data.set(old.subarray(index * PAGE, (index + 1) * PAGE), index * PAGE);
+    }
+  }
+}

@@ -1,0 +1,12 @@
+/// <reference types="@cloudflare/vitest-plugin/types" />
+
+declare namespace Cloudflare {
+  interface Env {
+    readonly JOB_RUNNER: import("../env.ts").Env["JOB_RUNNER"];
+    readonly BLOBS: R2Bucket;
+    readonly TOKEN: string;
+  }
+  interface GlobalProps {
+    mainModule: typeof import("./index.ts");
+  }
+}

@@ -1,0 +1,30 @@
+/*
+ * The worker as Worker tests see it: every route, table and alarm is the product's; kernels are scripts (see
+ * scripted-machine.ts), so that a test can have a guest that floods, waits, or breaks the machine.
+ */
+import { LoadError } from "../../engine/loader/errors.ts";
+import { createApp } from "../app.ts";
+import { type Engine, JobRunnerObject } from "../runner/job-runner.ts";
+import { SCRIPTED } from "./scripted-machine.ts";
+
+const ENGINE: Engine = {
+  factory: SCRIPTED,
+  // (module) with nothing in it: the scripted machine needs no core.
+  parts: {
+    get core(): WebAssembly.Module {
+      throw new Error("the scripted machine has no core");
+    },
+    emu64: new Uint8Array(0),
+  },
+  isLoadError: (error) => error instanceof LoadError,
+};
+
+export class JobRunner extends JobRunnerObject {
+  protected override readonly engine = ENGINE;
+}
+
+export default createApp(({ kernel }) => {
+  if (kernel[0] !== "{".charCodeAt(0)) {
+    throw new LoadError({ code: "not-a-kernel", what: "this is no script", remedy: "Send a script" });
+  }
+});

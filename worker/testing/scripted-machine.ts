@@ -1,0 +1,122 @@
+import type {
+  HypercallStatistics,
+  MachineApi,
+  MachineConfig,
+  MachineFactory,
+  SliceEnd,
+} from "../../engine/machine-api.ts";
+import type { PageStore } from "../../engine/memory/page-store.ts";
+
+/** Something that happens when the instruction count gets to `at`. */
+export interface ScriptEvent {
+  readonly at: number;
+  readonly print?: string;
+  /** Guest seconds spent idle. */
+  readonly idle?: number;
+  /** The machine itself fails: each time, or the first time in this process only. */
+  readonly fail?: "always" | "once";
+  /** Prints something else each time it is run. */
+  readonly diverge?: boolean;
+  readonly end?: SliceEnd;
+}
+
+/** A "kernel" for tests of what is around the machine: JSON that says what the guest does when. */
+export interface Script {
+  /** Makes equal scripts of several tests different jobs. */
+  readonly name?: string;
+  readonly events: readonly ScriptEvent[];
+}
+
+const PAGE_OF_COUNT = 5;
+/** Names of scripts whose "once" has happened. */
+const failed = new Set<string>();
+let divergence = 0;
+
+/** A machine that plays a script. It keeps its instruction count in a guest page, so that pages and state must agree. */
+class ScriptedMachine implements MachineApi {
+  instructions = 0;
+  readonly #script: Script;
+  readonly #store: PageStore;
+  #idleNanoseconds = 0;
+  #console = "";
+
+  constructor(script: Script, store: PageStore) {
+    this.#script = script;
+    this.#store = store;
+  }
+
+  get guestNanoseconds(): number {
+    return this.instructions + this.#idleNanoseconds;
+  }
+
+  run(budget: number): SliceEnd {
+    const from = this.instructions;
+    const limit = from + budget;
+    for (const event of this.#script.events) {
+      if (event.at <= from || event.at > limit) continue;
+      this.instructions = event.at;
+      if (event.idle !== undefined) this.#idleNanoseconds += event.idle * 1e9;
+      if (event.print !== undefined) this.#console += event.print;
+      if (event.diverge === true) this.#console += `run ${divergence++}\n`;
+      if (event.fail === "always" || (event.fail === "once" && !failed.has(this.#script.name ?? ""))) {
+        failed.add(this.#script.name ?? "");
+        throw new Error(`scripted failure at ${event.at}`);
+      }
+      if (event.end !== undefined) return event.end;
+    }
+    this.instructions = limit;
+    return { kind: "budget" };
+  }
+
+  takeConsole(): Uint8Array {
+    const bytes = new TextEncoder().encode(this.#console);
+    this.#console = "";
+    return bytes;
+  }
+
+  input(): void {}
+
+  statistics(): HypercallStatistics {
+    const calls = Math.floor(this.instructions / 1000);
+    const count = { calls, inEmu: calls, byPort: 0, errors: 0, instructions: calls * 100 };
+    return {
+      hypercalls: [{ hypercall: "sched_op", subop: "SCHEDOP_yield", ...count }],
+      totals: { ...count, shareInEmu: calls === 0 ? 0 : 1 },
+      traps: {},
+      upcalls: 0,
+      cr3Switches: 0,
+    };
+  }
+
+  checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
+    const page = new Uint8Array(4096);
+    new DataView(page.buffer).setFloat64(0, this.instructions);
+    this.#store.write(PAGE_OF_COUNT, page);
+    const state = { script: this.#script, instructions: this.instructions, idle: this.#idleNanoseconds };
+    return { state: new TextEncoder().encode(JSON.stringify(state)), pagesWritten: 1 };
+  }
+
+  static restore(bytes: Uint8Array, store: PageStore): ScriptedMachine {
+    const state = JSON.parse(new TextDecoder().decode(bytes)) as {
+      script: Script;
+      instructions: number;
+      idle: number;
+    };
+    const page = new Uint8Array(4096);
+    const found = store.read(PAGE_OF_COUNT, page);
+    const counted = new DataView(page.buffer).getFloat64(0);
+    if (!found || counted !== state.instructions) {
+      throw new Error(`pages are of instruction ${counted}, the state is of ${state.instructions}`);
+    }
+    const machine = new ScriptedMachine(state.script, store);
+    machine.instructions = state.instructions;
+    machine.#idleNanoseconds = state.idle;
+    return machine;
+  }
+}
+
+export const SCRIPTED: MachineFactory = {
+  create: (_parts, config: MachineConfig, store) =>
+    new ScriptedMachine(JSON.parse(new TextDecoder().decode(config.kernel)) as Script, store),
+  restore: (_parts, state, store) => ScriptedMachine.restore(state, store),
+};
