@@ -54,7 +54,11 @@ export function inspectKernel(kernelFile: Uint8Array, memoryMiB: number, initrdB
 }
 
 /** Reads the kernel and plans the domain's memory; the same checks as `inspectKernel`. */
-export function prepareDomain(kernelFile: Uint8Array, memoryMiB: number, initrdBytes: number): PreparedDomain {
+export function prepareDomain(
+  kernelFile: Uint8Array,
+  memoryMiB: number,
+  initrdBytes: number,
+): PreparedDomain {
   const { minMemoryMiB, maxMemoryMiB } = DOMAIN_LIMITS;
   if (!Number.isInteger(memoryMiB) || memoryMiB < minMemoryMiB || memoryMiB > maxMemoryMiB) {
     throw new LoadError({

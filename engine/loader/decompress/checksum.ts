@@ -1,20 +1,16 @@
 /** Checksums of compressed streams. */
 
-const CRC32_POLYNOMIAL = 0xedb88320;
 /** ECMA-182, reflected, as two halves because a 64-bit shift on BigInt is far too slow for a whole kernel. */
 const CRC64_POLYNOMIAL_HIGH = 0xc96c5795;
 const CRC64_POLYNOMIAL_LOW = 0xd7870f42;
 
-const crc32Table = new Uint32Array(256);
 const crc64TableHigh = new Uint32Array(256);
 const crc64TableLow = new Uint32Array(256);
 
 for (let i = 0; i < 256; i++) {
-  let crc = i;
   let high = 0;
   let low = i;
   for (let bit = 0; bit < 8; bit++) {
-    crc = crc & 1 ? (crc >>> 1) ^ CRC32_POLYNOMIAL : crc >>> 1;
     const carry = low & 1;
     low = (low >>> 1) | (high << 31);
     high >>>= 1;
@@ -23,16 +19,8 @@ for (let i = 0; i < 256; i++) {
       low ^= CRC64_POLYNOMIAL_LOW;
     }
   }
-  crc32Table[i] = crc;
   crc64TableHigh[i] = high;
   crc64TableLow[i] = low;
-}
-
-/** CRC-32 as in gzip and xz (reflected 0x04c11db7). */
-export function crc32(data: Uint8Array): number {
-  let crc = -1;
-  for (let i = 0; i < data.length; i++) crc = crc32Table[(crc ^ data[i]!) & 0xff]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }
 
 /** CRC-64 as in xz (reflected ECMA-182): low and high 32 bits. */

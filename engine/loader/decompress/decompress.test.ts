@@ -13,7 +13,7 @@ import { decompressPayload, detectCompression } from "./index.ts";
 const plain = plainBytes();
 
 function fixture(name: string): Uint8Array {
-  return new Uint8Array(readFileSync(new URL(`fixtures/${name}`, import.meta.url)));
+  return new Uint8Array(readFileSync(`${import.meta.dirname}/fixtures/${name}`));
 }
 
 /** The stream as the Linux build leaves it: with the size behind it, except gzip, which ends with it anyway. */

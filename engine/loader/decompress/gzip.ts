@@ -1,5 +1,5 @@
 import { Gunzip } from "fflate";
-import { crc32 } from "./checksum.ts";
+import { crc32 } from "../../crc32.ts";
 import { type Output, StreamError } from "./output.ts";
 
 /** Bytes given to the inflater at a time: it can expand them by 1032, so this bounds what is buffered. */

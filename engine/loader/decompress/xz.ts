@@ -1,6 +1,7 @@
+import { crc32 } from "../../crc32.ts";
 import { LOADER_LIMITS } from "../../limits.ts";
 import { decodeX86Branches } from "./bcj-x86.ts";
-import { crc32, crc64 } from "./checksum.ts";
+import { crc64 } from "./checksum.ts";
 import { LzmaDecoder, lzmaProperties } from "./lzma-decoder.ts";
 import { type Output, StreamError } from "./output.ts";
 

@@ -1,0 +1,221 @@
+import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
+import type { CpuApi, CpuOptions } from "./cpu/types.ts";
+import { encodeCmdline, prepareDomain } from "./inspect.ts";
+import { DOMAIN_LIMITS } from "./limits.ts";
+import type {
+  EngineParts,
+  HypercallStatistics,
+  MachineApi,
+  MachineConfig,
+  MachineFactory,
+  SliceEnd,
+} from "./machine-api.ts";
+import type { PageStore } from "./memory/page-store.ts";
+import { CONSOLE_PORT, EVENT_VECTOR, emuRegion, LINES, STATISTICS, XENSTORE_PORT } from "./xenner/abi.ts";
+import { buildDomain } from "./xenner/domain-builder.ts";
+import { placeEmu } from "./xenner/emu-image.ts";
+import { type SavedHost, type SharedPages, XennerHost } from "./xenner/host.ts";
+import { decodeStatistics } from "./xenner/statistics.ts";
+import { formatUuid, uuidFromSeed } from "./xenner/uuid.ts";
+
+/** Console input, and the instruction count at which the guest got it: what a replay needs. */
+export interface RecordedInput {
+  readonly instructions: number;
+  readonly bytes: readonly number[];
+}
+
+/** The JSON part of a checkpoint. */
+interface SavedGuest {
+  readonly ramPages: number;
+  readonly pages: SharedPages;
+  readonly inputs: readonly RecordedInput[];
+  readonly host: SavedHost;
+}
+
+const KIB_PER_MIB = 1024;
+
+/**
+ * One guest: a processor, and xenner behind its ports. Everything the guest can observe follows from its configuration,
+ * the recorded input and its own instruction count; how its run is cut into slices does not show.
+ */
+export class Guest implements MachineApi {
+  readonly #cpu: CpuApi;
+  readonly #store: PageStore;
+  readonly #host: XennerHost;
+  readonly #ramPages: number;
+  readonly #pages: SharedPages;
+  readonly #inputs: RecordedInput[];
+
+  constructor(cpu: CpuApi, store: PageStore, ramPages: number, pages: SharedPages, saved?: SavedGuest) {
+    this.#cpu = cpu;
+    this.#store = store;
+    this.#ramPages = ramPages;
+    this.#pages = pages;
+    this.#inputs = [...(saved?.inputs ?? [])];
+    this.#host = new XennerHost(cpu.memory, emuRegion(ramPages), pages, saved?.host);
+    this.#setInterrupt();
+  }
+
+  get host(): XennerHost {
+    return this.#host;
+  }
+
+  get instructions(): number {
+    return this.#cpu.instructions;
+  }
+
+  get guestNanoseconds(): number {
+    return this.#cpu.instructions + this.#cpu.idleTicks;
+  }
+
+  /** Input so far, in order. */
+  get recordedInput(): readonly RecordedInput[] {
+    return this.#inputs;
+  }
+
+  run(budget: number): SliceEnd {
+    const cpu = this.#cpu;
+    const host = this.#host;
+    const target = cpu.instructions + budget;
+    for (;;) {
+      host.advance(this.guestNanoseconds);
+      this.#setInterrupt();
+      if (host.end !== undefined) return host.end;
+      const isFull = host.console.pendingOutput >= DOMAIN_LIMITS.consoleChunkBytes;
+      if (cpu.instructions >= target || isFull) return { kind: "budget" };
+
+      const exit = cpu.run(this.#limit(target));
+      switch (exit.kind) {
+        case "limit":
+          break;
+        case "in":
+          cpu.completeIn(host.read(exit.port, exit.size));
+          break;
+        case "out":
+          host.write(exit.port, exit.value, this.guestNanoseconds);
+          break;
+        case "halt":
+          if (!exit.interruptsEnabled) {
+            host.crash("the processor was halted with interrupts disabled, from which nothing wakes it");
+          } else if (!this.#skipIdleTime()) {
+            return { kind: "idle" };
+          }
+          break;
+        case "shutdown":
+          host.crash(`triple fault at rip 0x${cpu.getRegister("rip").toString(16)}`);
+          break;
+      }
+    }
+  }
+
+  takeConsole(): Uint8Array {
+    return this.#host.console.takeOutput();
+  }
+
+  input(bytes: Uint8Array): void {
+    this.#inputs.push({ instructions: this.instructions, bytes: [...bytes] });
+    if (this.#host.console.input(bytes)) this.#host.raise(LINES.CONSOLE);
+  }
+
+  statistics(): HypercallStatistics {
+    const { statistics } = emuRegion(this.#ramPages);
+    return decodeStatistics(this.#cpu.memory.read(statistics, STATISTICS.bytes));
+  }
+
+  checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
+    const { memory } = this.#cpu;
+    const dirty = memory.dirtyPages();
+    for (const gfn of dirty) this.#store.write(gfn, memory.page(gfn));
+    memory.clearDirty();
+    const saved: SavedGuest = {
+      ramPages: this.#ramPages,
+      pages: this.#pages,
+      inputs: this.#inputs,
+      host: this.#host.save(),
+    };
+    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten: dirty.length };
+  }
+
+  /** The instruction count at which the processor has to stop: the slice ends, or the timer fires. */
+  #limit(target: number): number {
+    const { deadline } = this.#host;
+    if (deadline === undefined) return target;
+    return Math.min(target, deadline - this.#cpu.idleTicks);
+  }
+
+  /** Nothing happens before the timer fires: let it be that time now. False if nothing will ever happen. */
+  #skipIdleTime(): boolean {
+    if (this.#host.isInterrupting) return true;
+    const { deadline } = this.#host;
+    if (deadline === undefined) return false;
+    this.#cpu.idleTicks += Math.max(0, deadline - this.guestNanoseconds);
+    return true;
+  }
+
+  #setInterrupt(): void {
+    this.#cpu.setInterrupt(this.#host.isInterrupting ? EVENT_VECTOR : undefined);
+  }
+}
+
+/** What stays the same for all guests on one kind of processor. */
+export type CreateCpu = (options: CpuOptions) => CpuApi;
+
+/** A factory for guests on processors made by `createCpu`. */
+export function guestFactory(createCpu: CreateCpu) {
+  return {
+    /** @throws LoadError for a kernel, initrd, memory size or command line that cannot be booted */
+    create(parts: EngineParts, config: MachineConfig, store: PageStore): Guest {
+      const { kernel, layout } = prepareDomain(config.kernel, config.memoryMiB, config.initrd?.length ?? 0);
+      const cmdline = encodeCmdline(config.cmdline);
+      const emu = placeEmu(parts.emu64, layout.ramPages);
+      const cpu = createCpu({
+        module: parts.core,
+        pages: emu.region.machinePages,
+        store,
+        seed: config.seed,
+      });
+      const uuid = uuidFromSeed(config.seed);
+      const entry = buildDomain(cpu.memory, {
+        kernel,
+        layout,
+        ...(config.initrd && { initrd: config.initrd }),
+        cmdline,
+        emu,
+        startTime: config.startTime,
+        uuid,
+      });
+      cpu.enterLongMode(entry.cr3);
+      cpu.setRegister("rip", entry.rip);
+      cpu.setRegister("rdi", entry.rdi);
+      const guest = new Guest(cpu, store, layout.ramPages, {
+        xenstore: layout.xenstore,
+        console: layout.console,
+      });
+      guest.host.xenstore.initialise();
+      guest.host.xenstore.populate({
+        name: "guest",
+        uuid: formatUuid(uuid),
+        memoryKiB: config.memoryMiB * KIB_PER_MIB,
+        consoleMfn: layout.console,
+        consolePort: CONSOLE_PORT,
+        storeMfn: layout.xenstore,
+        storePort: XENSTORE_PORT,
+      });
+      return guest;
+    },
+
+    /** @throws CheckpointError for bytes that are not a checkpoint of this version */
+    restore(parts: EngineParts, state: Uint8Array, store: PageStore): Guest {
+      const { devices, cpu: cpuState } = decodeCheckpoint(state);
+      // The checksum vouches for what `checkpoint` wrote.
+      const saved = devices as SavedGuest;
+      const cpu = createCpu({
+        module: parts.core,
+        pages: emuRegion(saved.ramPages).machinePages,
+        store,
+      });
+      cpu.loadState(cpuState);
+      return new Guest(cpu, store, saved.ramPages, saved.pages, saved);
+    },
+  } satisfies MachineFactory;
+}
