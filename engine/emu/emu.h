@@ -54,11 +54,13 @@ static inline void *machine_page(u64 mfn)
     return machine(mfn << PAGE_SHIFT);
 }
 
-/* ports.c: the only way out. Lengths are bytes in the message page. */
+/* ports.c: the only way out. */
 void port_write(u16 port, u32 value);
 u32 port_read(u16 port);
-void console_write(u64 address, u64 bytes, s64 *result);
+
+/* console.c */
 u8 *message_page(void);
+s64 console_write(u64 address, u64 bytes);
 
 /* log.c: for the developer; `name=value` pairs may follow the text. None of them returns to a guest that is lost. */
 void log_refusal(const char *what, u64 value, u64 other);

@@ -7,11 +7,8 @@ static s64 do_multicall(u64 calls, u64 count);
 
 static s64 do_console_io(u64 command, u64 count, u64 buffer)
 {
-    s64 result;
-    if (command == CONSOLEIO_write) {
-        console_write(buffer, (u32)count, &result);
-        return result;
-    }
+    if (command == CONSOLEIO_write)
+        return console_write(buffer, (u32)count);
     return command == CONSOLEIO_read ? -XEN_EPERM : -XEN_ENOSYS;
 }
 

@@ -44,7 +44,8 @@ function versionPath(build: Build): string {
   return join(build.directory, `${build.output}.toolchain`);
 }
 
-function compile(build: Build, output: string): void {
+/** Compiles and links to `output`. @throws BuildError */
+export function compile(build: Build, output: string): void {
   const link = [
     "-nostdlib",
     "-static",
