@@ -10,6 +10,10 @@ export type CpuExit =
   | { readonly kind: "in"; readonly port: number; readonly size: number }
   /** OUT, already retired. */
   | { readonly kind: "out"; readonly port: number; readonly size: number; readonly value: number }
+  /** An exception about to be delivered; only after `setExceptionExit(true)`. */
+  | { readonly kind: "exception"; readonly vector: number; readonly errorCode: number | null }
+  /** VMCALL or VMMCALL was executed; already retired. */
+  | { readonly kind: "vmcall" }
   /** Triple fault (shutdown state, SDM vol. 3A 6.15). */
   | { readonly kind: "shutdown" };
 
@@ -48,8 +52,24 @@ export interface CpuOptions {
 
 /** General registers in the order of their encoding, then RIP and RFLAGS. */
 export const REGISTER_NAMES = [
-  "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-  "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags",
+  "rax",
+  "rcx",
+  "rdx",
+  "rbx",
+  "rsp",
+  "rbp",
+  "rsi",
+  "rdi",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+  "rip",
+  "rflags",
 ] as const;
 export type RegisterName = (typeof REGISTER_NAMES)[number];
 

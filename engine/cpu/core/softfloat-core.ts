@@ -82,6 +82,11 @@ export function softSetFlags(bits: i32): void {
 export function softUnmasked(bits: i32): bool {
   return (flags & ~masks & bits) != 0;
 }
+/** Are the exceptions in `bits` unmasked? */
+@inline
+export function softMasksOut(bits: i32): bool {
+  return (masks & bits) == 0;
+}
 @inline
 export function softRc(): i32 {
   return roundingControl;
@@ -156,6 +161,8 @@ function setDenormal(p: usize, s: i32, e: i32, sig: u64): void {
   setOperand(p, CLS_FINITE, s, e - shift, 1, sig << shift);
 }
 
+// Infinities and NaNs keep their significand in the 80-bit form, with the integer bit set.
+
 /** Unpacks a 32-bit number; denormals are zeros if the context says so. */
 export function unpack32(p: usize, bits: u32): void {
   const s = <i32>(bits >> 31);
@@ -165,7 +172,7 @@ export function unpack32(p: usize, bits: u32): void {
     if (fraction == 0 || denormalsAreZero) setOperand(p, CLS_ZERO, s, 0, 0, 0);
     else setDenormal(p, s, -126, fraction);
   } else if (e == 0xff) {
-    setOperand(p, fraction == 0 ? CLS_INF : bits & 0x400000 ? CLS_QNAN : CLS_SNAN, s, 0, 0, fraction);
+    setOperand(p, fraction == 0 ? CLS_INF : bits & 0x400000 ? CLS_QNAN : CLS_SNAN, s, 0, 0, fraction | MSB);
   } else setOperand(p, CLS_FINITE, s, e - 127, 0, fraction | MSB);
 }
 
@@ -178,7 +185,7 @@ export function unpack64(p: usize, bits: u64): void {
     if (fraction == 0 || denormalsAreZero) setOperand(p, CLS_ZERO, s, 0, 0, 0);
     else setDenormal(p, s, -1022, fraction);
   } else if (e == 0x7ff) {
-    setOperand(p, fraction == 0 ? CLS_INF : bits & 0x8000000000000 ? CLS_QNAN : CLS_SNAN, s, 0, 0, fraction);
+    setOperand(p, fraction == 0 ? CLS_INF : bits & 0x8000000000000 ? CLS_QNAN : CLS_SNAN, s, 0, 0, fraction | MSB);
   } else setOperand(p, CLS_FINITE, s, e - 1023, 0, fraction | MSB);
 }
 

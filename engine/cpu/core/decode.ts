@@ -1,0 +1,210 @@
+// Decoding a block: instructions up to a branch, the end of the page, or a count; then the links behind the terminator
+// and the removal of flags nobody reads. The one-byte opcodes are in decode-one.ts, those behind 0F in decode-0f.ts.
+
+import { jumpEntry, setDecoded } from "./blocks";
+import { decodeOne } from "./decode-one";
+import {
+  abandonInstruction, beginBlock, beginBytes, beginInstruction, clearTerminated, count, emit, emitAt, length, nextRip, out, overflow,
+  readPrefixes, terminate, terminated, mode,
+} from "./decode-state";
+import { GP } from "./exception";
+import { ARENA, MODE, MODE_64, REGS, SLOT_CS, STRADDLE } from "./layout";
+import { frameOf, isMemory } from "./memory";
+import { fetchPage } from "./mmu";
+import { GROUP_B, GROUP_C, GROUP_D, GROUP_E, GROUP_F, Op, OP_BYTES, isDouble } from "./ops";
+
+/** Longest instruction, SDM vol. 2A 2.3.11. */
+const MAX_LENGTH: i32 = 15;
+
+/** Addresses of the block's micro-ops, for the backward pass. */
+const OP_LIST: usize = 0x2c00;
+const OP_LIST_MAX: i32 = 1024;
+
+/** Linear page of the block, and the code segment's base. */
+let blockPage: u64 = 0;
+let codeBase: u64 = 0;
+
+/** Makes a link to `rip` behind the block and stores its address at `slotAddress`. */
+export function emitLink(rip: u64, slotAddress: usize): void {
+  const target = mode == MODE_64 ? rip : rip & 0xffffffff;
+  let p: usize;
+  if (((target + codeBase) & ~0xfff) == blockPage) {
+    p = emitAt(Op.LINK, target, 0);
+    store<u32>(p, <u32>slotAddress, 12);
+  } else {
+    p = emitAt(Op.XJUMP, target, 0);
+    store<u32>(p, <u32>jumpEntry(target), 2);
+    store<u64>(p, target & 0x0000ffffffffffff, 8);
+  }
+  store<u32>(slotAddress, <u32>p);
+}
+
+/** Ends the block with a jump to `rip`, counting the instructions so far. */
+export function emitJump(rip: u64): void {
+  const p = emit(Op.JUMP, 0, 0, 0, 0, count(), 0, 0);
+  emitLink(rip, p + 8);
+  terminate();
+}
+
+/** An exception this instruction always raises. */
+export function emitFault(vector: i32, error: i32): void {
+  emit(Op.FAULT, 0, 0, 0, 0, count(), error, vector);
+  terminate();
+}
+
+/** One instruction whose bytes are set up. */
+function decodeInstruction(): void {
+  readPrefixes();
+  if (!overflow) decodeOne();
+}
+
+/**
+ * Decodes at most `limit` instructions at `rip` (linear address `linear`, physical `physical`) into micro-ops at `at`.
+ * Returns the end of what was emitted, or 0 with an exception pending (only when it is the first instruction's).
+ */
+export function decodeBlock(at: usize, rip: u64, linear: u64, physical: u64, limit: i32): usize {
+  beginBlock(at);
+  const gfn = physical >> 12;
+  if (!isMemory(gfn)) {
+    // Code outside memory reads as all ones, which is #UD (FF /7).
+    beginBytes(0, 0);
+    beginInstruction(rip, 0);
+    readPrefixes();
+    emitFault(6, -1);
+    setDecoded(1, -1);
+    return out;
+  }
+  const frame = frameOf(<u32>gfn);
+  const start = <i32>(physical & 0xfff);
+  let offset = start;
+  let n = 0;
+  let second: i64 = -1;
+  let bytes = 0;
+  let insnRip = rip;
+  blockPage = linear & ~0xfff;
+  codeBase = load<u32>(MODE) == MODE_64 ? 0 : load<u64>(REGS + SLOT_CS * 8);
+  while (!terminated) {
+    const room = 0x1000 - offset;
+    beginBytes(frame + offset, min(room, MAX_LENGTH));
+    beginInstruction(insnRip, n);
+    decodeInstruction();
+    if (overflow) {
+      abandonInstruction();
+      if (room >= MAX_LENGTH) {
+        beginInstruction(insnRip, n);
+        clearTerminated();
+        emitFault(GP, 0);
+        bytes = offset - start + MAX_LENGTH;
+        break;
+      }
+      if (n > 0) {
+        // The straddling instruction gets a block of its own.
+        clearTerminated();
+        beginInstruction(insnRip, n - 1);
+        emitJumpTo(insnRip, n);
+        bytes = offset - start;
+        break;
+      }
+      const page2 = fetchPage((linear & ~0xfff) + 0x1000);
+      if (page2 < 0) return 0;
+      memory.copy(STRADDLE, frame + offset, room);
+      if (isMemory(<u64>page2)) memory.copy(STRADDLE + room, frameOf(<u32>page2), MAX_LENGTH);
+      else memory.fill(STRADDLE + room, 0xff, MAX_LENGTH);
+      clearTerminated();
+      beginBytes(STRADDLE, MAX_LENGTH);
+      beginInstruction(insnRip, 0);
+      emit(Op.CHECK_PAGE, 0, 0, 0, 0, 0, <i32>page2, 0);
+      decodeInstruction();
+      if (overflow) {
+        abandonInstruction();
+        beginInstruction(insnRip, 0);
+        clearTerminated();
+        emit(Op.CHECK_PAGE, 0, 0, 0, 0, 0, <i32>page2, 0);
+        emitFault(GP, 0);
+      }
+      second = page2;
+      bytes = length();
+      if (bytes <= room) bytes = room + 1;
+      if (!terminated) {
+        if (limit == 1) emitEnd(nextRip());
+        else emitJump(nextRip());
+      }
+      break;
+    }
+    n++;
+    offset += length();
+    insnRip = nextRip();
+    bytes = offset - start;
+    if (terminated) break;
+    if (n >= limit) {
+      if (limit < 64) emitEnd(insnRip);
+      else emitJump(insnRip);
+      break;
+    }
+    if (offset >= 0x1000) {
+      emitJump(insnRip);
+      break;
+    }
+  }
+  setDecoded(bytes, second);
+  dropDeadFlags(at);
+  return out;
+}
+
+function emitJumpTo(rip: u64, n: i32): void {
+  const p = emit(Op.JUMP, 0, 0, 0, 0, n, 0, 0);
+  emitLink(rip, p + 8);
+  terminate();
+}
+
+/** Leaves the interpreter behind this instruction. */
+function emitEnd(rip: u64): void {
+  const n = count();
+  const p = emitAt(Op.END, rip, n);
+  store<u16>(p, <u16>n, 6);
+  terminate();
+}
+
+/**
+ * Replaces flag-setting codes by their twins where no one can see the flags. A micro-op that may fault or leave counts as
+ * a reader: whoever handles the exception sees EFLAGS.
+ */
+function dropDeadFlags(block: usize): void {
+  let ops = 0;
+  let p = block;
+  while (p < out && ops < OP_LIST_MAX) {
+    store<u32>(OP_LIST + (ops++ << 2), <u32>p);
+    p += isDouble(load<u16>(p)) ? OP_BYTES * 2 : OP_BYTES;
+  }
+  let live = true;
+  for (let i = ops - 1; i >= 0; i--) {
+    p = load<u32>(OP_LIST + (i << 2));
+    const code = <i32>load<u16>(p);
+    if (code >= GROUP_F) {
+      live = !(code >= Op.CMPJ32_RR_B && code <= Op.ANDJ32_RR_NE && !(code >= Op.DECJ32_E && code <= Op.DECJ64_NE));
+    } else if (code >= GROUP_E) {
+      // touches no flags
+    } else if (code >= GROUP_D) {
+      live = false;
+    } else if (!live) {
+      store<u16>(p, <u16>(code + 1));
+      if (code >= GROUP_C) live = true;
+    } else {
+      live = code >= GROUP_B;
+    }
+  }
+}
+
+/** For tests: decodes one instruction out of context. */
+export function decodeLengthOf(source: usize, bytes: i32, forMode: u32): i32 {
+  const saved = load<u32>(MODE);
+  store<u32>(MODE, forMode);
+  beginBlock(ARENA + 64);
+  beginBytes(source, bytes);
+  beginInstruction(0x1000, 0);
+  blockPage = 0x1000;
+  decodeInstruction();
+  store<u32>(MODE, saved);
+  if (overflow) return -1;
+  return load<u16>(ARENA + 64) == Op.FAULT ? 0 : length();
+}

@@ -1,0 +1,841 @@
+// Integer instructions that are not worth a case of their own in the interpreter, in all sizes, on registers or memory.
+
+import { BR, DE, GP, raise, raiseNoError } from "./exception";
+import {
+  AF, CF, CLASS_ADC, CLASS_ADD, CLASS_SBB, CLASS_SUB, DF, OF, PF, SF, ZF, condition, getAF, getArithFlags, getCF, getFlags, getOF,
+  getSF, getZF, setArithFlags, setFlagsCO, setFlagsLogic, setFlagsRA, sext, CLASS_INC, CLASS_DEC, RF, VM, ID, AC, IOPL, NT, TF, IF,
+} from "./flags";
+import { MODE, MODE_64, REGS, SEED, SEG, SYSFLAGS } from "./layout";
+import { readable, writable, writeDone } from "./mmu";
+import { Gen } from "./ops";
+import { RSP, loadBySize, peek, popped, push, release, setSp, stackLinear, stackMask, stackOk } from "./stack";
+
+/** Effective address of the memory operand of the op at `m`. */
+// @ts-ignore: decorator
+@inline export function addressOf(m: usize): u64 {
+  return (
+    load<u64>(load<u8>(m, 3), REGS) + (load<u64>(load<u8>(m, 4), REGS) << <u64>load<u8>(m, 5)) + <u64>(<i64>load<i32>(m, 8))
+  );
+}
+
+// @ts-ignore: decorator
+@inline function put<T>(at: usize, v: T, memory: bool): void {
+  // A 32-bit result in a register clears the upper half.
+  if (sizeof<T>() == 4 && !memory) store<u64>(at, <u64>(<u32>v));
+  else store<T>(at, v);
+}
+
+/** One operation of the ADD OR ADC SBB AND SUB XOR CMP list; sets flags. */
+function alu<T>(k: i32, a: T, b: T): T {
+  let r: T;
+  switch (k) {
+    case 0:
+      r = <T>(a + b);
+      setFlagsRA<T>(CLASS_ADD, sext<T>(<u64>r), sext<T>(<u64>a));
+      return r;
+    case 1: r = <T>(a | b); break;
+    case 2: {
+      const c = getCF();
+      r = <T>(a + b + <T>c);
+      setFlagsRA<T>(c ? CLASS_ADC : CLASS_ADD, sext<T>(<u64>r), sext<T>(<u64>a));
+      return r;
+    }
+    case 3: {
+      const c = getCF();
+      r = <T>(a - b - <T>c);
+      setFlagsRA<T>(c ? CLASS_SBB : CLASS_SUB, sext<T>(<u64>r), sext<T>(<u64>a));
+      return r;
+    }
+    case 4: r = <T>(a & b); break;
+    case 6: r = <T>(a ^ b); break;
+    default:
+      r = <T>(a - b);
+      setFlagsRA<T>(CLASS_SUB, sext<T>(<u64>r), sext<T>(<u64>a));
+      return r;
+  }
+  setFlagsLogic<T>(sext<T>(<u64>r));
+  return r;
+}
+
+/** AF and OF survive in a CO image when a rotate changes only CF and OF. */
+function rotateFlags(cf: bool, ovf: bool): void {
+  setArithFlags((getArithFlags() & ~(CF | OF)) | (cf ? CF : 0) | (ovf ? OF : 0));
+}
+
+/** ROL ROR RCL RCR SHL SHR SAL SAR by a raw count (SDM vol. 2B); sets flags unless the masked count is 0. */
+function shift<T>(kind: i32, v: T, raw: u32): T {
+  const bits: u32 = sizeof<T>() << 3;
+  let n: u32 = raw & (sizeof<T>() == 8 ? 63 : 31);
+  if (n == 0) return v;
+  const top: T = <T>(<T>1 << <T>(bits - 1));
+  let r: T = v;
+  switch (kind) {
+    case 0: {
+      n &= bits - 1;
+      if (n) r = <T>((v << <T>n) | (v >> <T>(bits - n)));
+      rotateFlags((r & 1) != 0, ((r & 1) != 0) != ((r & top) != 0));
+      return r;
+    }
+    case 1: {
+      n &= bits - 1;
+      if (n) r = <T>((v >> <T>n) | (v << <T>(bits - n)));
+      rotateFlags((r & top) != 0, ((r & top) != 0) != ((r & (top >> 1)) != 0));
+      return r;
+    }
+    case 2: {
+      n %= bits + 1;
+      if (n == 0) {
+        // As by single steps: OF is that of the unchanged value.
+        const c = getCF();
+        rotateFlags(c, c != ((r & top) != 0));
+        return v;
+      }
+      let c = getCF();
+      for (let i: u32 = 0; i < n; i++) {
+        const out = (r & top) != 0;
+        r = <T>((r << 1) | <T>c);
+        c = out;
+      }
+      rotateFlags(c, c != ((r & top) != 0));
+      return r;
+    }
+    case 3: {
+      n %= bits + 1;
+      let c = getCF();
+      for (let i: u32 = 0; i < n; i++) {
+        const out = (r & 1) != 0;
+        r = <T>((r >> 1) | (c ? top : <T>0));
+        c = out;
+      }
+      rotateFlags(c, ((r & top) != 0) != ((r & (top >> 1)) != 0));
+      return r;
+    }
+    case 5: {
+      const cf = n > bits ? false : ((v >> <T>(n - 1)) & 1) != 0;
+      r = n >= bits ? <T>0 : <T>(v >> <T>n);
+      // OF is defined for a count of 1 only: the top bit of the operand.
+      setFlagsCO<T>(sext<T>(<u64>r), (cf ? CF : 0) | (n == 1 && (v & top) != 0 ? OF : 0));
+      return r;
+    }
+    case 7: {
+      const s = sext<T>(<u64>v);
+      const m: u64 = min<u32>(n, bits - 1);
+      const cf = ((s >> <i64>min<u32>(n - 1, 63)) & 1) != 0;
+      r = <T>(s >> <i64>m);
+      setFlagsCO<T>(sext<T>(<u64>r), cf ? CF : 0);
+      return r;
+    }
+    default: {
+      const cf = n > bits ? false : ((v >> <T>(bits - n)) & 1) != 0;
+      r = n >= bits ? <T>0 : <T>(v << <T>n);
+      const ovf = cf != ((r & top) != 0);
+      setFlagsCO<T>(sext<T>(<u64>r), (cf ? CF : 0) | (ovf ? OF : 0));
+      return r;
+    }
+  }
+}
+
+/** SHLD (left) and SHRD; counts beyond the size are undefined for 16 bits and act as on a concatenated register here. */
+function doubleShift<T>(left: bool, a: T, b: T, raw: u32): T {
+  const bits: u32 = sizeof<T>() << 3;
+  let n: u32 = raw & (sizeof<T>() == 8 ? 63 : 31);
+  if (n == 0) return a;
+  const top: T = <T>(<T>1 << <T>(bits - 1));
+  let r: T;
+  let cf: bool;
+  if (sizeof<T>() == 2 && n > 16) {
+    // As processors do: the operand pair rotates on into a.
+    n -= 16;
+    const x = a;
+    a = b;
+    b = x;
+  }
+  if (left) {
+    cf = ((a >> <T>(bits - n)) & 1) != 0;
+    r = n == bits ? b : <T>((a << <T>n) | (b >> <T>(bits - n)));
+  } else {
+    cf = ((a >> <T>(n - 1)) & 1) != 0;
+    r = n == bits ? b : <T>((a >> <T>n) | (b << <T>(bits - n)));
+  }
+  const ovf = ((r ^ a) & top) != 0;
+  setFlagsCO<T>(sext<T>(<u64>r), (cf ? CF : 0) | (ovf ? OF : 0));
+  return r;
+}
+
+function mulFlags<T>(low: i64, overflow: bool): void {
+  setFlagsCO<T>(low, overflow ? CF | OF : 0);
+}
+
+/** High half of an unsigned 64 x 64 product. */
+export function mulHighU(a: u64, b: u64): u64 {
+  const al = a & 0xffffffff;
+  const ah = a >> 32;
+  const bl = b & 0xffffffff;
+  const bh = b >> 32;
+  const ll = al * bl;
+  const lh = al * bh;
+  const hl = ah * bl;
+  const mid = (ll >> 32) + (lh & 0xffffffff) + (hl & 0xffffffff);
+  return ah * bh + (lh >> 32) + (hl >> 32) + (mid >> 32);
+}
+
+/** High half of a signed 64 x 64 product. */
+export function mulHighS(a: i64, b: i64): i64 {
+  let h = <i64>mulHighU(<u64>a, <u64>b);
+  if (a < 0) h -= b;
+  if (b < 0) h -= a;
+  return h;
+}
+
+const RAX: usize = REGS;
+const RCX: usize = REGS + 8;
+const RDX: usize = REGS + 16;
+
+function multiply<T>(v: T, signed: bool): void {
+  if (sizeof<T>() == 1) {
+    if (signed) {
+      const r = <i32>load<i8>(RAX) * <i32>(<i8>v);
+      store<u16>(RAX, <u16>r);
+      mulFlags<T>(<i64>(<i8>r), r != <i32>(<i8>r));
+    } else {
+      const r = <u32>load<u8>(RAX) * <u32>v;
+      store<u16>(RAX, <u16>r);
+      mulFlags<T>(<i64>(<i8>r), r >> 8 != 0);
+    }
+  } else if (sizeof<T>() == 2) {
+    if (signed) {
+      const r = <i32>load<i16>(RAX) * <i32>(<i16>v);
+      store<u16>(RAX, <u16>r);
+      store<u16>(RDX, <u16>(r >> 16));
+      mulFlags<T>(<i64>(<i16>r), r != <i32>(<i16>r));
+    } else {
+      const r = <u32>load<u16>(RAX) * <u32>v;
+      store<u16>(RAX, <u16>r);
+      store<u16>(RDX, <u16>(r >> 16));
+      mulFlags<T>(<i64>(<i16>r), r >> 16 != 0);
+    }
+  } else if (sizeof<T>() == 4) {
+    if (signed) {
+      const r = <i64>load<i32>(RAX) * <i64>(<i32>v);
+      store<u64>(RAX, <u64>(<u32>r));
+      store<u64>(RDX, <u64>(<u32>(r >> 32)));
+      mulFlags<T>(<i64>(<i32>r), r != <i64>(<i32>r));
+    } else {
+      const r = <u64>load<u32>(RAX) * <u64>(<u32>v);
+      store<u64>(RAX, <u64>(<u32>r));
+      store<u64>(RDX, r >> 32);
+      mulFlags<T>(<i64>(<i32>r), r >> 32 != 0);
+    }
+  } else {
+    const a = load<u64>(RAX);
+    const lo = a * <u64>v;
+    if (signed) {
+      const hi = mulHighS(<i64>a, <i64>v);
+      store<u64>(RAX, lo);
+      store<i64>(RDX, hi);
+      mulFlags<T>(<i64>lo, hi != <i64>lo >> 63);
+    } else {
+      const hi = mulHighU(a, <u64>v);
+      store<u64>(RAX, lo);
+      store<u64>(RDX, hi);
+      mulFlags<T>(<i64>lo, hi != 0);
+    }
+  }
+}
+
+let quotient: u64 = 0;
+let remainder: u64 = 0;
+
+/** 128 / 64 bits; false if the quotient does not fit. */
+function divide128(hi: u64, lo: u64, d: u64): bool {
+  if (hi >= d) return false;
+  if (hi == 0) {
+    quotient = lo / d;
+    remainder = lo % d;
+    return true;
+  }
+  let q: u64 = 0;
+  let r = hi;
+  for (let i = 63; i >= 0; i--) {
+    const carry = r >> 63;
+    r = (r << 1) | ((lo >> <u64>i) & 1);
+    if (carry || r >= d) {
+      r -= d;
+      q |= <u64>1 << <u64>i;
+    }
+  }
+  quotient = q;
+  remainder = r;
+  return true;
+}
+
+function divide<T>(v: T): i32 {
+  const d = <u64>v;
+  if (d == 0) return raiseNoError(DE);
+  if (sizeof<T>() == 1) {
+    const n = <u64>load<u16>(RAX);
+    if (n / d > 0xff) return raiseNoError(DE);
+    store<u8>(RAX, <u8>(n / d));
+    store<u8>(RAX + 1, <u8>(n % d));
+  } else if (sizeof<T>() == 2) {
+    const n = <u64>load<u16>(RAX) | (<u64>load<u16>(RDX) << 16);
+    if (n / d > 0xffff) return raiseNoError(DE);
+    store<u16>(RAX, <u16>(n / d));
+    store<u16>(RDX, <u16>(n % d));
+  } else if (sizeof<T>() == 4) {
+    const n = <u64>load<u32>(RAX) | (<u64>load<u32>(RDX) << 32);
+    const q = n / d;
+    if (q > 0xffffffff) return raiseNoError(DE);
+    store<u64>(RAX, q);
+    store<u64>(RDX, n % d);
+  } else {
+    if (!divide128(load<u64>(RDX), load<u64>(RAX), d)) return raiseNoError(DE);
+    store<u64>(RAX, quotient);
+    store<u64>(RDX, remainder);
+  }
+  return 1;
+}
+
+function divideSigned<T>(v: T): i32 {
+  const d = sext<T>(<u64>v);
+  if (d == 0) return raiseNoError(DE);
+  if (sizeof<T>() == 8) {
+    let hi = load<u64>(RDX);
+    let lo = load<u64>(RAX);
+    const negative = <i64>hi < 0;
+    if (negative) {
+      lo = 0 - lo;
+      hi = ~hi + (lo == 0 ? 1 : 0);
+    }
+    const m: u64 = d < 0 ? <u64>0 - <u64>d : <u64>d;
+    if (!divide128(hi, lo, m)) return raiseNoError(DE);
+    const minus = negative != d < 0;
+    if (quotient > (minus ? <u64>0x8000000000000000 : <u64>0x7fffffffffffffff)) return raiseNoError(DE);
+    store<u64>(RAX, minus ? <u64>0 - quotient : quotient);
+    store<u64>(RDX, negative ? <u64>0 - remainder : remainder);
+    return 1;
+  }
+  let n: i64;
+  if (sizeof<T>() == 1) n = <i64>load<i16>(RAX);
+  else if (sizeof<T>() == 2) n = <i64>(<i32>(<u32>load<u16>(RAX) | (<u32>load<u16>(RDX) << 16)));
+  else n = <i64>(<u64>load<u32>(RAX) | (<u64>load<u32>(RDX) << 32));
+  if (n == i64.MIN_VALUE && d == -1) return raiseNoError(DE);
+  const q = n / d;
+  if (q != sext<T>(<u64>q)) return raiseNoError(DE);
+  const r = n % d;
+  if (sizeof<T>() == 1) {
+    store<u8>(RAX, <u8>q);
+    store<u8>(RAX + 1, <u8>r);
+  } else if (sizeof<T>() == 2) {
+    store<u16>(RAX, <u16>q);
+    store<u16>(RDX, <u16>r);
+  } else {
+    store<u64>(RAX, <u64>(<u32>q));
+    store<u64>(RDX, <u64>(<u32>r));
+  }
+  return 1;
+}
+
+/** BT BTS BTR BTC by kind 0..3 on a value and bit number; CF only. */
+function bitOperation<T>(kind: i32, v: T, bit: u32): T {
+  const m: T = <T>(<T>1 << <T>bit);
+  setArithFlags((getArithFlags() & ~CF) | ((v & m) != 0 ? CF : 0));
+  if (kind == 1) return <T>(v | m);
+  if (kind == 2) return <T>(v & ~m);
+  if (kind == 3) return <T>(v ^ m);
+  return v;
+}
+
+function random(): u64 {
+  // SplitMix64: every seed gives a full-period sequence, the same on every machine.
+  const s = load<u64>(SEED) + 0x9e3779b97f4a7c15;
+  store<u64>(SEED, s);
+  let z = s;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+function crc32c(crc: u32, byte: u32): u32 {
+  let c = crc ^ byte;
+  for (let i = 0; i < 8; i++) c = c & 1 ? (c >> 1) ^ 0x82f63b78 : c >> 1;
+  return c;
+}
+
+/** Functions that only read rm; `v` is its value. */
+function readOnly<T>(p: usize, fn: i32, at: usize, v: T): i32 {
+  const a = REGS + <usize>load<u8>(p, 2);
+  const imm = load<i32>(p, 12);
+  if (fn < Gen.ALU_RM_I) {
+    const k = fn & 7;
+    const r = alu<T>(k, load<T>(a), v);
+    if (k != 7) put<T>(a, r, false);
+    return 1;
+  }
+  switch (fn) {
+    case Gen.TEST_I: setFlagsLogic<T>(sext<T>(<u64>(v & <T>imm))); return 1;
+    case Gen.TEST_R: setFlagsLogic<T>(sext<T>(<u64>(v & load<T>(a)))); return 1;
+    case Gen.MUL: multiply<T>(v, false); return 1;
+    case Gen.IMUL: multiply<T>(v, true); return 1;
+    case Gen.DIV: return divide<T>(v);
+    case Gen.IDIV: return divideSigned<T>(v);
+    case Gen.BT_R: bitOperation<T>(0, v, <u32>load<u64>(a) & ((sizeof<T>() << 3) - 1)); return 1;
+    case Gen.BT_I: bitOperation<T>(0, v, <u32>imm & ((sizeof<T>() << 3) - 1)); return 1;
+    case Gen.BSF:
+    case Gen.BSR: {
+      // With a source of 0 the destination is unchanged, but for the upper half of a 32-bit one on some processors.
+      const z = v == 0;
+      let n: u64 = 0;
+      if (!z) {
+        n = fn == Gen.BSF ? ctz<u64>(<u64>v) : 63 - clz<u64>(<u64>v);
+        put<T>(a, <T>n, false);
+      }
+      setFlagsCO<T>(z ? 0 : 1, 0);
+      return 1;
+    }
+    case Gen.POPCNT: {
+      const n = <u32>popcnt<u64>(<u64>v);
+      put<T>(a, <T>n, false);
+      setArithFlags(n == 0 ? ZF : 0);
+      return 1;
+    }
+    case Gen.IMUL2:
+    case Gen.IMUL3: { // 16 bits only: the wider forms are micro-ops
+      const x = <i32>(<i16>v) * (fn == Gen.IMUL3 ? imm : <i32>load<i16>(a));
+      store<u16>(a, <u16>x);
+      mulFlags<T>(<i64>(<i16>x), x != <i32>(<i16>x));
+      return 1;
+    }
+    case Gen.CMOV:
+      if (condition(imm)) put<T>(a, v, false);
+      return 1;
+    case Gen.MOVBE_LOAD: put<T>(a, byteSwap<T>(v), false); return 1;
+    case Gen.CRC32_8:
+    case Gen.CRC32: {
+      let c = load<u32>(a);
+      let x = <u64>v;
+      for (let i = 0; i < <i32>sizeof<T>(); i++) {
+        c = crc32c(c, <u32>x & 0xff);
+        x >>= 8;
+      }
+      store<u64>(a, <u64>c);
+      return 1;
+    }
+    case Gen.XLAT:
+    case Gen.CLFLUSH:
+      return 1;
+    default:
+      unreachable();
+  }
+  return 1;
+}
+
+function byteSwap<T>(v: T): T {
+  if (sizeof<T>() == 2) return <T>(((<u32>v & 0xff) << 8) | ((<u32>v >> 8) & 0xff));
+  return bswap<T>(v);
+}
+
+/** Functions that write rm, at host address `at`. */
+function modify<T>(p: usize, fn: i32, at: usize, memory: bool): i32 {
+  const a = REGS + <usize>load<u8>(p, 2);
+  const imm = load<i32>(p, 12);
+  const v = load<T>(at);
+  if (fn < Gen.ALU_R_RM) {
+    put<T>(at, alu<T>(fn & 7, v, load<T>(a)), memory);
+    return 1;
+  }
+  if (fn >= Gen.ALU_RM_I && fn < Gen.SHIFT_I) {
+    put<T>(at, alu<T>(fn & 7, v, <T>imm), memory);
+    return 1;
+  }
+  if (fn < Gen.SHIFT_CL) {
+    put<T>(at, shift<T>(fn & 7, v, <u32>imm), memory);
+    return 1;
+  }
+  if (fn < Gen.TEST_I) {
+    put<T>(at, shift<T>(fn & 7, v, <u32>load<u8>(RCX)), memory);
+    return 1;
+  }
+  const mask: u32 = (sizeof<T>() << 3) - 1;
+  switch (fn) {
+    case Gen.NOT: put<T>(at, <T>~v, memory); return 1;
+    case Gen.NEG: put<T>(at, alu<T>(5, <T>0, v), memory); return 1;
+    case Gen.INC:
+    case Gen.DEC: {
+      const r: T = fn == Gen.INC ? <T>(v + 1) : <T>(v - 1);
+      const c = getCF();
+      setFlagsRA<T>(fn == Gen.INC ? CLASS_INC : CLASS_DEC, sext<T>(<u64>r), <i64>c);
+      put<T>(at, r, memory);
+      return 1;
+    }
+    case Gen.XCHG: {
+      const x = load<T>(a);
+      put<T>(a, v, false);
+      put<T>(at, x, memory);
+      return 1;
+    }
+    case Gen.XADD: {
+      const r = alu<T>(0, v, load<T>(a));
+      put<T>(a, v, false);
+      put<T>(at, r, memory);
+      return 1;
+    }
+    case Gen.CMPXCHG: {
+      const acc = load<T>(RAX);
+      const x = load<T>(a);
+      alu<T>(7, acc, v);
+      if (acc == v) put<T>(at, x, memory);
+      else {
+        put<T>(at, v, memory);
+        put<T>(RAX, v, false);
+      }
+      return 1;
+    }
+    case Gen.BTS_R: case Gen.BTR_R: case Gen.BTC_R:
+      put<T>(at, bitOperation<T>(fn - Gen.BT_R, v, <u32>load<u64>(a) & mask), memory);
+      return 1;
+    case Gen.BTS_I: case Gen.BTR_I: case Gen.BTC_I:
+      put<T>(at, bitOperation<T>(fn - Gen.BT_I, v, <u32>imm & mask), memory);
+      return 1;
+    case Gen.SHLD_I: put<T>(at, doubleShift<T>(true, v, load<T>(a), <u32>imm), memory); return 1;
+    case Gen.SHRD_I: put<T>(at, doubleShift<T>(false, v, load<T>(a), <u32>imm), memory); return 1;
+    case Gen.SHLD_CL: put<T>(at, doubleShift<T>(true, v, load<T>(a), <u32>load<u8>(RCX)), memory); return 1;
+    case Gen.SHRD_CL: put<T>(at, doubleShift<T>(false, v, load<T>(a), <u32>load<u8>(RCX)), memory); return 1;
+    case Gen.MOVBE_STORE: put<T>(at, byteSwap<T>(load<T>(a)), memory); return 1;
+    case Gen.MOV_FROM_SEG: {
+      const selector = load<u16>(SEG + <usize>imm * 8);
+      put<T>(at, <T>selector, memory);
+      return 1;
+    }
+    case Gen.RDRAND:
+    case Gen.RDSEED:
+      put<T>(at, <T>random(), memory);
+      setArithFlags(CF);
+      return 1;
+    case Gen.BSWAP16: put<T>(at, <T>0, memory); return 1; // undefined; processors give 0
+    default:
+      unreachable();
+  }
+  return 1;
+}
+
+function readsOnly(fn: i32): bool {
+  if (fn < Gen.SHIFT_I) return (fn >= Gen.ALU_R_RM && fn < Gen.ALU_RM_I) || (fn & 7) == 7;
+  switch (fn) {
+    case Gen.TEST_I: case Gen.TEST_R: case Gen.MUL: case Gen.IMUL: case Gen.DIV: case Gen.IDIV: case Gen.BT_R: case Gen.BT_I:
+    case Gen.BSF: case Gen.BSR: case Gen.POPCNT: case Gen.IMUL2: case Gen.IMUL3: case Gen.CMOV: case Gen.MOVBE_LOAD:
+    case Gen.CRC32_8: case Gen.CRC32: case Gen.CLFLUSH:
+      return true;
+    default: return false;
+  }
+}
+
+function sized<T>(p: usize, fn: i32): i32 {
+  const memory = load<u8>(p, 4) != 0;
+  if (!memory) {
+    const at = REGS + <usize>load<u8>(p, 3);
+    return readsOnly(fn) ? readOnly<T>(p, fn, at, load<T>(at)) : modify<T>(p, fn, at, false);
+  }
+  let ea = addressOf(p + 16);
+  if (fn >= Gen.BT_R && fn <= Gen.BTC_R) {
+    // A register bit offset reaches beyond the operand: signed, in units of the operand (SDM vol. 2A, BT).
+    const offset = sext<T>(load<u64>(REGS + <usize>load<u8>(p, 2)));
+    ea += <u64>((offset >> (sizeof<T>() == 2 ? 4 : sizeof<T>() == 4 ? 5 : 6)) * <i64>sizeof<T>());
+    if (load<u32>(MODE) != MODE_64) ea &= 0xffffffff;
+  }
+  if (readsOnly(fn)) {
+    const h = readable(ea, sizeof<T>());
+    return h ? readOnly<T>(p, fn, h, load<T>(h)) : 0;
+  }
+  const h = writable(ea, sizeof<T>());
+  if (!h) return 0;
+  if (!modify<T>(p, fn, h, true)) return 0;
+  writeDone(h);
+  return 1;
+}
+
+function extend16(p: usize, fn: i32): i32 {
+  const from = fn == Gen.MOVZX8 || fn == Gen.MOVSX8 ? 1 : 2;
+  let at: usize;
+  if (load<u8>(p, 4)) {
+    at = readable(addressOf(p + 16), from);
+    if (!at) return 0;
+  } else {
+    at = REGS + <usize>load<u8>(p, 3);
+    // slot() named a 16-bit register; a byte source without REX may be AH..BH.
+    if (from == 1) at = REGS + <usize>load<u8>(p, 3);
+  }
+  const a = REGS + <usize>load<u8>(p, 2);
+  if (fn == Gen.MOVZX8) store<u16>(a, <u16>load<u8>(at));
+  else if (fn == Gen.MOVSX8) store<i16>(a, <i16>load<i8>(at));
+  else store<u16>(a, load<u16>(at));
+  return 1;
+}
+
+function cmpxchg8b(p: usize): i32 {
+  const h = writable(addressOf(p + 16), 8);
+  if (!h) return 0;
+  const v = load<u64>(h);
+  const expected = <u64>load<u32>(RAX) | (<u64>load<u32>(RDX) << 32);
+  const equal = v == expected;
+  if (equal) {
+    store<u64>(h, <u64>load<u32>(REGS + 3 * 8) | (<u64>load<u32>(RCX) << 32));
+  } else {
+    store<u64>(RAX, v & 0xffffffff);
+    store<u64>(RDX, v >> 32);
+  }
+  writeDone(h);
+  setArithFlags((getArithFlags() & ~ZF) | (equal ? ZF : 0));
+  return 1;
+}
+
+function cmpxchg16b(p: usize): i32 {
+  const ea = addressOf(p + 16);
+  if (ea & 15) return raise(GP, 0);
+  const h = writable(ea, 16);
+  if (!h) return 0;
+  const lo = load<u64>(h);
+  const hi = load<u64>(h, 8);
+  const equal = lo == load<u64>(RAX) && hi == load<u64>(RDX);
+  if (equal) {
+    store<u64>(h, load<u64>(REGS + 3 * 8));
+    store<u64>(h, load<u64>(RCX), 8);
+  } else {
+    store<u64>(RAX, lo);
+    store<u64>(RDX, hi);
+  }
+  writeDone(h);
+  setArithFlags((getArithFlags() & ~ZF) | (equal ? ZF : 0));
+  return 1;
+}
+
+
+/** EFLAGS as PUSHF stores it: RF and VM read as 0. */
+function pushf(log2: i32): i32 {
+  return push(<u64>(getFlags() & ~(RF | VM)), log2);
+}
+
+function enter(log2: i32, imm: i32): i32 {
+  const bytes = 1 << log2;
+  const level = (imm >> 16) & 31;
+  const frame = imm & 0xffff;
+  const mask = stackMask();
+  const oldSp = load<u64>(RSP);
+  const rbp = load<u64>(REGS + 5 * 8);
+  if (!push(rbp, log2)) return 0;
+  const frameTemp = load<u64>(RSP);
+  let bp = rbp;
+  for (let i = 1; i < level; i++) {
+    bp = (bp - <u64>bytes) & mask;
+    const linear = stackLinear(bp, bytes, false);
+    const h = stackOk ? readable(linear, bytes) : 0;
+    if (!h || !push(loadBySize(h, log2), log2)) {
+      store<u64>(RSP, oldSp);
+      return 0;
+    }
+  }
+  if (level > 0 && !push(frameTemp, log2)) {
+    store<u64>(RSP, oldSp);
+    return 0;
+  }
+  const sp = (load<u64>(RSP) - <u64>frame) & mask;
+  // The new top must be writable, or ENTER faults as a whole.
+  const linear = stackLinear(sp, bytes, true);
+  if (!stackOk || !writable(linear, bytes)) {
+    store<u64>(RSP, oldSp);
+    return 0;
+  }
+  setSp(sp, mask);
+  if (log2 == 1) store<u16>(REGS + 40, <u16>frameTemp);
+  else if (log2 == 2) store<u64>(REGS + 40, frameTemp & 0xffffffff);
+  else store<u64>(REGS + 40, frameTemp);
+  return 1;
+}
+
+function putRegister(at: usize, v: u64, log2: i32): void {
+  if (log2 == 1) store<u16>(at, <u16>v);
+  else if (log2 == 2) store<u64>(at, v & 0xffffffff);
+  else store<u64>(at, v);
+}
+
+function leave(log2: i32): i32 {
+  const mask = stackMask();
+  const oldSp = load<u64>(RSP);
+  setSp(load<u64>(REGS + 40), mask);
+  if (!peek(0, log2)) {
+    store<u64>(RSP, oldSp);
+    return 0;
+  }
+  putRegister(REGS + 40, popped, log2);
+  release(<u64>1 << <u64>log2);
+  return 1;
+}
+
+function pusha(log2: i32): i32 {
+  const oldSp = load<u64>(RSP);
+  for (let i = 0; i < 8; i++) {
+    if (!push(i == 4 ? oldSp : load<u64>(REGS + i * 8), log2)) {
+      store<u64>(RSP, oldSp);
+      return 0;
+    }
+  }
+  return 1;
+}
+
+function popa(log2: i32): i32 {
+  const bytes: u64 = 1 << log2;
+  // Everything is read before anything is changed.
+  for (let i: u64 = 0; i < 8; i++) {
+    if (!peek(i * bytes, log2)) return 0;
+  }
+  for (let i: u64 = 0; i < 8; i++) {
+    peek(i * bytes, log2);
+    if (i != 3) putRegister(REGS + <usize>(7 - i) * 8, popped, log2);
+  }
+  release(8 * bytes);
+  return 1;
+}
+
+function bound(p: usize, log2: i32): i32 {
+  const bytes = 1 << log2;
+  const h = readable(addressOf(p + 16), bytes * 2);
+  if (!h) return 0;
+  const a = REGS + <usize>load<u8>(p, 2);
+  let inside: bool;
+  if (log2 == 1) inside = load<i16>(a) >= load<i16>(h) && load<i16>(a) <= load<i16>(h, 2);
+  else inside = load<i32>(a) >= load<i32>(h) && load<i32>(a) <= load<i32>(h, 4);
+  return inside ? 1 : raiseNoError(BR);
+}
+
+function arpl(p: usize): i32 {
+  const memory = load<u8>(p, 4) != 0;
+  const at = memory ? writable(addressOf(p + 16), 2) : REGS + <usize>load<u8>(p, 3);
+  if (!at) return 0;
+  const rpl = load<u16>(REGS + <usize>load<u8>(p, 2)) & 3;
+  const d = load<u16>(at);
+  const adjust = (d & 3) < rpl;
+  if (adjust) store<u16>(at, (d & ~3) | rpl);
+  if (memory) writeDone(at);
+  setArithFlags((getArithFlags() & ~ZF) | (adjust ? ZF : 0));
+  return 1;
+}
+
+/** Decimal and ASCII adjustments (SDM vol. 2A). Undefined flags are left as the result gives them. */
+function decimal(fn: i32, imm: i32): i32 {
+  let al = <u32>load<u8>(RAX);
+  const ah = <u32>load<u8>(RAX, 1);
+  let cf = getCF();
+  let af = getAF();
+  switch (fn) {
+    case Gen.DAA:
+    case Gen.DAS: {
+      const old = al;
+      const oldCf = cf;
+      const low = (al & 15) > 9 || af;
+      const high = old > 0x99 || oldCf;
+      if (low) {
+        cf = oldCf || (fn == Gen.DAA ? al > 0xf9 : al < 6);
+        al = (fn == Gen.DAA ? al + 6 : al - 6) & 0xff;
+      }
+      af = low;
+      if (high) {
+        al = (fn == Gen.DAA ? al + 0x60 : al - 0x60) & 0xff;
+        cf = true;
+      } else if (fn == Gen.DAA) cf = false;
+      else cf = low ? oldCf || old < 6 : false;
+      break;
+    }
+    case Gen.AAA:
+    case Gen.AAS: {
+      const adjust = (al & 15) > 9 || af;
+      if (adjust) {
+        const ax = fn == Gen.AAA ? <u32>load<u16>(RAX) + 0x106 : <u32>load<u16>(RAX) - 6 - 0x100;
+        store<u16>(RAX, <u16>ax);
+      }
+      al = <u32>load<u8>(RAX) & 15;
+      cf = adjust;
+      af = adjust;
+      break;
+    }
+    case Gen.AAM:
+      if ((imm & 0xff) == 0) return raiseNoError(DE);
+      store<u8>(RAX, <u8>(al / (imm & 0xff)), 1);
+      al = al % (imm & 0xff);
+      cf = false;
+      af = false;
+      break;
+    default: // AAD
+      al = (al + ah * imm) & 0xff;
+      store<u8>(RAX, 0, 1);
+      cf = false;
+      af = false;
+  }
+  store<u8>(RAX, <u8>al);
+  setFlagsCO<u8>(<i64>(<i8>al), (cf ? CF : 0) | (af ? AF : 0));
+  return 1;
+}
+
+/** Executes a GEN op; 0 with an exception pending. */
+export function execGeneric(p: usize): i32 {
+  const fn = <i32>load<u16>(p, 6);
+  const log2 = <i32>load<u8>(p, 5);
+  const imm = load<i32>(p, 12);
+  switch (fn) {
+    case Gen.MOVZX8: case Gen.MOVZX16: case Gen.MOVSX8: case Gen.MOVSX16: return extend16(p, fn);
+    case Gen.CMPXCHG8B: return cmpxchg8b(p);
+    case Gen.CMPXCHG16B: return cmpxchg16b(p);
+    case Gen.CBW: store<i16>(RAX, <i16>load<i8>(RAX)); return 1;
+    case Gen.CWD: store<i16>(RDX, load<i16>(RAX) >> 15); return 1;
+    case Gen.LAHF: store<u8>(RAX, <u8>(getArithFlags() | 2), 1); return 1;
+    case Gen.SAHF: setArithFlags((getArithFlags() & OF) | (<u32>load<u8>(RAX, 1) & (SF | ZF | AF | PF | CF))); return 1;
+    case Gen.CMC: setArithFlags(getArithFlags() ^ CF); return 1;
+    case Gen.CLC: setArithFlags(getArithFlags() & ~CF); return 1;
+    case Gen.STC: setArithFlags(getArithFlags() | CF); return 1;
+    case Gen.CLD: store<u32>(SYSFLAGS, load<u32>(SYSFLAGS) & ~DF); return 1;
+    case Gen.STD: store<u32>(SYSFLAGS, load<u32>(SYSFLAGS) | DF); return 1;
+    case Gen.PUSH: return push(load<u64>(REGS + <usize>load<u8>(p, 2)), log2);
+    case Gen.PUSH_I: return push(<u64>(<i64>imm), log2);
+    case Gen.POP: {
+      if (!peek(0, log2)) return 0;
+      release(<u64>1 << <u64>log2);
+      putRegister(REGS + <usize>load<u8>(p, 2), popped, log2);
+      return 1;
+    }
+    case Gen.POP_RM: {
+      if (!peek(0, log2)) return 0;
+      const v = popped;
+      const h = writable(addressOf(p + 16), 1 << log2);
+      if (!h) return 0;
+      if (log2 == 1) store<u16>(h, <u16>v);
+      else if (log2 == 2) store<u32>(h, <u32>v);
+      else store<u64>(h, v);
+      writeDone(h);
+      release(<u64>1 << <u64>log2);
+      return 1;
+    }
+    case Gen.PUSHF: return pushf(log2);
+    case Gen.ENTER: return enter(log2, imm);
+    case Gen.LEAVE: return leave(log2);
+    case Gen.PUSHA: return pusha(log2);
+    case Gen.POPA: return popa(log2);
+    case Gen.BOUND: return bound(p, log2);
+    case Gen.ARPL: return arpl(p);
+    case Gen.DAA: case Gen.DAS: case Gen.AAA: case Gen.AAS: case Gen.AAM: case Gen.AAD: return decimal(fn, imm);
+    case Gen.SALC: store<u8>(RAX, getCF() ? 0xff : 0); return 1;
+    case Gen.XLAT: {
+      const al = <u64>load<u8>(RAX);
+      let ea = addressOf(p + 16) + al;
+      if (load<u32>(MODE) != MODE_64) ea &= 0xffffffff;
+      const h = readable(ea, 1);
+      if (!h) return 0;
+      store<u8>(RAX, load<u8>(h));
+      return 1;
+    }
+  }
+  switch (log2) {
+    case 0: return sized<u8>(p, fn);
+    case 1: return sized<u16>(p, fn);
+    case 2: return sized<u32>(p, fn);
+    default: return sized<u64>(p, fn);
+  }
+}

@@ -1,0 +1,169 @@
+// What the core offers its host: the run loop, reset, and access to memory.
+
+import { flushBlocks, lookupOnce, writeToCode } from "./blocks";
+import { decodeLengthOf } from "./decode";
+import { DB } from "./exception";
+import { IF, TF } from "./flags";
+import { FAST_LIMIT, interpret, resume } from "./interp";
+import { CAUSE_EXTERNAL, deliver, deliverPending } from "./interrupt";
+import {
+  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, IO_PENDING, IO_SIZE,
+  IRQ, LIMIT, MISC_ENABLE, MXCSR, PAT, REGS, RIP, SHADOW, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED,
+} from "./layout";
+import {
+  clearAllDirty, clearTableUsers, frameOf, initMemory, isMemory, markDirty, tableUsersOf,
+} from "./memory";
+import { flushAll, flushWrites, switchContext } from "./mmu";
+import { setSegment, updateMode } from "./segment";
+import { EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, exitReason, setExitReason } from "./system";
+
+export { frameTableAddress, pageFlagsAddress, residentFrames } from "./memory";
+export { getFlags, setFlags } from "./flags";
+
+/** Lays out memory for `pages` guest pages and resets the processor. Once per instance. */
+export function init(pages: u32): void {
+  initMemory(pages);
+  reset();
+}
+
+/** The state after RESET, with the features of the whole core (SDM vol. 3A table 9-1). */
+export function reset(): void {
+  memory.fill(STATE, 0, STATE_END - STATE);
+  store<u32>(CPU_MODEL, 0xffffffff);
+  store<u64>(CR0, 0x60000010);
+  store<i32>(IRQ, -1);
+  store<i32>(EXC_VECTOR, -1);
+  store<u32>(MXCSR, 0x1f80);
+  store<u16>(FCW, 0x037f);
+  store<u64>(DR + 48, 0xffff0ff0);
+  store<u64>(DR + 56, 0x400);
+  store<u64>(PAT, 0x0007040600070406);
+  store<u64>(APIC_BASE, 0xfee00900);
+  store<u64>(MISC_ENABLE, 1);
+  store<u32>(IDT_LIMIT, 0xffff);
+  for (let i = 0; i < 6; i++) setSegment(i, 0, 0, 0xffff, i == 1 ? 0x9b : 0x93);
+  setSegment(1, 0xf000, 0xffff0000, 0xffff, 0x9b);
+  setSegment(SEG_LDTR, 0, 0, 0xffff, 0x82);
+  setSegment(SEG_TR, 0, 0, 0xffff, 0x8b);
+  store<u64>(RIP, 0xfff0);
+  store<u64>(REGS + 16, 0x106ca);
+  restored();
+}
+
+/** Call after the state block was replaced: rebuilds everything derived. */
+export function restored(): void {
+  store<u32>(CURRENT_OP, 0);
+  clearTableUsers();
+  flushBlocks();
+  flushAll();
+  updateMode();
+}
+
+/** 64-bit mode, ring 0, flat, interrupts off, with these page tables: see CpuApi.enterLongMode. */
+export function enterLongMode(cr3: f64): void {
+  store<u64>(EFER, 0xd01);
+  store<u64>(CR0, 0x80010033);
+  store<u64>(CR4, 0x620);
+  for (let i = 0; i < 6; i++) setSegment(i, i == 1 ? 8 : 16, 0, 0xffffffff, i == 1 ? 0xa09b : 0xc093);
+  store<u32>(CPL, 0);
+  store<u32>(SYSFLAGS, 2);
+  switchContext(<u64>cr3);
+  restored();
+}
+
+/** Recomputes what follows from control registers and segments after the host changed them. */
+export function controlChanged(): void {
+  flushAll();
+  updateMode();
+}
+
+export function setInterrupt(vector: i32): void {
+  store<i32>(IRQ, vector);
+}
+
+/** Value of the IN that made `run` return. */
+export function completeIn(value: u32): void {
+  const size = load<u32>(IO_SIZE);
+  if (size == 1) store<u8>(REGS, <u8>value);
+  else if (size == 2) store<u16>(REGS, <u16>value);
+  else store<u64>(REGS, <u64>value);
+  store<u32>(IO_PENDING, 0);
+}
+
+/** Takes a single-step trap. */
+function trapStep(): bool {
+  store<u64>(DR + 48, load<u64>(DR + 48) | 0x4000);
+  store<i32>(EXC_VECTOR, DB);
+  store<i32>(EXC_ERROR, -1);
+  return deliverPending(-1);
+}
+
+/** Runs until at least `limit` instructions have retired or the host is wanted; returns an EXIT_* code. */
+export function run(limit: f64): i32 {
+  const until = <u64>limit;
+  setExitReason(EXIT_NONE);
+  for (;;) {
+    if (exitReason) return exitReason;
+    const flags = load<u32>(SYSFLAGS);
+    const shadow = load<u32>(SHADOW);
+    const irq = load<i32>(IRQ);
+    if (irq >= 0 && flags & IF && !shadow) {
+      store<u32>(HALTED, 0);
+      if (!deliver(irq, -1, CAUSE_EXTERNAL) && !deliverPending(-1)) return EXIT_SHUTDOWN;
+      continue;
+    }
+    if (load<u32>(HALTED)) return EXIT_HALT;
+    const done = load<u64>(INSTRUCTIONS);
+    if (done >= until) return EXIT_LIMIT;
+    const left = <i64>(until - done);
+    if (!shadow && !(flags & TF) && left >= FAST_LIMIT) {
+      store<u64>(LIMIT, until);
+      const p = resume();
+      if (!p) return exitReason;
+      interpret(p, left);
+      continue;
+    }
+    const n: i64 = shadow || flags & TF ? 1 : left;
+    store<u32>(SHADOW, 0);
+    const p = lookupOnce(load<u64>(RIP), <i32>n);
+    if (!p) {
+      if (!resume()) return exitReason;
+      continue;
+    }
+    store<u64>(LIMIT, done + <u64>n);
+    interpret(p, n);
+    if (flags & TF && load<u64>(INSTRUCTIONS) > done && load<u32>(SYSFLAGS) & TF && !exitReason) {
+      if (!trapStep()) return EXIT_SHUTDOWN;
+    }
+  }
+  return EXIT_NONE; // not reached
+}
+
+/** Host address of a guest page for reading. */
+export function pageForRead(gfn: u32): usize {
+  return frameOf(gfn);
+}
+
+/** Host address of a guest page of which the host will now write bytes [offset, offset + size). */
+export function pageForWrite(gfn: u32, offset: u32, size: u32): usize {
+  store<u32>(CURRENT_OP, 0);
+  const frame = frameOf(gfn);
+  markDirty(gfn);
+  writeToCode(gfn, offset, size);
+  if (tableUsersOf(gfn)) {
+    clearTableUsers();
+    flushAll();
+  }
+  return frame;
+}
+
+/** Forgets which pages are dirty; later writes mark them again. */
+export function clearDirty(): void {
+  clearAllDirty();
+  flushWrites();
+}
+
+/** Length of the instruction in the `bytes` bytes at `at`; 0 if it is #UD, -1 if it needs more bytes. */
+export function decodeLength(at: usize, bytes: i32, mode: u32): i32 {
+  return decodeLengthOf(at, bytes, mode);
+}

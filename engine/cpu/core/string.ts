@@ -1,0 +1,168 @@
+// MOVS CMPS STOS LODS SCAS, with and without REP (SDM vol. 2, REP).
+//
+// A repeated MOVS or STOS goes a page at a time. A repeat counts as one instruction; after STRING_CHUNK elements it lets
+// the interpreter leave, with registers as after that many steps, and goes on when it comes back: neither a chunk nor
+// where it ends depends on how the run is sliced.
+
+import { STRING_CMPS, STRING_LODS, STRING_MOVS, STRING_SCAS, STRING_STOS } from "./decode-one";
+import { CLASS_SUB, DF, getZF, setFlagsRA } from "./flags";
+import { MODE, MODE_64, REGS, SLOT_ES, SYSFLAGS } from "./layout";
+import { readable, writable, writeDone } from "./mmu";
+import { loadBySize } from "./stack";
+import { checkSegment } from "./segment";
+
+const RAX: usize = REGS;
+const RCX: usize = REGS + 8;
+const RSI: usize = REGS + 48;
+const RDI: usize = REGS + 56;
+
+/** Bytes after which a repeat lets the host look in. */
+const STRING_CHUNK: u64 = 1 << 20;
+
+export const STRING_FAULT: i32 = 0;
+export const STRING_DONE: i32 = 1;
+export const STRING_AGAIN: i32 = 2;
+
+function setIndex(at: usize, v: u64, mask: u64): void {
+  if (mask == 0xffff) store<u16>(at, <u16>v);
+  else store<u64>(at, v & mask);
+}
+
+function compare(log2: i32, a: u64, b: u64): void {
+  if (log2 == 0) setFlagsRA<u8>(CLASS_SUB, <i64>(<i8>(a - b)), <i64>(<i8>a));
+  else if (log2 == 1) setFlagsRA<u16>(CLASS_SUB, <i64>(<i16>(a - b)), <i64>(<i16>a));
+  else if (log2 == 2) setFlagsRA<u32>(CLASS_SUB, <i64>(<i32>(a - b)), <i64>(<i32>a));
+  else setFlagsRA<u64>(CLASS_SUB, <i64>(a - b), <i64>a);
+}
+
+function storeElement(h: usize, v: u64, log2: i32): void {
+  if (log2 == 0) store<u8>(h, <u8>v);
+  else if (log2 == 1) store<u16>(h, <u16>v);
+  else if (log2 == 2) store<u32>(h, <u32>v);
+  else store<u64>(h, v);
+}
+
+function fillElements(h: usize, v: u64, log2: i32, n: u64): void {
+  if (log2 == 0) {
+    memory.fill(h, <u8>v, <usize>n);
+    return;
+  }
+  const bytes: u64 = n << <u64>log2;
+  let w = v;
+  if (log2 == 1) w = (v & 0xffff) * 0x0001000100010001;
+  else if (log2 == 2) w = (v & 0xffffffff) * 0x0000000100000001;
+  let i: u64 = 0;
+  for (; i + 8 <= bytes; i += 8) store<u64>(h + <usize>i, w);
+  for (; i < bytes; i += <u64>1 << <u64>log2) storeElement(h + <usize>i, v, log2);
+}
+
+/** Executes a STRING op. On a fault or STRING_AGAIN the registers say how far it came. */
+export function execString(p: usize): i32 {
+  const kind = <i32>load<u8>(p, 2);
+  const sourceBase = load<u64>(REGS + <usize>load<u8>(p, 3));
+  const log2 = <i32>load<u8>(p, 4);
+  const repeat = load<u8>(p, 5);
+  const width = load<u16>(p, 6);
+  const segment = load<i32>(p, 8);
+  const long = load<u32>(MODE) == MODE_64;
+  const mask: u64 = width == 1 ? 0xffff : width == 2 ? 0xffffffff : 0xffffffffffffffff;
+  const linearMask: u64 = long ? 0xffffffffffffffff : 0xffffffff;
+  const bytes: u64 = <u64>1 << <u64>log2;
+  const down = (load<u32>(SYSFLAGS) & DF) != 0;
+  const step: u64 = down ? <u64>0 - bytes : bytes;
+  const destinationBase: u64 = long ? 0 : load<u64>(REGS + SLOT_ES * 8);
+  const usesSource = kind == STRING_MOVS || kind == STRING_CMPS || kind == STRING_LODS;
+  const usesDestination = kind != STRING_LODS;
+  const writes = kind == STRING_MOVS || kind == STRING_STOS;
+  let count: u64 = repeat ? load<u64>(RCX) & mask : 1;
+  if (repeat && count == 0) return STRING_DONE;
+  let budget: u64 = STRING_CHUNK;
+  for (;;) {
+    const si = load<u64>(RSI) & mask;
+    const di = load<u64>(RDI) & mask;
+    if (!long) {
+      if (usesSource && !checkSegment(segment, si, <i32>bytes, false)) return STRING_FAULT;
+      if (usesDestination && !checkSegment(0, di, <i32>bytes, writes)) return STRING_FAULT;
+    }
+    const source = (si + sourceBase) & linearMask;
+    const destination = (di + destinationBase) & linearMask;
+    let n: u64 = 1;
+    if (repeat && writes && !down && long && width == 3) {
+      // As many as fit the pages at hand.
+      let room = 0x1000 - (destination & 0xfff);
+      if (usesSource) room = min(room, 0x1000 - (source & 0xfff));
+      n = room >> <u64>log2;
+      if (n > count) n = count;
+      if (n > 1 && usesSource && destination - source < n << <u64>log2 && destination != source) {
+        // Overlap with the destination ahead: a byte-by-byte copy would repeat the pattern.
+        n = (destination - source) >> <u64>log2;
+      }
+      if (n == 0) n = 1;
+    }
+    const chunk = <i32>(n << <u64>log2);
+    switch (kind) {
+      case STRING_MOVS: {
+        const s = readable(source, chunk);
+        if (!s) return STRING_FAULT;
+        if (n == 1) {
+          // The value is read before the destination is made writable: both may use the bounce buffers.
+          const v = loadBySize(s, log2);
+          const d = writable(destination, chunk);
+          if (!d) return STRING_FAULT;
+          storeElement(d, v, log2);
+          writeDone(d);
+        } else {
+          const d = writable(destination, chunk);
+          if (!d) return STRING_FAULT;
+          memory.copy(d, s, chunk);
+        }
+        break;
+      }
+      case STRING_STOS: {
+        const d = writable(destination, chunk);
+        if (!d) return STRING_FAULT;
+        if (n == 1) {
+          storeElement(d, load<u64>(RAX), log2);
+          writeDone(d);
+        } else fillElements(d, load<u64>(RAX), log2, n);
+        break;
+      }
+      case STRING_LODS: {
+        const s = readable(source, chunk);
+        if (!s) return STRING_FAULT;
+        const v = loadBySize(s, log2);
+        if (log2 == 2) store<u64>(RAX, v);
+        else storeElement(RAX, v, log2);
+        break;
+      }
+      case STRING_CMPS: {
+        const s = readable(source, chunk);
+        if (!s) return STRING_FAULT;
+        const a = loadBySize(s, log2);
+        const d = readable(destination, chunk);
+        if (!d) return STRING_FAULT;
+        compare(log2, a, loadBySize(d, log2));
+        break;
+      }
+      default: {
+        const d = readable(destination, chunk);
+        if (!d) return STRING_FAULT;
+        compare(log2, loadBySize(RAX, log2), loadBySize(d, log2));
+      }
+    }
+    if (usesSource) setIndex(RSI, si + step * n, mask);
+    if (usesDestination) setIndex(RDI, di + step * n, mask);
+    if (!repeat) return STRING_DONE;
+    count -= n;
+    setIndex(RCX, count, mask);
+    if (count == 0) return STRING_DONE;
+    if (kind == STRING_CMPS || kind == STRING_SCAS) {
+      if (getZF() != (repeat == 3)) return STRING_DONE;
+    }
+    // Elements one by one cost more than their bytes.
+    const cost: u64 = n == 1 ? 64 : n << <u64>log2;
+    if (budget <= cost) return STRING_AGAIN;
+    budget -= cost;
+  }
+  return STRING_DONE; // not reached
+}

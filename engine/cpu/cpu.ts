@@ -1,0 +1,320 @@
+import type { PageStore } from "../memory/page-store.ts";
+import { CoreMemory } from "./memory.ts";
+import {
+  type CpuApi,
+  type CpuExit,
+  type CpuOptions,
+  type PhysicalMemory,
+  REGISTER_NAMES,
+  type RegisterName,
+} from "./types.ts";
+
+/** Exports of core.wasm (engine/cpu/core/index.ts). */
+export interface CoreExports {
+  readonly init: (pages: number) => void;
+  readonly reset: () => void;
+  readonly restored: () => void;
+  readonly enterLongMode: (cr3: number) => void;
+  readonly controlChanged: () => void;
+  readonly setInterrupt: (vector: number) => void;
+  readonly completeIn: (value: number) => void;
+  readonly run: (limit: number) => number;
+  readonly pageForRead: (gfn: number) => number;
+  readonly pageForWrite: (gfn: number, offset: number, size: number) => number;
+  readonly clearDirty: () => void;
+  readonly decodeLength: (at: number, bytes: number, mode: number) => number;
+  readonly frameTableAddress: () => number;
+  readonly pageFlagsAddress: () => number;
+  readonly residentFrames: () => number;
+  readonly getFlags: () => number;
+  readonly setFlags: (eflags: number) => void;
+}
+
+/** Addresses in linear memory, as in engine/cpu/core/layout.ts. */
+const STATE = 0x1000;
+const STATE_END = 0x1800;
+const REGS = 0x1000;
+const RIP = 0x1100;
+const SEG = 0x1180;
+const XMM = 0x1400;
+const MXCSR = 0x1600;
+const FPR = 0x1680;
+const FCW = 0x1700;
+const FSW = 0x1702;
+const FTW = 0x1704;
+const CONTROL = { cr0: 0x1120, cr2: 0x1128, cr3: 0x1130, cr4: 0x1138, efer: 0x1140 } as const;
+const CPL = 0x1154;
+const INSTRUCTIONS = 0x1268;
+const IDLE = 0x1270;
+const SEED = 0x1290;
+const EXC_VECTOR = 0x1298;
+const EXC_ERROR = 0x129c;
+const EXC_EXIT = 0x12a0;
+const CPU_MODEL = 0x12a4;
+const IO_PORT = 0x12a8;
+const IO_SIZE = 0x12ac;
+const IO_VALUE = 0x12b0;
+const SYSFLAGS = 0x111c;
+/** Free for the host while the core is not running. */
+const SCRATCH = 0x2600;
+
+const IF = 0x200;
+
+/** EXIT_* of engine/cpu/core/system.ts. */
+const EXIT_LIMIT = 1;
+const EXIT_HALT = 2;
+const EXIT_IN = 3;
+const EXIT_OUT = 4;
+const EXIT_SHUTDOWN = 5;
+const EXIT_EXCEPTION = 6;
+const EXIT_VMCALL = 7;
+
+/** Pages of the Wasm memory the core starts with; it grows by itself. */
+const INITIAL_WASM_PAGES = 256;
+const MAXIMUM_WASM_PAGES = 65536;
+
+/** Layout version of the state block: a state saved by another version is refused. */
+const STATE_VERSION = 1;
+
+/** A segment register with its hidden part. `attributes` are bits 40-55 of the descriptor. */
+export interface SegmentState {
+  readonly selector: number;
+  readonly base: bigint;
+  readonly limit: number;
+  readonly attributes: number;
+}
+
+/** x87 state; `st` holds the physical registers R0-R7, 10 bytes each. */
+export interface X87State {
+  readonly fcw: number;
+  readonly fsw: number;
+  /** Abridged tag word as in FXSAVE. */
+  readonly ftw: number;
+  readonly st: readonly Uint8Array[];
+}
+
+/** Features the processor offers beyond the base; see engine/cpu/core/cpuid.ts. */
+export const CPU_MODELS = { v1: 0, v2: 0xffffffff } as const;
+export type CpuModel = keyof typeof CPU_MODELS;
+
+/** The x86-64 processor: the TypeScript face of core.wasm. */
+export class Cpu implements CpuApi {
+  readonly memory: PhysicalMemory;
+  readonly #core: CoreExports;
+  readonly #wasm: WebAssembly.Memory;
+  #view: DataView;
+
+  private constructor(core: CoreExports, wasm: WebAssembly.Memory, pages: number) {
+    this.#core = core;
+    this.#wasm = wasm;
+    this.#view = new DataView(wasm.buffer);
+    this.memory = new CoreMemory(core, wasm, pages);
+  }
+
+  /** Makes a processor in its reset state, with memory that is read from the store when touched. */
+  static create(options: CpuOptions): Cpu {
+    const wasm = new WebAssembly.Memory({ initial: INITIAL_WASM_PAGES, maximum: MAXIMUM_WASM_PAGES });
+    const store: PageStore = options.store;
+    const instance = new WebAssembly.Instance(options.module, {
+      env: {
+        memory: wasm,
+        pageIn: (gfn: number, frame: number) => {
+          store.read(gfn, new Uint8Array(wasm.buffer, frame >>> 0, 4096));
+        },
+        abort: () => {
+          throw new Error("the core aborted");
+        },
+      },
+    });
+    const core = instance.exports as unknown as CoreExports;
+    core.init(options.pages);
+    const cpu = new Cpu(core, wasm, options.pages);
+    cpu.#dv().setBigUint64(SEED, options.seed ?? 0n, true);
+    return cpu;
+  }
+
+  /** Linear memory grows; its buffer is then another one. */
+  #dv(): DataView {
+    if (this.#view.buffer !== this.#wasm.buffer) this.#view = new DataView(this.#wasm.buffer);
+    return this.#view;
+  }
+
+  get instructions(): number {
+    return Number(this.#dv().getBigUint64(INSTRUCTIONS, true));
+  }
+
+  get idleTicks(): number {
+    return Number(this.#dv().getBigUint64(IDLE, true));
+  }
+  set idleTicks(ticks: number) {
+    this.#dv().setBigUint64(IDLE, BigInt(ticks), true);
+  }
+
+  /** Bytes of linear memory in use, frames and tables included. */
+  get wasmBytes(): number {
+    return this.#wasm.buffer.byteLength;
+  }
+
+  run(limit: number): CpuExit {
+    const reason = this.#core.run(limit);
+    const dv = this.#dv();
+    switch (reason) {
+      case EXIT_LIMIT:
+        return { kind: "limit" };
+      case EXIT_HALT:
+        return { kind: "halt", interruptsEnabled: (dv.getUint32(SYSFLAGS, true) & IF) !== 0 };
+      case EXIT_IN:
+        return { kind: "in", port: dv.getUint32(IO_PORT, true), size: dv.getUint32(IO_SIZE, true) };
+      case EXIT_OUT:
+        return {
+          kind: "out",
+          port: dv.getUint32(IO_PORT, true),
+          size: dv.getUint32(IO_SIZE, true),
+          value: dv.getUint32(IO_VALUE, true),
+        };
+      case EXIT_EXCEPTION: {
+        const error = dv.getInt32(EXC_ERROR, true);
+        const vector = dv.getInt32(EXC_VECTOR, true);
+        dv.setInt32(EXC_VECTOR, -1, true);
+        return { kind: "exception", vector, errorCode: error < 0 ? null : error };
+      }
+      case EXIT_VMCALL:
+        return { kind: "vmcall" };
+      case EXIT_SHUTDOWN:
+        return { kind: "shutdown" };
+      default:
+        throw new Error(`the core returned an unknown exit ${reason}`);
+    }
+  }
+
+  completeIn(value: number): void {
+    this.#core.completeIn(value >>> 0);
+  }
+
+  setInterrupt(vector: number | undefined): void {
+    this.#core.setInterrupt(vector ?? -1);
+  }
+
+  /** true: an exception leaves `run` before it is delivered, with registers at the faulting instruction. */
+  setExceptionExit(on: boolean): void {
+    this.#dv().setUint32(EXC_EXIT, on ? 1 : 0, true);
+  }
+
+  /** Features to offer: a model of CPU_MODELS or a mask of FEATURE_* bits of engine/cpu/core/cpuid.ts. */
+  setModel(model: CpuModel | number): void {
+    this.#dv().setUint32(CPU_MODEL, typeof model === "number" ? model : CPU_MODELS[model], true);
+    this.#core.restored();
+  }
+
+  /** Back to the state after RESET; memory stays. */
+  reset(): void {
+    this.#core.reset();
+  }
+
+  getRegister(name: RegisterName): bigint {
+    const i = REGISTER_NAMES.indexOf(name);
+    if (name === "rflags") return BigInt(this.#core.getFlags() >>> 0);
+    return this.#dv().getBigUint64(name === "rip" ? RIP : REGS + i * 8, true);
+  }
+
+  setRegister(name: RegisterName, value: bigint): void {
+    const i = REGISTER_NAMES.indexOf(name);
+    if (name === "rflags") this.#core.setFlags(Number(value & 0xffffffffn) | 2);
+    else this.#dv().setBigUint64(name === "rip" ? RIP : REGS + i * 8, BigInt.asUintN(64, value), true);
+  }
+
+  enterLongMode(cr3: number): void {
+    this.#core.enterLongMode(cr3);
+  }
+
+  getControl(name: keyof typeof CONTROL): bigint {
+    return this.#dv().getBigUint64(CONTROL[name], true);
+  }
+
+  setControl(name: keyof typeof CONTROL, value: bigint): void {
+    this.#dv().setBigUint64(CONTROL[name], value, true);
+    if (name !== "cr2") this.#core.controlChanged();
+  }
+
+  /** Segment register: 0 ES, 1 CS, 2 SS, 3 DS, 4 FS, 5 GS. */
+  getSegment(index: number): SegmentState {
+    const dv = this.#dv();
+    return {
+      selector: dv.getUint16(SEG + index * 8, true),
+      attributes: dv.getUint16(SEG + index * 8 + 2, true),
+      limit: dv.getUint32(SEG + index * 8 + 4, true),
+      base: dv.getBigUint64(REGS + (20 + index) * 8, true),
+    };
+  }
+
+  /** Sets a segment register without any check; for CS also the privilege, from the selector's RPL. */
+  setSegment(index: number, state: SegmentState): void {
+    const dv = this.#dv();
+    dv.setUint16(SEG + index * 8, state.selector, true);
+    dv.setUint16(SEG + index * 8 + 2, state.attributes, true);
+    dv.setUint32(SEG + index * 8 + 4, state.limit, true);
+    dv.setBigUint64(REGS + (20 + index) * 8, state.base, true);
+    if (index === 1) {
+      dv.setUint32(CPL, state.selector & 3, true);
+      this.#core.controlChanged();
+    }
+  }
+
+  getXmm(index: number): Uint8Array {
+    return new Uint8Array(this.#wasm.buffer, XMM + index * 32, 16).slice();
+  }
+
+  setXmm(index: number, bytes: Uint8Array): void {
+    new Uint8Array(this.#wasm.buffer, XMM + index * 32, 16).set(bytes);
+  }
+
+  getMxcsr(): number {
+    return this.#dv().getUint32(MXCSR, true);
+  }
+
+  setMxcsr(value: number): void {
+    this.#dv().setUint32(MXCSR, value, true);
+  }
+
+  getX87(): X87State {
+    const dv = this.#dv();
+    const st: Uint8Array[] = [];
+    for (let i = 0; i < 8; i++) st.push(new Uint8Array(this.#wasm.buffer, FPR + i * 16, 10).slice());
+    return { fcw: dv.getUint16(FCW, true), fsw: dv.getUint16(FSW, true), ftw: dv.getUint8(FTW), st };
+  }
+
+  setX87(state: X87State): void {
+    const dv = this.#dv();
+    dv.setUint16(FCW, state.fcw, true);
+    dv.setUint16(FSW, state.fsw, true);
+    dv.setUint8(FTW, state.ftw);
+    for (const [i, bytes] of state.st.entries())
+      new Uint8Array(this.#wasm.buffer, FPR + i * 16, 10).set(bytes);
+  }
+
+  /** Length in bytes of the instruction that `bytes` begin with; 0 = #UD, -1 = more bytes are needed. */
+  decodeLength(bytes: Uint8Array, mode: 16 | 32 | 64): number {
+    new Uint8Array(this.#wasm.buffer, SCRATCH, 16).set(bytes.subarray(0, 15));
+    return this.#core.decodeLength(
+      SCRATCH,
+      Math.min(bytes.length, 15),
+      mode === 64 ? 0 : mode === 32 ? 1 : 2,
+    );
+  }
+
+  saveState(): Uint8Array {
+    const state = new Uint8Array(4 + STATE_END - STATE);
+    new DataView(state.buffer).setUint32(0, STATE_VERSION, true);
+    state.set(new Uint8Array(this.#wasm.buffer, STATE, STATE_END - STATE), 4);
+    return state;
+  }
+
+  loadState(state: Uint8Array): void {
+    const version = new DataView(state.buffer, state.byteOffset).getUint32(0, true);
+    if (version !== STATE_VERSION || state.length !== 4 + STATE_END - STATE) {
+      throw new Error(`processor state of version ${version} cannot be restored by version ${STATE_VERSION}`);
+    }
+    new Uint8Array(this.#wasm.buffer, STATE, STATE_END - STATE).set(state.subarray(4));
+    this.#core.restored();
+  }
+}
