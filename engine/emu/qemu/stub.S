@@ -24,6 +24,9 @@ start_rdi:
     .quad 0
 
 entry:
+    mov $0xff, %al                      /* the firmware's interrupts are over */
+    out %al, $0x21
+    out %al, $0xa1
     /* The first GiB, by pages of 2 MiB. */
     mov $l2, %edi
     mov $0x83, %eax
