@@ -2,7 +2,7 @@
 // processor; ordinary results are computed with 128-bit significands and rounded once, so that they are correctly
 // rounded but for about one case in 2^60. Silicon promises an error below one unit in the last place.
 import { SOFT_A, SOFT_B } from "./layout";
-import { CLS_FINITE, CLS_INF, CLS_ZERO, EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_ZERO_DIVIDE, clsOf, expOf, isDenormal, sigOf, signOf, softRaise,
+import { CLS_FINITE, CLS_INF, CLS_ZERO, EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_UNDERFLOW, EXC_ZERO_DIVIDE, clsOf, expOf, isDenormal, sigOf, signOf, softHi, softRaise,
   softSetResult } from "./softfloat-core";
 import { C2, deliverNan, deliverUnderflow, INDEFINITE_SIG, INDEFINITE_SIGN_EXP, isEmpty, isNan, noteExceptions, noteRounding, pop, propagateNan,
   propagateNanOfA, propagatedSig, propagatedSignExp, push, setConditions, setSt, setStResult, stackOverflow, unpackSt, x87Begin } from "./x87-state";
@@ -31,7 +31,7 @@ function deliverWide(i: u32, p: usize, inexact: bool): void {
     takeWide(p, inexact);
     cls = softRound80(64);
     // Also where the result happens to be exact, such as the logarithm of a power of two.
-    softRaise(EXC_PRECISION);
+    softRaise(cls == CLS_FINITE && !(softHi() & MSB) ? EXC_PRECISION | EXC_UNDERFLOW : EXC_PRECISION);
   }
   noteExceptions();
   noteRounding();
@@ -74,7 +74,13 @@ function exponential(): void {
       noteExceptions();
       return;
     }
-    if (signOf(SOFT_A)) setSt(0, MSB, 0xbffe);
+    if (signOf(SOFT_A)) {
+      setSt(0, MSB, 0xbffe);
+      return;
+    }
+    // 2^1 - 1: processors take it for a number just below 1.
+    wideSet(WIDE_RESULT, 0, -1, ~0, ~0);
+    deliverWide(0, WIDE_RESULT, true);
     return;
   }
   wideOperand(WIDE_ARG, SOFT_A);
@@ -207,8 +213,9 @@ function logarithmPlusOne(): void {
   }
   if (signOf(SOFT_A) && expOf(SOFT_A) >= 0) {
     // 1 + x is zero or negative, where nothing is defined: processors deliver x.
-    softRaise(EXC_PRECISION);
     if (!noteExceptions()) return;
+    softRaise(EXC_PRECISION);
+    noteExceptions();
     pop();
     setStResult(0, operandResult());
     return;
