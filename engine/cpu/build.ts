@@ -2,10 +2,10 @@
  * Builds core.wasm from engine/cpu/core with the AssemblyScript compiler. Run by `npm ci` (prepare) and `npm run build:core`.
  */
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import asc from "assemblyscript/asc";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
+const here = import.meta.dirname;
 const started = performance.now();
 const { error, stdout, stderr } = await asc.main(
   [
@@ -28,7 +28,7 @@ const { error, stdout, stderr } = await asc.main(
     "-O3",
     ...process.argv.slice(2),
   ],
-  { writeFile: (name, contents) => writeFileSync(new URL(name, new URL("./", import.meta.url)), contents) },
+  { writeFile: (name, contents) => writeFileSync(join(here, name), contents) },
 );
 process.stdout.write(stdout.toString());
 if (error) {

@@ -13,26 +13,38 @@ export class WrongResult extends Error {
 /** Instructions that may go by before a loop counts as lost. */
 const LIMIT_FACTOR = 2;
 
-/** Loads the image of `buildImage` and enters 64-bit mode; then `runLoop` may be called any number of times. */
-export function loadImage(cpu: CpuApi, image: Uint8Array): void {
-  cpu.memory.write(IMAGE_BASE, image);
-  cpu.enterLongMode(PAGE_TABLES);
-}
+/** A processor with the benchmark's image in its memory. */
+export class LoopRunner {
+  readonly #cpu: CpuApi;
+  /** The processor as it is before any loop: HLT, which ends each of them, leaves it halted for good. */
+  readonly #start: Uint8Array;
 
-/**
- * Runs a loop once, from its entry to its HLT, and checks its result.
- *
- * @returns the instructions that were retired
- */
-export function runLoop(cpu: CpuApi, loop: Loop): number {
-  const start = cpu.instructions;
-  cpu.setRegister("rip", BigInt(LOOPS + loop.entry));
-  cpu.setRegister("rsp", BigInt(STACK_TOP));
-  for (const name of ["rdi", "rsi", "rdx", "rcx"] as const)
-    cpu.setRegister(name, BigInt(loop.registers[name]));
-  const exit = cpu.run(start + loop.instructions * LIMIT_FACTOR);
-  if (exit.kind !== "halt") throw new WrongResult(loop, `ended with ${exit.kind}, not with HLT`);
-  const result = cpu.getRegister("rax");
-  if (result !== loop.result) throw new WrongResult(loop, `RAX is ${result}, must be ${loop.result}`);
-  return cpu.instructions - start;
+  /** Loads an image of `buildImage` and enters 64-bit mode. */
+  constructor(cpu: CpuApi, image: Uint8Array) {
+    this.#cpu = cpu;
+    cpu.memory.write(IMAGE_BASE, image);
+    cpu.enterLongMode(PAGE_TABLES);
+    cpu.setRegister("rsp", BigInt(STACK_TOP));
+    this.#start = cpu.saveState();
+  }
+
+  /**
+   * Runs a loop once, from its entry to its HLT, and checks its result. Throws WrongResult.
+   *
+   * @returns the instructions that were retired
+   */
+  run(loop: Loop): number {
+    const cpu = this.#cpu;
+    cpu.loadState(this.#start);
+    const before = cpu.instructions;
+    cpu.setRegister("rip", BigInt(LOOPS + loop.entry));
+    for (const name of ["rdi", "rsi", "rdx", "rcx"] as const) {
+      cpu.setRegister(name, BigInt(loop.registers[name]));
+    }
+    const exit = cpu.run(before + loop.instructions * LIMIT_FACTOR);
+    if (exit.kind !== "halt") throw new WrongResult(loop, `ended with ${exit.kind}, not with HLT`);
+    const result = cpu.getRegister("rax");
+    if (result !== loop.result) throw new WrongResult(loop, `RAX is ${result}, must be ${loop.result}`);
+    return cpu.instructions - before;
+  }
 }

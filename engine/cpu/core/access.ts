@@ -1,6 +1,6 @@
 // The inline half of the interpreter: operands, the TLB fast paths, and the flag-setting arithmetic of the hot ops.
 
-import { CLASS_ADD, CLASS_DEC, CLASS_INC, CLASS_SUB, getCF, setFlagsLogic, setFlagsRA, sext } from "./flags";
+import { CLASS_ADD, CLASS_DEC, CLASS_INC, CLASS_SUB, setFlagsKeepCF, setFlagsLogic, setFlagsRA, sext } from "./flags";
 import { CURRENT_OP, REGS, TAG, TLB_MASK, TLB_R, TLB_W } from "./layout";
 import { BOUNCE_WRITE, readable, writable, writeDone } from "./mmu";
 
@@ -112,12 +112,12 @@ function slowWrite(address: u64, size: i32, p: usize): usize {
 // @ts-ignore: decorator
 @inline export function inc<T>(a: T, flags: bool): T {
   const r = <T>(a + 1);
-  if (flags) setFlagsRA<T>(CLASS_INC, sext<T>(<u64>r), <i64>getCF());
+  if (flags) setFlagsKeepCF<T>(CLASS_INC, sext<T>(<u64>r));
   return r;
 }
 // @ts-ignore: decorator
 @inline export function dec<T>(a: T, flags: bool): T {
   const r = <T>(a - 1);
-  if (flags) setFlagsRA<T>(CLASS_DEC, sext<T>(<u64>r), <i64>getCF());
+  if (flags) setFlagsKeepCF<T>(CLASS_DEC, sext<T>(<u64>r));
   return r;
 }

@@ -4,7 +4,7 @@
 // Sign extension keeps the unsigned order of values of one size, so carries are found by one comparison:
 // ADD carries when r < a, SUB borrows when r > a. A kind is (class << 2 | log2 of the operand's bytes).
 
-import { FL_A, FL_KIND, FL_R, SYSFLAGS } from "./layout";
+import { FL_A, FL_KIND, FL_R, FL_R2, SYSFLAGS } from "./layout";
 
 export const CF: u32 = 1;
 export const PF: u32 = 4;
@@ -35,7 +35,9 @@ export const CLASS_SUB: u32 = 3;
 export const CLASS_SBB: u32 = 4;
 /** CF = OF = AF = 0 */
 export const CLASS_LOGIC: u32 = 5;
-/** FL_A holds the CF from before. */
+/**
+ * INC and DEC keep CF. The kind from before moves to bits 8-15, its result to FL_R2, and CF is found from those.
+ */
 export const CLASS_INC: u32 = 6;
 export const CLASS_DEC: u32 = 7;
 /** CF, OF and AF are in FL_A as in an EFLAGS image; the others come from the result. */
@@ -68,6 +70,17 @@ export const CLASS_CO: u32 = 8;
   store<u32>(FL_KIND, kindOf<T>(CLASS_LOGIC));
 }
 
+/** INC or DEC with result r. */
+// @ts-ignore: decorator
+@inline export function setFlagsKeepCF<T>(cls: u32, r: i64): void {
+  const kind = load<u32>(FL_KIND);
+  if (kind < 0x100) {
+    store<i64>(FL_R2, load<i64>(FL_R));
+    store<u32>(FL_KIND, (kind << 8) | kindOf<T>(cls));
+  } else store<u32>(FL_KIND, (kind & 0xff00) | kindOf<T>(cls));
+  store<i64>(FL_R, r);
+}
+
 /** Result flags from r; CF, OF, AF as given in an EFLAGS image. */
 // @ts-ignore: decorator
 @inline export function setFlagsCO<T>(r: i64, co: u32): void {
@@ -83,8 +96,12 @@ export function setArithFlags(eflags: u32): void {
 }
 
 export function getCF(): bool {
-  const kind = load<u32>(FL_KIND);
-  const r = load<u64>(FL_R);
+  let kind = load<u32>(FL_KIND);
+  let r = load<u64>(FL_R);
+  if (kind >= 0x100) {
+    kind >>= 8;
+    r = load<u64>(FL_R2);
+  }
   const a = load<u64>(FL_A);
   switch (kind >> 2) {
     case CLASS_ADD: return r < a;
@@ -92,27 +109,27 @@ export function getCF(): bool {
     case CLASS_SUB: return r > a;
     case CLASS_SBB: return r >= a;
     case CLASS_LOGIC: return false;
-    default: return (a & 1) != 0; // RAW, INC, DEC, CO
+    default: return (a & 1) != 0; // RAW, CO
   }
 }
 
 export function getZF(): bool {
-  if (load<u32>(FL_KIND) >> 2 == CLASS_RAW) return (load<u32>(FL_A) & ZF) != 0;
+  if ((load<u32>(FL_KIND) & 0xfc) == 0) return (load<u32>(FL_A) & ZF) != 0;
   return load<u64>(FL_R) == 0;
 }
 
 export function getSF(): bool {
-  if (load<u32>(FL_KIND) >> 2 == CLASS_RAW) return (load<u32>(FL_A) & SF) != 0;
+  if ((load<u32>(FL_KIND) & 0xfc) == 0) return (load<u32>(FL_A) & SF) != 0;
   return load<i64>(FL_R) < 0;
 }
 
 export function getPF(): bool {
-  if (load<u32>(FL_KIND) >> 2 == CLASS_RAW) return (load<u32>(FL_A) & PF) != 0;
+  if ((load<u32>(FL_KIND) & 0xfc) == 0) return (load<u32>(FL_A) & PF) != 0;
   return (popcnt<u32>(load<u32>(FL_R) & 0xff) & 1) == 0;
 }
 
 export function getOF(): bool {
-  const kind = load<u32>(FL_KIND);
+  const kind = load<u32>(FL_KIND) & 0xff;
   const shift: u64 = 64 - (<u64>8 << (<u64>kind & 3));
   const r = load<u64>(FL_R) << shift;
   const a = load<u64>(FL_A) << shift;
@@ -139,7 +156,7 @@ export function getOF(): bool {
 }
 
 export function getAF(): bool {
-  const kind = load<u32>(FL_KIND);
+  const kind = load<u32>(FL_KIND) & 0xff;
   const r = load<u64>(FL_R);
   const a = load<u64>(FL_A);
   switch (kind >> 2) {
@@ -156,7 +173,7 @@ export function getAF(): bool {
 
 /** The six arithmetic flags as an EFLAGS image. */
 export function getArithFlags(): u32 {
-  if (load<u32>(FL_KIND) >> 2 == CLASS_RAW) return load<u32>(FL_A) & ARITH;
+  if ((load<u32>(FL_KIND) & 0xfc) == 0) return load<u32>(FL_A) & ARITH;
   return (
     <u32>getCF() |
     (<u32>getPF() << 2) |

@@ -3,7 +3,7 @@
 import { BR, DE, GP, raise, raiseNoError } from "./exception";
 import {
   AF, CF, CLASS_ADC, CLASS_ADD, CLASS_SBB, CLASS_SUB, DF, OF, PF, SF, ZF, condition, getAF, getArithFlags, getCF, getFlags, getOF,
-  getSF, getZF, setArithFlags, setFlagsCO, setFlagsLogic, setFlagsRA, sext, CLASS_INC, CLASS_DEC, RF, VM, ID, AC, IOPL, NT, TF, IF,
+  getSF, getZF, setArithFlags, setFlagsCO, setFlagsKeepCF, setFlagsLogic, setFlagsRA, sext, CLASS_INC, CLASS_DEC, RF, VM, ID, AC, IOPL, NT, TF, IF,
 } from "./flags";
 import { MODE, MODE_64, REGS, SEED, SEG, SYSFLAGS } from "./layout";
 import { readable, writable, writeDone } from "./mmu";
@@ -463,8 +463,7 @@ function modify<T>(p: usize, fn: i32, at: usize, memory: bool): i32 {
     case Gen.INC:
     case Gen.DEC: {
       const r: T = fn == Gen.INC ? <T>(v + 1) : <T>(v - 1);
-      const c = getCF();
-      setFlagsRA<T>(fn == Gen.INC ? CLASS_INC : CLASS_DEC, sext<T>(<u64>r), <i64>c);
+      setFlagsKeepCF<T>(fn == Gen.INC ? CLASS_INC : CLASS_DEC, sext<T>(<u64>r));
       put<T>(at, r, memory);
       return 1;
     }

@@ -48,6 +48,8 @@ export const RIP: usize = 0x1100; // u64; exact only while the interpreter is no
 export const FL_R: usize = 0x1108; // i64 result, sign-extended
 export const FL_A: usize = 0x1110; // i64 first operand, sign-extended, or explicit flags
 export const FL_KIND: usize = 0x1118; // u32
+/** i64 result that CF comes from while INC and DEC have set the others. */
+export const FL_R2: usize = 0x12e8;
 /** EFLAGS without the six arithmetic flags. */
 export const SYSFLAGS: usize = 0x111c; // u32
 export const CR0: usize = 0x1120; // u64 each

@@ -1,0 +1,120 @@
+// npm run cpu: the core for people with their own flat binaries and suites. USAGE below is the whole interface.
+
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { Door } from "./door.ts";
+import { DoorError, parseCase } from "./spec.ts";
+
+const USAGE = `usage: npm run cpu -- FILE.bin [options]     runs one flat binary, prints one JSON document
+       npm run cpu -- --many LIST.jsonl        runs one case a line, prints one JSON document a line
+
+  --mode 64|32|16        64: 4-level paging, flat segments, ring 0
+  --load ADDR            where the file goes and execution starts (0x10000)
+  --map ADDR:SIZE        more memory, readable, writable and executable (any number of times)
+  --poke ADDR=HEXBYTES   memory contents (any number of times)
+  --set REG=VALUE        rax..r15, rip, rflags, xmm0..xmm15, mxcsr, fcw, fs_base, gs_base (any number of times)
+  --cpu v1|v2            what the processor offers: x86-64-v1 or x86-64-v2 (v2)
+  --max N                stop after N instructions (1000000)
+  --dump ADDR:SIZE       memory to print at the end (any number of times)
+
+A line of LIST.jsonl: {"name","code":"hex" or "file","mode":64,"load":"0x10000","map":[["0xe0000000","0x10000"]],
+  "poke":[["0xe0000000","aabb"]],"set":{"rax":"0x1"},"cpu":"v2","max":1000000,"dump":[["0xe0000000","0x40"]]}
+The answer: {"name","stop":"hlt|fault|limit","fault":{"vector","error","cr2"} or null,"instructions","regs","xmm","st","fcw",
+  "fsw","ftw","mxcsr","dump"}, or {"name","error":"why"} for a line that cannot be run.
+Exit code: 0; 64 for wrong use or a case that cannot be run.`;
+
+const EXIT_USAGE = 64;
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(EXIT_USAGE);
+}
+
+function split(option: string, separator: string, text: string): [string, string] {
+  const at = text.indexOf(separator);
+  if (at < 0)
+    throw new DoorError(
+      `--${option}: expected ${separator === ":" ? "ADDR:SIZE" : "NAME=VALUE"}, not ${text}`,
+    );
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+const readFile = (path: string): Uint8Array => {
+  try {
+    return new Uint8Array(readFileSync(path));
+  } catch (error) {
+    throw new DoorError(`cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+  }
+};
+
+function many(path: string): number {
+  const door = new Door();
+  let status = 0;
+  for (const line of new TextDecoder().decode(readFile(path)).split("\n")) {
+    if (line.trim() === "") continue;
+    let name = "";
+    try {
+      const json: unknown = JSON.parse(line);
+      if (typeof json === "object" && json !== null && "name" in json && typeof json.name === "string")
+        name = json.name;
+      console.log(JSON.stringify(door.run(parseCase(json, readFile))));
+    } catch (error) {
+      if (!(error instanceof DoorError || error instanceof SyntaxError)) throw error;
+      console.log(JSON.stringify({ name, error: error.message }));
+      status = EXIT_USAGE;
+    }
+  }
+  return status;
+}
+
+function main(): number {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      mode: { type: "string" },
+      load: { type: "string" },
+      map: { type: "string", multiple: true, default: [] },
+      poke: { type: "string", multiple: true, default: [] },
+      set: { type: "string", multiple: true, default: [] },
+      cpu: { type: "string" },
+      max: { type: "string" },
+      dump: { type: "string", multiple: true, default: [] },
+      many: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help === true) {
+    console.log(USAGE);
+    return 0;
+  }
+  if (values.many !== undefined) {
+    if (positionals.length > 0) throw new DoorError("--many and FILE.bin exclude each other");
+    return many(values.many);
+  }
+  const [file, ...rest] = positionals;
+  if (file === undefined || rest.length > 0) throw new DoorError("expected one FILE.bin");
+  const json = {
+    name: file,
+    file,
+    ...(values.mode === undefined ? {} : { mode: values.mode }),
+    ...(values.load === undefined ? {} : { load: values.load }),
+    map: values.map.map((m) => split("map", ":", m)),
+    poke: values.poke.map((p) => split("poke", "=", p)),
+    set: Object.fromEntries(values.set.map((s) => split("set", "=", s))),
+    ...(values.cpu === undefined ? {} : { cpu: values.cpu }),
+    ...(values.max === undefined ? {} : { max: values.max }),
+    dump: values.dump.map((d) => split("dump", ":", d)),
+  };
+  console.log(JSON.stringify(new Door().run(parseCase(json, readFile))));
+  return 0;
+}
+
+try {
+  process.exitCode = main();
+} catch (error) {
+  if (error instanceof DoorError) fail(`${error.message}\n\n${USAGE}`);
+  // parseArgs throws TypeErrors with a code for unknown options.
+  if (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"))
+    fail(`${error.message}\n\n${USAGE}`);
+  throw error;
+}

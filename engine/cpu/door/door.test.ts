@@ -1,0 +1,140 @@
+// The door for other people's suites: small flat programs with a known end, in one process and through the command line.
+// What is checked is the contract of the JSON, and that one case leaves nothing behind for the next.
+
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Door } from "./door.ts";
+import { type DoorResult, parseCase } from "./spec.ts";
+
+const noFiles = (): Uint8Array => {
+  throw new Error("no files here");
+};
+const EFER_LME_LMA = "0x500";
+
+describe("one process", () => {
+  const door = new Door();
+  const run = (json: object): DoorResult => door.run(parseCase(json, noFiles));
+
+  test("stops at HLT and reports registers, memory and the count", () => {
+    // mov rax, 0xe0000000; mov byte [rax], 0x5a; inc rbx; hlt
+    const r = run({
+      name: "store",
+      code: "48b8000000e000000000 c6005a 48ffc3 f4",
+      map: [["0xe0000000", "0x1000"]],
+      poke: [["0xe0000001", "01 02"]],
+      set: { rbx: "0xffffffffffffffff" },
+      dump: [["0xe0000000", 4]],
+    });
+    expect(r).toMatchObject({ name: "store", stop: "hlt", fault: null, instructions: 4 });
+    expect(r.regs).toMatchObject({ rax: "0xe0000000", rbx: "0x0", rip: "0x10011" });
+    expect(r.dump).toEqual({ "0xe0000000": "5a010200" });
+  });
+
+  test("starts in ring 0 with SSE enabled and x87 as after FNINIT", () => {
+    // mov ax, cs; and eax, 3; movd xmm1, ecx; fld1; fldz; hlt
+    const r = run({ code: "668cc8 83e003 660f6ec9 d9e8 d9ee f4", set: { rcx: "0x12345678" } });
+    expect(r.stop).toBe("hlt");
+    expect(r.regs.rax).toBe("0x0");
+    expect(r.xmm[1]).toBe("0x00000000000000000000000012345678");
+    expect(r.st.slice(0, 2)).toEqual(["0x00000000000000000000", "0x3fff8000000000000000"]);
+    expect(r).toMatchObject({ fcw: "0x37f", fsw: "0x3000", ftw: "0x1fff", mxcsr: "0x1f80" });
+  });
+
+  test("reports a fault with vector, error code and CR2, at the faulting instruction", () => {
+    const r = run({ code: "90 c6042534120000 01 f4" });
+    expect(r).toMatchObject({
+      stop: "fault",
+      fault: { vector: 14, error: 2, cr2: "0x1234" },
+      instructions: 1,
+    });
+    expect(r.regs.rip).toBe("0x10001");
+    expect(run({ code: "0f0b" }).fault).toEqual({ vector: 6, error: 0, cr2: "0x0" });
+  });
+
+  test("stops at the limit", () => {
+    expect(run({ code: "ebfe", max: 1000 })).toMatchObject({
+      stop: "limit",
+      fault: null,
+      instructions: 1000,
+    });
+  });
+
+  test("leaves nothing behind for the next case", () => {
+    run({ code: "c60425000002005a f4", map: [["0x20000", "0x1000"]], set: { r15: 7, xmm3: 9 } });
+    const r = run({ code: "8a042500000200 f4", map: [["0x20000", "0x1000"]] });
+    expect(r.regs).toMatchObject({ rax: "0x0", r15: "0x0" });
+    expect(r.xmm[3]).toBe(`0x${"0".repeat(32)}`);
+    expect(run({ code: "8a042500000200 f4" }).fault).toMatchObject({ vector: 14, cr2: "0x20000" });
+    // rdmsr of EFER: long mode, as the first case found it
+    expect(run({ code: "b9800000c0 0f32 2500050000 f4" }).regs.rax).toBe(EFER_LME_LMA);
+  });
+
+  test("runs at least 200 cases a second", () => {
+    const cases = 400;
+    const started = performance.now();
+    for (let i = 0; i < cases; i++)
+      run({ code: "48ffc0 f4", map: [["0xe0000000", "0x10000"]], set: { rax: i } });
+    expect(cases / ((performance.now() - started) / 1000)).toBeGreaterThan(200);
+  });
+});
+
+describe("the command", () => {
+  const command = join(dirname(fileURLToPath(import.meta.url)), "cpu.ts");
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "door-"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const cpu = (...args: string[]): { status: number | null; lines: DoorResult[]; stderr: string } => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [command, ...args], { encoding: "utf8" });
+    const lines = stdout.split("\n").filter((l) => l !== "");
+    return { status, lines: lines.map((l) => JSON.parse(l) as DoorResult), stderr };
+  };
+
+  test("runs a file with options", () => {
+    const file = join(folder, "a.bin");
+    writeFileSync(file, Buffer.from("488b0425000000e0f4", "hex")); // mov rax, [0xffffffffe0000000]; hlt
+    const { status, lines } = cpu(
+      file,
+      "--map",
+      "0xffffffffe0000000:4096",
+      "--poke",
+      "0xffffffffe0000000=0102",
+      "--set",
+      "rcx=0x5",
+      "--dump",
+      "0xffffffffe0000000:2",
+    );
+    expect(status).toBe(0);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({
+      stop: "hlt",
+      regs: { rax: "0x201", rcx: "0x5" },
+      dump: { "0xffffffffe0000000": "0102" },
+    });
+  });
+
+  test("runs a list, and answers a bad line without stopping", () => {
+    const list = join(folder, "list.jsonl");
+    writeFileSync(list, `{"name":"a","code":"f4"}\n\nnot json\n{"name":"b","code":"0f0b"}\n`);
+    const { status, lines } = cpu("--many", list);
+    expect(lines.map((l) => l.name)).toEqual(["a", "", "b"]);
+    expect(lines[1]).toHaveProperty("error");
+    expect(lines[2]!.fault).toMatchObject({ vector: 6 });
+    expect(status).toBe(64);
+  });
+
+  test("explains wrong use", () => {
+    for (const args of [[], ["--nonsense"], [join(folder, "missing.bin")], ["a", "b"]]) {
+      const { status, stderr, lines } = cpu(...args);
+      expect(status).toBe(64);
+      expect(stderr).toContain("usage:");
+      expect(lines).toEqual([]);
+    }
+  });
+});

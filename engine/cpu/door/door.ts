@@ -1,0 +1,188 @@
+// Runs one flat binary on the core from a fixed start state and describes the end. One Door serves any number of cases.
+
+import type { Cpu } from "../cpu.ts";
+import { REGISTER_NAMES, type RegisterName } from "../types.ts";
+import { AddressSpace, PAGE_BYTES } from "./address-space.ts";
+import { createCpu } from "./create-cpu.ts";
+import { type DoorCase, DoorError, type DoorResult } from "./spec.ts";
+
+/** Guest-physical memory of the processor that cases share; a case that maps more gets one of its own. */
+const SHARED_PAGES = 4096;
+/** Tables for maps that lie far apart, and the stack. */
+const SPARE_PAGES = 64;
+const FIRST_PAGE = 1;
+const MAX_MAPPED_BYTES = 1n << 30n;
+
+const STACK_BYTES = 0x10000n;
+/** Top of the stack, in the lower half and apart from where people like to load things. */
+const STACK_TOP = 0x7fff_0000n;
+const EVERYTHING = { write: true, execute: true, user: false } as const;
+
+const FCW_AFTER_FNINIT = 0x37f;
+const MXCSR_RESET = 0x1f80;
+const RFLAGS_RESET = 2n;
+const OPEN_BUS = 0xffffffff;
+
+const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
+const hexBytes = (bytes: Uint8Array): string =>
+  Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+const hexNumber = (bytes: Uint8Array): string => `0x${hexBytes(bytes.slice().reverse())}`;
+
+interface Machine {
+  readonly cpu: Cpu;
+  readonly blank: Uint8Array;
+}
+
+export class Door {
+  readonly #machines = new Map<string, Machine>();
+
+  /** Runs the case to its end. Throws DoorError if it cannot be set up. */
+  run(c: DoorCase): DoorResult {
+    if (c.mode !== 64) throw new DoorError(`mode: the core has no ${c.mode}-bit start state yet`);
+    const machine = this.#machine(c);
+    const { cpu } = machine;
+    const space = this.#prepare(machine, c);
+    let stop: DoorResult["stop"] = "limit";
+    let fault: DoorResult["fault"] = null;
+    for (;;) {
+      const exit = cpu.run(c.max);
+      if (exit.kind === "in") cpu.completeIn(OPEN_BUS);
+      else if (exit.kind === "exception") {
+        stop = "fault";
+        fault = {
+          vector: exit.vector,
+          error: exit.errorCode ?? 0,
+          cr2: hex(cpu.getControl("cr2")),
+        };
+        break;
+      } else if (exit.kind === "halt") {
+        stop = "hlt";
+        break;
+      } else if (exit.kind !== "out") break;
+    }
+    return this.#describe(c, cpu, space, stop, fault);
+  }
+
+  #machine(c: DoorCase): Machine {
+    let bytes = BigInt(c.code.length);
+    for (const m of c.map) bytes += m.bytes;
+    if (bytes > MAX_MAPPED_BYTES) throw new DoorError(`map: more than ${MAX_MAPPED_BYTES >> 20n} MiB in all`);
+    const pages = Number(bytes / BigInt(PAGE_BYTES)) + 2 * c.map.length + SPARE_PAGES;
+    const needed = pages + (pages >> 7) + 4 * c.map.length;
+    const size = Math.max(SHARED_PAGES, needed);
+    const key = `${c.cpu} ${size}`;
+    let machine = this.#machines.get(key);
+    if (machine === undefined) {
+      const cpu = createCpu({ pages: size, model: c.cpu });
+      machine = { cpu, blank: cpu.saveState() };
+      if (size === SHARED_PAGES) this.#machines.set(key, machine);
+    }
+    return machine;
+  }
+
+  #prepare(machine: Machine, c: DoorCase): AddressSpace {
+    const { cpu, blank } = machine;
+    const zero = new Uint8Array(PAGE_BYTES);
+    for (const gfn of cpu.memory.dirtyPages()) cpu.memory.write(gfn * PAGE_BYTES, zero);
+    cpu.memory.clearDirty();
+    cpu.loadState(blank);
+    cpu.setExceptionExit(true);
+    const space = new AddressSpace(cpu.memory, FIRST_PAGE);
+    const need = (what: string, act: () => void): void => {
+      try {
+        act();
+      } catch (error) {
+        if (error instanceof RangeError) throw new DoorError(`${what}: ${error.message}`);
+        throw error;
+      }
+    };
+    need("load", () => space.map(c.load, BigInt(Math.max(c.code.length, 1)), EVERYTHING));
+    need("stack", () => space.map(STACK_TOP - STACK_BYTES, STACK_BYTES, EVERYTHING));
+    for (const m of c.map) need("map", () => space.map(m.address, m.bytes, EVERYTHING));
+    need("load", () => space.write(c.load, c.code));
+    for (const p of c.poke) need("poke", () => space.write(p.address, p.bytes));
+    cpu.enterLongMode(space.root);
+    for (const name of REGISTER_NAMES) cpu.setRegister(name, 0n);
+    cpu.setRegister("rflags", RFLAGS_RESET);
+    cpu.setRegister("rip", c.load);
+    cpu.setRegister("rsp", STACK_TOP);
+    cpu.setMxcsr(MXCSR_RESET);
+    const empty = Array.from({ length: 8 }, () => new Uint8Array(10));
+    cpu.setX87({ fcw: FCW_AFTER_FNINIT, fsw: 0, ftw: 0, st: empty });
+    for (const [name, value] of c.set) setRegister(cpu, name, value);
+    return space;
+  }
+
+  #describe(
+    c: DoorCase,
+    cpu: Cpu,
+    space: AddressSpace,
+    stop: DoorResult["stop"],
+    fault: DoorResult["fault"],
+  ): DoorResult {
+    const regs: Record<string, string> = {};
+    for (const name of REGISTER_NAMES) regs[name] = hex(cpu.getRegister(name));
+    const x87 = cpu.getX87();
+    const top = (x87.fsw >> 11) & 7;
+    const dump: Record<string, string> = {};
+    for (const d of c.dump) {
+      try {
+        dump[hex(d.address)] = hexBytes(space.read(d.address, Number(d.bytes)));
+      } catch (error) {
+        if (error instanceof RangeError) throw new DoorError(`dump: ${error.message}`);
+        throw error;
+      }
+    }
+    return {
+      name: c.name,
+      stop,
+      fault,
+      instructions: cpu.instructions,
+      regs,
+      xmm: Array.from({ length: 16 }, (_, i) => hexNumber(cpu.getXmm(i))),
+      st: Array.from({ length: 8 }, (_, i) => hexNumber(x87.st[(top + i) & 7]!)),
+      fcw: hex(x87.fcw),
+      fsw: hex(x87.fsw),
+      ftw: hex(fullTagWord(x87.ftw, x87.st)),
+      mxcsr: hex(cpu.getMxcsr()),
+      dump,
+    };
+  }
+}
+
+const FS = 4;
+const GS = 5;
+
+function setRegister(cpu: Cpu, name: string, value: bigint): void {
+  if (name.startsWith("xmm")) {
+    const bytes = new Uint8Array(16);
+    for (let i = 0; i < 16; i++) bytes[i] = Number((value >> BigInt(8 * i)) & 0xffn);
+    cpu.setXmm(Number(name.slice(3)), bytes);
+  } else if (name === "mxcsr") cpu.setMxcsr(Number(value & 0xffffn));
+  else if (name === "fcw") cpu.setX87({ ...cpu.getX87(), fcw: Number(value & 0xffffn) });
+  else if (name === "fs_base" || name === "gs_base") {
+    const i = name === "fs_base" ? FS : GS;
+    cpu.setSegment(i, { ...cpu.getSegment(i), base: BigInt.asUintN(64, value) });
+  } else cpu.setRegister(name as RegisterName, BigInt.asUintN(64, value));
+}
+
+const TAG = { VALID: 0, ZERO: 1, SPECIAL: 2, EMPTY: 3 } as const;
+
+/** The tag word as FNSTENV would store it, from FXSAVE's abridged one (SDM vol. 1 table 10-3). */
+export function fullTagWord(abridged: number, physical: readonly Uint8Array[]): number {
+  let word = 0;
+  for (let i = 0; i < 8; i++) {
+    const tag = (abridged & (1 << i)) === 0 ? TAG.EMPTY : tagOf(physical[i]!);
+    word |= tag << (2 * i);
+  }
+  return word;
+}
+
+function tagOf(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 10);
+  const exponent = view.getUint16(8, true) & 0x7fff;
+  const significand = view.getBigUint64(0, true);
+  if (exponent === 0 && significand === 0n) return TAG.ZERO;
+  if (exponent === 0 || exponent === 0x7fff || significand >> 63n === 0n) return TAG.SPECIAL;
+  return TAG.VALID;
+}

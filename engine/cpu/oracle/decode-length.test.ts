@@ -1,0 +1,108 @@
+// Our decoder against another one, iced-x86: both say how long an instruction is, or that there is none, for every form of
+// the encoding table under random prefixes and operands, and for random bytes. Instructions of extensions that the core
+// does not offer must be undefined, unless the manual says that a processor without the extension runs something else.
+
+import iced from "iced-x86";
+import { describe, expect, test } from "vitest";
+import { createCpu } from "../door/create-cpu.ts";
+import { enumerateForms } from "./encodings.ts";
+import { isOffered } from "./offered.ts";
+import { Random } from "./random.ts";
+
+const { CpuidFeature: F, Decoder, DecoderOptions, Instruction } = iced;
+const BYTES = 16;
+const SHOWN = 20;
+
+/**
+ * Extensions whose encodings run as something older where they are missing: LZCNT and TZCNT as BSR and BSF, CET's as the
+ * NOPs they were carved from, WBNOINVD as WBINVD (SDM vol. 2, each instruction's page).
+ */
+const FALLS_BACK = new Set<number>([
+  F.LZCNT,
+  F.BMI1,
+  F.CET_IBT,
+  F.CET_SS,
+  F.WBNOINVD,
+  F.CLDEMOTE,
+  F.PREFETCHWT1,
+]);
+const VEX_OR_EVEX = new Set([0xc4, 0xc5, 0x62, 0x8f]);
+
+class Reference {
+  readonly #instruction = new Instruction();
+  text = "";
+
+  /** Length; 0 if undefined; undefined if the two may disagree. */
+  length(bytes: Uint8Array, bitness: 64): number | undefined {
+    const decoder = new Decoder(bitness, bytes, DecoderOptions.None);
+    const instruction = this.#instruction;
+    decoder.decodeOut(instruction);
+    decoder.free();
+    if (instruction.isInvalid) {
+      this.text = "(undefined)";
+      return 0;
+    }
+    this.text = instruction.toString();
+    if (isOffered(instruction)) return instruction.length;
+    const vex = VEX_OR_EVEX.has(instruction.opCode.opCode) || instruction.opCode.encoding !== 0;
+    if (!vex && instruction.cpuidFeatures().every((f) => FALLS_BACK.has(f))) return undefined;
+    return 0;
+  }
+}
+
+function disagreements(cases: Iterable<Uint8Array>): { readonly count: number; readonly shown: string } {
+  const cpu = createCpu({ pages: 16 });
+  const reference = new Reference();
+  const found: string[] = [];
+  for (const bytes of cases) {
+    const theirs = reference.length(bytes, 64);
+    if (theirs === undefined) continue;
+    const ours = cpu.decodeLength(bytes, 64);
+    if (ours !== theirs)
+      found.push(`${Buffer.from(bytes).toString("hex")} ${reference.text}: iced ${theirs}, ours ${ours}`);
+  }
+  return { count: found.length, shown: found.slice(0, SHOWN).join("\n") };
+}
+
+const PREFIXES = [0x66, 0xf2, 0xf3, 0x67, 0x2e, 0x64, 0x65, 0xf0];
+
+function* formsUnderPrefixes(seed: number, each: number): Generator<Uint8Array> {
+  const r = new Random(seed);
+  for (const form of enumerateForms(64)) {
+    for (let i = 0; i < each; i++) {
+      const bytes = new Uint8Array(BYTES);
+      r.fill(bytes);
+      let n = 0;
+      if (form.mandatory !== 0) bytes[n++] = form.mandatory;
+      if (r.chance(0.3)) bytes[n++] = r.pick(PREFIXES);
+      if (form.rexW || r.chance(0.3)) bytes[n++] = 0x40 | (form.rexW ? 8 : 0) | r.below(8);
+      for (const o of form.opcode) bytes[n++] = o;
+      if (form.modrm.length > 0)
+        bytes[n] = form.memory ? r.pick(form.modrm) | (r.below(3) << 6) | r.below(8) : r.pick(form.modrm);
+      yield bytes;
+    }
+  }
+}
+
+function* randomBytes(seed: number, count: number): Generator<Uint8Array> {
+  const r = new Random(seed);
+  for (let i = 0; i < count; i++) {
+    const bytes = new Uint8Array(BYTES);
+    r.fill(bytes);
+    // Escapes are rarer in uniform bytes than they deserve.
+    if (r.chance(0.3)) bytes[r.below(2)] = 0x0f;
+    yield bytes;
+  }
+}
+
+describe("instruction lengths agree with the reference decoder", () => {
+  test("for every form of the encoding table", { timeout: 120_000 }, () => {
+    const { count, shown } = disagreements(formsUnderPrefixes(5, 6));
+    expect(shown, `${count} disagreements`).toBe("");
+  });
+
+  test("for random bytes", { timeout: 120_000 }, () => {
+    const { count, shown } = disagreements(randomBytes(6, 100_000));
+    expect(shown, `${count} disagreements`).toBe("");
+  });
+});
