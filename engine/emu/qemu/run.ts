@@ -137,7 +137,7 @@ export function runOnQemu(guest: QemuGuest): QemuResult {
         ...["-chardev", guest.verbose ? "stdio,id=console" : `file,id=console,path=${path("console")}`],
         ...["-device", "isa-debugcon,iobase=0xe9,chardev=console"],
         ...["-chardev", `file,id=statistics,path=${path("statistics")}`],
-        ...["-device", "isa-debugcon,iobase=0x402,chardev=statistics"],
+        ...["-device", "isa-debugcon,iobase=0xea,chardev=statistics"],
         ...["-device", "isa-debug-exit,iobase=0x501,iosize=4"],
         ...(process.env["QEMU_EXTRA"]?.split(" ") ?? []),
       ],

@@ -10,7 +10,7 @@
 #include <xen/io/xs_wire.h>
 
 #define DEBUG_CONSOLE 0xe9
-#define STATISTICS_CONSOLE 0x402
+#define STATISTICS_CONSOLE 0xea
 #define DEBUG_EXIT 0x501
 
 #define PIC_COMMAND 0x20
