@@ -1,0 +1,76 @@
+/**
+ * `npm run dev [-- --port N] [--directory DIR]`: the worker on this machine, until it is told to stop.
+ *
+ * Its first line on standard output is one JSON object with `url` and `token`; what the worker logs goes to standard error.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { listFixtures, prepareFixture } from "../../r2-fixtures/index.ts";
+import { LocalServer } from "./server.ts";
+
+const EXIT_USAGE = 64;
+const ROOT = join(import.meta.dirname, "..", "..");
+const FIXTURE_CACHE = join(ROOT, "r2-fixtures", "cache");
+const DEFAULT_PORT = 8787;
+const PORT_MAX = 65_535;
+
+const note = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+function optionsOf(args: readonly string[]): { readonly port: number; readonly directory?: string } {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      port: { type: "string" },
+      directory: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help === true) {
+    process.stdout.write(
+      "Usage: npm run dev [-- --port N] [--directory DIR]\n\n--port 0 takes a free one, and keeps nothing.\n",
+    );
+    process.exit(0);
+  }
+  const port = Number(values.port ?? DEFAULT_PORT);
+  if (!Number.isInteger(port) || port < 0 || port > PORT_MAX)
+    throw new Error(`--port must be from 0 to ${PORT_MAX}`);
+  // Two servers on one directory would corrupt it; two on one port cannot be.
+  const directory = values.directory ?? (port === 0 ? undefined : join(ROOT, ".local", `dev-${port}`));
+  return { port, ...(directory === undefined ? {} : { directory }) };
+}
+
+/** Fixtures that need no download: our own, and those that were fetched before. */
+async function storeFixtures(server: LocalServer): Promise<void> {
+  for (const { name, kernel } of listFixtures()) {
+    if ("package" in kernel && !existsSync(join(FIXTURE_CACHE, "lock", `${kernel.package}.json`))) continue;
+    try {
+      await server.storeFixture(await prepareFixture(name, { log: note }));
+    } catch (error) {
+      note(`fixture ${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}
+
+let options: ReturnType<typeof optionsOf>;
+try {
+  options = optionsOf(process.argv.slice(2));
+} catch (error) {
+  note(`${error instanceof Error ? error.message : String(error)}\nnpm run dev -- --help shows the options.`);
+  process.exit(EXIT_USAGE);
+}
+const server = await LocalServer.start({ ...options, log: note });
+let stopping = false;
+const stop = async (): Promise<void> => {
+  if (stopping) return;
+  stopping = true;
+  await server.stop();
+  process.exit(0);
+};
+process.on("SIGINT", stop);
+process.on("SIGTERM", stop);
+await storeFixtures(server).catch((error: unknown) => note(`fixtures: ${String(error)}`));
+// Only now: whoever reads this line may ask for a fixture at once.
+process.stdout.write(`${JSON.stringify({ url: server.url, token: server.token })}\n`);

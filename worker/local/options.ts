@@ -1,0 +1,145 @@
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { LIMIT_RANGES } from "../../jobs/limits.ts";
+import { nearestName } from "../../jobs/nearest.ts";
+import type { LimitName } from "../../jobs/spec.ts";
+
+/** The command line cannot be understood. */
+export class UsageError extends Error {}
+
+/** "guestSeconds" is --limit-guest-seconds. */
+const flagOf = (limit: string): string =>
+  `limit-${limit.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+const LIMIT_NAMES = Object.keys(LIMIT_RANGES) as LimitName[];
+const LIMIT_FLAGS = Object.fromEntries(
+  LIMIT_NAMES.map((name) => [flagOf(name), { type: "string" as const }]),
+);
+
+const FLAGS = {
+  fixture: { type: "string" },
+  kernel: { type: "string" },
+  initrd: { type: "string" },
+  cmdline: { type: "string" },
+  memory: { type: "string" },
+  expect: { type: "string", multiple: true },
+  fail: { type: "string", multiple: true },
+  seed: { type: "string" },
+  "start-time": { type: "string" },
+  url: { type: "string" },
+  token: { type: "string" },
+  json: { type: "boolean" },
+  list: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+  ...LIMIT_FLAGS,
+} satisfies ParseArgsConfig["options"];
+
+export interface StartOptions {
+  readonly fixture?: string;
+  readonly kernel?: string;
+  readonly initrd?: string;
+  /** What goes into the job's config; only what was given. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly expectPass?: readonly string[];
+  readonly expectFail?: readonly string[];
+  readonly url?: string;
+  readonly token?: string;
+  readonly json: boolean;
+  readonly list: boolean;
+  readonly help: boolean;
+}
+
+function numberOf(text: string, flag: string): number {
+  const value = Number(text.replaceAll("_", ""));
+  if (text.trim() === "" || !Number.isFinite(value))
+    throw new UsageError(`--${flag} needs a number, not "${text}"`);
+  return value;
+}
+
+/** Parses the arguments of `npm start`. Throws UsageError. */
+export function parseStartOptions(args: readonly string[]): StartOptions {
+  const known = Object.keys(FLAGS);
+  const unknown = args.find(
+    (argument) => /^--[^=]/.test(argument) && !known.includes(argument.slice(2).split("=")[0] ?? ""),
+  );
+  if (unknown !== undefined) {
+    const name = unknown.slice(2).split("=")[0] ?? "";
+    throw new UsageError(`there is no option --${name}; did you mean --${nearestName(name, known)}?`);
+  }
+  const values = valuesOf(args);
+  if (values.fixture !== undefined && values.kernel !== undefined) {
+    throw new UsageError("--fixture and --kernel exclude each other");
+  }
+  if (values.token !== undefined && values.url === undefined) throw new UsageError("--token goes with --url");
+  const limits = Object.fromEntries(
+    LIMIT_NAMES.flatMap((name) => {
+      const text = (values as Record<string, unknown>)[flagOf(name)];
+      return typeof text === "string" ? [[name, numberOf(text, flagOf(name))]] : [];
+    }),
+  );
+  const startTime = values["start-time"];
+  return {
+    ...(values.fixture === undefined ? {} : { fixture: values.fixture }),
+    ...(values.kernel === undefined ? {} : { kernel: values.kernel }),
+    ...(values.initrd === undefined ? {} : { initrd: values.initrd }),
+    ...(values.expect === undefined ? {} : { expectPass: values.expect }),
+    ...(values.fail === undefined ? {} : { expectFail: values.fail }),
+    ...(values.url === undefined ? {} : { url: urlOf(values.url) }),
+    ...(values.token === undefined ? {} : { token: values.token }),
+    config: {
+      ...(values.cmdline === undefined ? {} : { cmdline: values.cmdline }),
+      ...(values.memory === undefined ? {} : { memory: numberOf(values.memory, "memory") }),
+      ...(values.seed === undefined ? {} : { seed: values.seed }),
+      ...(startTime === undefined
+        ? {}
+        : { startTime: startTime === "now" ? startTime : numberOf(startTime, "start-time") }),
+      ...(Object.keys(limits).length === 0 ? {} : { limits }),
+    },
+    json: values.json ?? false,
+    list: values.list ?? false,
+    help: values.help ?? false,
+  };
+}
+
+function valuesOf(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function urlOf(text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new UsageError(`--url needs an address such as https://xenner.example.workers.dev, not "${text}"`);
+  }
+  return text;
+}
+
+export const START_HELP = `Usage: npm start [-- OPTIONS]
+
+Boots a guest kernel and shows its console, a verdict, and hypercall statistics.
+Without options: Debian's cloud kernel, fetched with this system's package client.
+
+What to boot
+  --fixture NAME          a guest that comes with this repository (--list shows them)
+  --kernel FILE           your own kernel: bzImage or vmlinux, x86-64, Xen PV
+  --initrd FILE           its initrd
+  --cmdline TEXT          kernel command line (default "console=hvc0")
+  --memory MIB            guest memory
+
+What to expect
+  --expect PATTERN        must appear on a line of the console (may be repeated)
+  --fail PATTERN          must not appear (may be repeated)
+
+Limits
+${LIMIT_NAMES.map((name) => `  ${`--${flagOf(name)} N`.padEnd(30)}default ${LIMIT_RANGES[name].default.toLocaleString("en-US")}`).join("\n")}
+
+Other
+  --seed N                seed of the guest's random numbers (default 1)
+  --start-time N|now      the guest's date, in seconds since 1970 (default: the beginning of 2026)
+  --url URL --token T     send the job to this worker instead of a local one
+  --json                  print one JSON document and nothing else on standard output
+  --list                  list the fixtures
+  --help                  this text
+
+Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or refused input.
+`;

@@ -1,0 +1,123 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import type { PreparedFixture } from "../../r2-fixtures/index.ts";
+import { fixtureKey, type StoredFixture } from "../blobs/fixtures.ts";
+import { bundleWorker, MODULES_ROOT } from "./bundle.ts";
+import { Client } from "./client.ts";
+import { WorkerdGuard, workerdChildren } from "./workerd-guard.ts";
+
+const HOST = "127.0.0.1";
+/** As in wrangler.toml; a test compares them. */
+export const COMPATIBILITY = { date: "2026-08-01", flags: ["nodejs_compat"] } as const;
+
+export interface ServerOptions {
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** Where jobs and blobs are kept; without it, in a temporary directory that goes with the server. */
+  readonly directory?: string;
+  /** Default: a random one. */
+  readonly token?: string;
+  /** What the worker logs, line by line. */
+  readonly log?: (line: string) => void;
+}
+
+/** This worker in a workerd on this machine, reachable on the loopback interface only. */
+export class LocalServer {
+  readonly url: string;
+  readonly token: string;
+  readonly #miniflare: Miniflare;
+  readonly #guard: WorkerdGuard;
+  readonly #temporary: string | undefined;
+
+  private constructor(
+    url: string,
+    token: string,
+    miniflare: Miniflare,
+    guard: WorkerdGuard,
+    temporary: string | undefined,
+  ) {
+    this.url = url;
+    this.token = token;
+    this.#miniflare = miniflare;
+    this.#guard = guard;
+    this.#temporary = temporary;
+  }
+
+  static async start(options: ServerOptions = {}): Promise<LocalServer> {
+    const modules = await bundleWorker();
+    const temporary = options.directory === undefined ? await mkdtemp(join(tmpdir(), "xenner-")) : undefined;
+    const directory = options.directory ?? temporary ?? "";
+    await mkdir(directory, { recursive: true });
+    const token = options.token ?? randomBytes(24).toString("base64url");
+    const guard = new WorkerdGuard(temporary);
+    const watch = (): void => {
+      for (const pid of workerdChildren()) guard.watch(pid);
+    };
+    try {
+      const miniflare = new Miniflare(
+        convertV4MiniflareOptions({
+          host: HOST,
+          port: options.port ?? 0,
+          cf: false,
+          telemetry: { enabled: false },
+          log: new Log(LogLevel.NONE),
+          handleStructuredLogs: ({ message }) => options.log?.(message),
+          unsafeHandleRuntimeRestart: watch,
+          resourcePersistencePath: directory,
+          workers: [
+            {
+              name: "xenner",
+              modules: modules.map((module) => ({ ...module })),
+              modulesRoot: MODULES_ROOT,
+              compatibilityDate: COMPATIBILITY.date,
+              compatibilityFlags: [...COMPATIBILITY.flags],
+              bindings: { TOKEN: token },
+              durableObjects: { JOB_RUNNER: { className: "JobRunner", useSQLite: true } },
+              r2Buckets: { BLOBS: "xenner-blobs" },
+            },
+          ],
+        }),
+      );
+      const url = (await miniflare.ready).origin;
+      watch();
+      return new LocalServer(url, token, miniflare, guard, temporary);
+    } catch (error) {
+      guard.end();
+      throw error;
+    }
+  }
+
+  /** A client for this server. */
+  client(): Client {
+    return new Client(this.url, this.token);
+  }
+
+  /** Makes a prepared fixture known to the worker by its name. */
+  async storeFixture(fixture: PreparedFixture): Promise<void> {
+    const bucket = await this.#miniflare.getR2Bucket("BLOBS");
+    const client = this.client();
+    const kernel = await client.putFile(fixture.kernelPath);
+    const initrd = fixture.initrdPath === undefined ? undefined : await client.putFile(fixture.initrdPath);
+    const stored: StoredFixture = {
+      name: fixture.name,
+      kernel: { sha256: kernel },
+      ...(initrd === undefined ? {} : { initrd: { sha256: initrd } }),
+      defaults: { cmdline: fixture.cmdline, memory: fixture.memoryMiB, expect: fixture.expect },
+    };
+    await bucket.put(fixtureKey(fixture.name), JSON.stringify(stored));
+  }
+
+  /** The workerd that serves now; it changes when one dies and Miniflare starts another. */
+  workerd(): number | undefined {
+    return workerdChildren().at(-1);
+  }
+
+  async stop(): Promise<void> {
+    await this.#miniflare.dispose();
+    this.#guard.end();
+    if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,191 @@
+/** `npm start`: boots one kernel and tells how it went. START_HELP in options.ts is its manual. */
+import { stat } from "node:fs/promises";
+import {
+  FixtureUnavailable,
+  listFixtures,
+  type PreparedFixture,
+  prepareFixture,
+} from "../../r2-fixtures/index.ts";
+import type { JobView } from "../runner/record.ts";
+import { ApiError, Client } from "./client.ts";
+import { parseStartOptions, START_HELP, type StartOptions, UsageError } from "./options.ts";
+import { Progress } from "./progress.ts";
+import { hypercallTable, summary } from "./report.ts";
+import { LocalServer } from "./server.ts";
+
+const EXIT = { pass: 0, fail: 1, infrastructure: 2, usage: 64 } as const;
+const DEFAULT_FIXTURE = "debian-cloud";
+const FALLBACK_FIXTURE = "hello";
+
+const note = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
+/** What to boot, as files on this machine, and what is expected of it. */
+interface Subject {
+  readonly fixture?: string;
+  readonly kernel: string;
+  readonly initrd?: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+async function subjectOf(options: StartOptions): Promise<Subject> {
+  const pass = options.expectPass;
+  const fail = options.expectFail;
+  if (options.kernel === undefined) {
+    const fixture = await fixtureOf(options.fixture);
+    const expect = { pass: pass ?? fixture.expect.pass, fail: fail ?? fixture.expect.fail };
+    const initrd = options.initrd ?? fixture.initrdPath;
+    if (options.initrd !== undefined) await checkFile(options.initrd, "initrd");
+    return {
+      fixture: fixture.name,
+      kernel: fixture.kernelPath,
+      ...(initrd === undefined ? {} : { initrd }),
+      config: { cmdline: fixture.cmdline, memory: fixture.memoryMiB, expect, ...options.config },
+    };
+  }
+  await checkFile(options.kernel, "kernel");
+  if (options.initrd !== undefined) await checkFile(options.initrd, "initrd");
+  return {
+    kernel: options.kernel,
+    ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
+    config: { expect: { pass: pass ?? [], fail: fail ?? [] }, ...options.config },
+  };
+}
+
+async function fixtureOf(name: string | undefined): Promise<PreparedFixture> {
+  const known = listFixtures().map((fixture) => fixture.name);
+  if (name !== undefined && !known.includes(name)) {
+    throw new UsageError(`there is no fixture "${name}"; there are: ${known.join(", ")}`);
+  }
+  try {
+    return await prepareFixture(name ?? DEFAULT_FIXTURE, { log: note });
+  } catch (error) {
+    // Who asks for nothing in particular gets what can be had; who asks for a fixture by name is told why not.
+    if (!(error instanceof FixtureUnavailable) || name !== undefined) throw error;
+    note(`${error.message}. Booting "${FALLBACK_FIXTURE}" instead.`);
+    return prepareFixture(FALLBACK_FIXTURE, { log: note });
+  }
+}
+
+async function checkFile(path: string, what: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || !found.isFile()) throw new UsageError(`--${what}: there is no file ${path}`);
+  if (found.size === 0) throw new UsageError(`--${what}: ${path} is empty`);
+}
+
+function exitOf(job: JobView): number {
+  switch (job.verdict) {
+    case "pass":
+      return EXIT.pass;
+    case "error":
+    case "canceled":
+    case null:
+      return EXIT.infrastructure;
+    default:
+      return EXIT.fail;
+  }
+}
+
+/** Sends the job, shows its console, and reports. Returns the exit status. */
+async function run(
+  client: Client,
+  subject: Subject,
+  options: StartOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const kernel = { sha256: await client.putFile(subject.kernel) };
+  const initrd =
+    subject.initrd === undefined ? {} : { initrd: { sha256: await client.putFile(subject.initrd) } };
+  const { id } = await client.createJob({ kernel, ...initrd, config: subject.config });
+  signal.addEventListener("abort", () => client.cancel(id).catch(() => {}));
+
+  const chunks: Uint8Array[] = [];
+  const progress = new Progress(client);
+  progress.start(id);
+  const job = await client.followConsole(id, (bytes) => {
+    chunks.push(bytes);
+    if (options.json) return;
+    progress.clear();
+    process.stdout.write(bytes);
+    progress.wrote(bytes);
+  });
+  progress.stop();
+  const hypercalls = await client.hypercalls(id);
+  const text = Buffer.concat(chunks).toString("utf8");
+  if (options.json) {
+    const { links: _, ...figures } = job;
+    const document = {
+      ...figures,
+      fixture: subject.fixture ?? null,
+      console: text,
+      hypercalls: hypercalls ?? null,
+    };
+    process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+  } else {
+    const gap = text === "" || text.endsWith("\n") ? "" : "\n";
+    const statistics = hypercalls === undefined ? "" : `\n\n${hypercallTable(hypercalls)}`;
+    process.stdout.write(`${gap}\n${summary(job)}${statistics}\n`);
+  }
+  return exitOf(job);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseStartOptions(args);
+  if (options.help) {
+    process.stdout.write(START_HELP);
+    return EXIT.pass;
+  }
+  if (options.list) {
+    for (const { name, description } of listFixtures())
+      process.stdout.write(`${name.padEnd(16)}${description}\n`);
+    return EXIT.pass;
+  }
+  const subject = await subjectOf(options);
+  const abort = new AbortController();
+  const server = options.url === undefined ? await LocalServer.start({ log: note }) : undefined;
+  const stopOn = (name: NodeJS.Signals): void => {
+    process.once(name, () => {
+      abort.abort();
+      // A second signal ends at once.
+      process.once(name, () => process.exit(EXIT.infrastructure));
+    });
+  };
+  stopOn("SIGINT");
+  stopOn("SIGTERM");
+  try {
+    const client = server?.client() ?? new Client(options.url ?? "", options.token);
+    return await run(client, subject, options, abort.signal);
+  } finally {
+    await server?.stop();
+  }
+}
+
+/** Errors end as one line on standard error; with --json, also as a document. */
+function report(error: unknown, json: boolean): number {
+  const message = error instanceof Error ? error.message : String(error);
+  const refused = error instanceof ApiError && [400, 413, 422].includes(error.status);
+  if (json) {
+    const details =
+      error instanceof ApiError
+        ? error.error
+        : { code: error instanceof UsageError ? "usage" : "infrastructure", message };
+    process.stdout.write(
+      `${JSON.stringify({ verdict: refused ? "refused" : "error", reason: message, error: details }, null, 2)}\n`,
+    );
+  }
+  if (error instanceof UsageError) note(`${message}\nnpm start -- --help shows the options.`);
+  else if (refused) note(`refused: ${message}`);
+  else {
+    const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";
+    note(`infrastructure error: ${message}${cause}`);
+  }
+  return error instanceof UsageError || refused ? EXIT.usage : EXIT.infrastructure;
+}
+
+const args = process.argv.slice(2);
+try {
+  process.exitCode = await main(args);
+} catch (error) {
+  process.exitCode = report(error, args.includes("--json"));
+}
