@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import type { PreparedFixture } from "../../../r2-fixtures/index.ts";
+import type { JobView } from "../../runner/record.ts";
+import { LocalServer } from "../server.ts";
+
+export interface WorkerdBoot {
+  /** From the POST to the verdict. */
+  readonly seconds: number;
+  readonly instructions: number;
+}
+
+/** The product's worker in a local workerd. */
+export class WorkerdBoots {
+  readonly #server: LocalServer;
+
+  private constructor(server: LocalServer) {
+    this.#server = server;
+  }
+
+  static async start(log: (line: string) => void): Promise<WorkerdBoots> {
+    return new WorkerdBoots(await LocalServer.start({ log }));
+  }
+
+  stop(): Promise<void> {
+    return this.#server.stop();
+  }
+
+  /** Posts the fixture's files and waits for the verdict, which must be pass. */
+  async boot(fixture: PreparedFixture): Promise<WorkerdBoot> {
+    const { cmdline, memoryMiB: memory, expect, kernelPath, initrdPath } = fixture;
+    const form = new FormData();
+    form.set("kernel", new File([readFileSync(kernelPath)], "kernel"));
+    if (initrdPath !== undefined) form.set("initrd", new File([readFileSync(initrdPath)], "initrd"));
+    form.set("config", JSON.stringify({ cmdline, memory, expect }));
+
+    const client = this.#server.client();
+    const decoder = new TextDecoder();
+    let consoleText = "";
+    const start = performance.now();
+    const posted = await client.request("/jobs", { method: "POST", body: form });
+    const { id } = (await posted.json()) as JobView;
+    const job = await client.followConsole(id, (bytes) => {
+      consoleText += decoder.decode(bytes, { stream: true });
+    });
+    const seconds = (performance.now() - start) / 1000;
+    if (job.verdict !== "pass") {
+      throw new Error(`${fixture.name}: ${job.verdict}, ${job.reason}\n${consoleText.slice(-2000)}`);
+    }
+    return { seconds, instructions: job.instructions };
+  }
+}

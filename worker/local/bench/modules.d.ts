@@ -1,0 +1,5 @@
+declare module "*.bin" {
+  /** The file's bytes (module type "Data"). */
+  const bytes: ArrayBuffer;
+  export default bytes;
+}

@@ -1,0 +1,49 @@
+/*
+ * The report turns samples into medians and ratios. Here samples are made up so that each figure is known beforehand:
+ * workerd twice as fast as qemu in two loops and half as fast in the other two gives a mean ratio of one.
+ */
+import { describe, expect, test } from "vitest";
+import { describeLoops } from "../../../engine/cpu/bench/loops.ts";
+import { formatReport, noSamples, summarize } from "./report.ts";
+
+const MACHINE = { processor: "test", processors: 2, node: "24", qemu: "qemu 7" };
+const SUBJECT = { fixture: "debian-cloud", source: { kernelSha256: "00" }, instructions: 3_000_000_000 };
+const loops = describeLoops();
+
+describe("summarize", () => {
+  test("medians, MIPS and ratios", () => {
+    const samples = noSamples();
+    loops.forEach(({ name }, index) => {
+      samples.loops[name].qemu.push(1, 1, 9);
+      samples.loops[name].workerd.push(index < 2 ? 0.5 : 2);
+    });
+    samples.boot.workerd.push(12, 10, 11);
+    samples.boot.qemu.push(5.5);
+    const report = summarize(MACHINE, loops, samples, SUBJECT);
+    expect(report.ratios.loopsVsQemu).toBeCloseTo(1, 12);
+    expect(report.ratios.bootVsQemu).toBeCloseTo(2, 12);
+    expect(report.ratios.loopsNodeVsQemu).toBeNull();
+    expect(report.loops.crc.qemu).toEqual({ seconds: 1, mips: loops[0]!.instructions / 1e6 });
+    expect(report.loops.crc.node).toBeNull();
+    expect(report.boot?.workerd).toMatchObject({ seconds: 11, instructions: 3_000_000_000 });
+    expect(report.boot?.workerd?.mips).toBeCloseTo(3000 / 11, 9);
+    expect(JSON.parse(JSON.stringify(report)).ratios).toEqual(report.ratios);
+    expect(formatReport(report)).toMatch(/ratio +2\.00/);
+  });
+
+  test("what was not measured is null, and no ratio is made of it", () => {
+    const samples = noSamples();
+    samples.loops.crc.workerd.push(1);
+    samples.loops.crc.qemu.push(1);
+    samples.boot.qemu.push(5);
+    const report = summarize(MACHINE, loops, samples, undefined);
+    expect(report.ratios).toEqual({
+      loopsVsQemu: null,
+      loopsNodeVsQemu: null,
+      loopsWorkerdVsNode: null,
+      bootVsQemu: null,
+    });
+    expect(report.boot).toBeNull();
+    expect(formatReport(report)).toMatch(/copy +- +- +-/);
+  });
+});

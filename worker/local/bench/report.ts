@@ -1,0 +1,161 @@
+import type { Loop, LoopName } from "../../../engine/cpu/bench/loops.ts";
+import { LOOP_NAMES } from "../../../engine/cpu/bench/loops.ts";
+import type { FixtureSource } from "../../../r2-fixtures/index.ts";
+import { geometricMean, median } from "./statistics.ts";
+
+export const LOOP_PLACES = ["node", "workerd", "qemu"] as const;
+export type LoopPlace = (typeof LOOP_PLACES)[number];
+
+/** Seconds of each timed run, in the order they were made. */
+export interface Samples {
+  readonly loops: Record<LoopName, Record<LoopPlace, number[]>>;
+  readonly boot: { readonly workerd: number[]; readonly qemu: number[] };
+}
+
+export function noSamples(): Samples {
+  const places = (): Record<LoopPlace, number[]> => ({ node: [], workerd: [], qemu: [] });
+  return {
+    loops: Object.fromEntries(LOOP_NAMES.map((name) => [name, places()])) as Samples["loops"],
+    boot: { workerd: [], qemu: [] },
+  };
+}
+
+export interface Speed {
+  readonly seconds: number;
+  /** Million guest instructions a second. */
+  readonly mips: number;
+}
+
+export interface Report {
+  readonly machine: {
+    readonly processor: string;
+    readonly processors: number;
+    readonly node: string;
+    readonly qemu: string | null;
+  };
+  readonly loops: Record<LoopName, { readonly instructions: number } & Record<LoopPlace, Speed | null>>;
+  readonly boot: {
+    readonly fixture: string;
+    readonly source: FixtureSource;
+    /** POST to verdict. */
+    readonly workerd: (Speed & { readonly instructions: number }) | null;
+    /** Start of qemu to BOOT-OK; the guest sleeps one second of it, which costs ours nothing. */
+    readonly qemu: { readonly seconds: number } | null;
+  } | null;
+  readonly ratios: {
+    /** Geometric mean over the loops of our MIPS in workerd over qemu's. */
+    readonly loopsVsQemu: number | null;
+    readonly loopsNodeVsQemu: number | null;
+    readonly loopsWorkerdVsNode: number | null;
+    /** Our seconds in workerd over qemu's. */
+    readonly bootVsQemu: number | null;
+  };
+  readonly samples: Samples;
+}
+
+function speed(seconds: readonly number[], instructions: number): Speed | null {
+  if (seconds.length === 0) return null;
+  const middle = median(seconds);
+  return { seconds: middle, mips: instructions / middle / 1e6 };
+}
+
+export interface BootSubject {
+  readonly fixture: string;
+  readonly source: FixtureSource;
+  /** Instructions of our boots; undefined if none was made. */
+  readonly instructions: number | undefined;
+}
+
+/** Medians and ratios of what was measured; null for what was not. */
+export function summarize(
+  machine: Report["machine"],
+  loops: readonly Loop[],
+  samples: Samples,
+  boot: BootSubject | undefined,
+): Report {
+  const loopSpeeds = Object.fromEntries(
+    loops.map(({ name, instructions }) => {
+      const { node, workerd, qemu } = samples.loops[name];
+      return [
+        name,
+        {
+          instructions,
+          node: speed(node, instructions),
+          workerd: speed(workerd, instructions),
+          qemu: speed(qemu, instructions),
+        },
+      ];
+    }),
+  ) as Report["loops"];
+  const ratio = (ours: LoopPlace, theirs: LoopPlace): number | null => {
+    const each = LOOP_NAMES.flatMap((name) => {
+      const [a, b] = [loopSpeeds[name][ours], loopSpeeds[name][theirs]];
+      return a === null || b === null ? [] : [a.mips / b.mips];
+    });
+    return each.length === LOOP_NAMES.length ? geometricMean(each) : null;
+  };
+  const bootSpeed = boot?.instructions === undefined ? null : speed(samples.boot.workerd, boot.instructions);
+  const qemuBoot = samples.boot.qemu.length > 0 ? { seconds: median(samples.boot.qemu) } : null;
+  return {
+    machine,
+    loops: loopSpeeds,
+    boot:
+      boot === undefined
+        ? null
+        : {
+            fixture: boot.fixture,
+            source: boot.source,
+            workerd: bootSpeed === null ? null : { ...bootSpeed, instructions: boot.instructions! },
+            qemu: qemuBoot,
+          },
+    ratios: {
+      loopsVsQemu: ratio("workerd", "qemu"),
+      loopsNodeVsQemu: ratio("node", "qemu"),
+      loopsWorkerdVsNode: ratio("workerd", "node"),
+      bootVsQemu: bootSpeed === null || qemuBoot === null ? null : bootSpeed.seconds / qemuBoot.seconds,
+    },
+    samples,
+  };
+}
+
+const COLUMN = 12;
+
+function row(first: string, cells: readonly string[]): string {
+  return first.padEnd(COLUMN) + cells.map((cell) => cell.padStart(COLUMN)).join("");
+}
+
+function shown(value: number | null | undefined, digits: number, unit = ""): string {
+  return value === null || value === undefined ? "-" : `${value.toFixed(digits)}${unit}`;
+}
+
+/** The report as lines for people. */
+export function formatReport(report: Report): string {
+  const { machine, ratios, boot } = report;
+  const lines = [
+    `${machine.processor} (${machine.processors}), Node ${machine.node}, ${machine.qemu ?? "no qemu"}`,
+    "",
+    row("guest MIPS", ["Node", "workerd", "qemu TCG", "workerd/qemu"]),
+  ];
+  for (const name of LOOP_NAMES) {
+    const { node, workerd, qemu } = report.loops[name];
+    const ratio = workerd === null || qemu === null ? null : workerd.mips / qemu.mips;
+    const mips = [node, workerd, qemu].map((place) => shown(place?.mips, 0));
+    lines.push(row(name, [...mips, shown(ratio, 2)]));
+  }
+  lines.push(row("geom. mean", ["", "", "", shown(ratios.loopsVsQemu, 2)]));
+  if (boot !== null) {
+    const { workerd, qemu } = boot;
+    lines.push(
+      "",
+      `boot of ${boot.fixture} (${boot.source.package ?? "own"} ${boot.source.version ?? ""})`,
+      row("workerd", [
+        shown(workerd?.seconds, 2, " s"),
+        shown(workerd === null ? null : workerd.instructions / 1e9, 3, " G insns"),
+        shown(workerd?.mips, 0, " MIPS"),
+      ]),
+      row("qemu TCG", [shown(qemu?.seconds, 2, " s")]),
+      row("ratio", [shown(ratios.bootVsQemu, 2)]),
+    );
+  }
+  return lines.join("\n");
+}
