@@ -10,6 +10,9 @@ import { FX, FX_FTW, FX_MXCSR_MASK, GPR_NAMES, State } from "./state.ts";
 const PHYSICAL_PAGES = 128;
 const FIRST_TABLE_PAGE = 1;
 const SYSTEM_ADDRESS = 0x7000_0000; // the page of descriptor tables and the code that loads them, for ring 0 only
+// As Linux sets them for programs.
+const CR0_AM = 1n << 18n;
+const CR4_FSGSBASE = 1n << 16n;
 const UNDEFINED_OPCODE = 6;
 /** Endless code ends here. */
 const MAX_INSTRUCTIONS = 20_000;
@@ -57,6 +60,7 @@ function systemPage(): Uint8Array {
   view.setBigUint64(SYSTEM.gdt + TSS_SELECTOR, low, true);
   view.setBigUint64(SYSTEM.gdt + TSS_SELECTOR + 8, tss >> 32n, true);
   view.setBigUint64(SYSTEM.tss + 4, at + BigInt(SYSTEM.stackTop), true);
+  view.setUint16(SYSTEM.tss + 0x66, TSS_BYTES, true); // no I/O permission bitmap
   view.setUint16(SYSTEM.gdtr, GDT_BYTES - 1, true);
   view.setBigUint64(SYSTEM.gdtr + 2, at, true);
   view.setUint16(SYSTEM.idtr, VECTORS * 16 - 1, true);
@@ -74,9 +78,12 @@ function systemPage(): Uint8Array {
     view.setBigUint64(SYSTEM.idt + 16 * v + 8, handler >> 32n, true);
     page.set(UD2, SYSTEM.handlers + 2 * v);
   }
-  // lgdt [gdtr]; lidt [idtr]; mov eax, TSS_SELECTOR; ltr ax; ud2
+  // lgdt [gdtr]; lidt [idtr]; mov eax, TSS_SELECTOR; ltr ax; xor eax, eax; lldt ax; ud2
   page.set([0x0f, 0x01, 0x14, 0x25, 0, 0, 0, 0, 0x0f, 0x01, 0x1c, 0x25, 0, 0, 0, 0], SYSTEM.code);
-  page.set([0xb8, TSS_SELECTOR, 0, 0, 0, 0x0f, 0x00, 0xd8, ...UD2], SYSTEM.code + 16);
+  page.set(
+    [0xb8, TSS_SELECTOR, 0, 0, 0, 0x0f, 0x00, 0xd8, 0x31, 0xc0, 0x0f, 0x00, 0xd0, ...UD2],
+    SYSTEM.code + 16,
+  );
   view.setUint32(SYSTEM.code + 4, SYSTEM_ADDRESS + SYSTEM.gdtr, true);
   view.setUint32(SYSTEM.code + 12, SYSTEM_ADDRESS + SYSTEM.idtr, true);
   return page;
@@ -133,6 +140,8 @@ export class CoreRunner {
     this.#space.map(at, BigInt(PAGE_BYTES), { write: true, execute: true, user: false });
     this.#space.write(at, systemPage());
     cpu.enterLongMode(this.#space.root);
+    cpu.setControl("cr4", cpu.getControl("cr4") | CR4_FSGSBASE);
+    cpu.setControl("cr0", cpu.getControl("cr0") | CR0_AM);
     cpu.setRegister("rip", at + BigInt(SYSTEM.code));
     const exit = cpu.run(cpu.instructions + 10);
     if (exit.kind !== "exception" || exit.vector !== UNDEFINED_OPCODE) {

@@ -8,6 +8,7 @@ import { rflagsOfIced } from "./iced-flags.ts";
 import {
   APPROXIMATE_XMM,
   BIT_TESTS,
+  COMPARES_STRINGS,
   CONDITION_READS,
   DIVISIONS,
   leadsIntoItself,
@@ -180,6 +181,12 @@ export class Generator {
     const { instruction, offsets, group } = decoded;
     try {
       if (!isComparable(instruction) || skipOnModel(instruction, this.#bytes, mode)) return undefined;
+      if (
+        instruction.mnemonic === M.Retf &&
+        instruction.op0Kind === OpKind.Immediate16 &&
+        instruction.immediate16 > 0x400
+      )
+        return undefined;
       if (this.#options.only.length > 0 && !this.#isWanted(decoded)) return undefined;
       const code = this.#bytes.slice(0, instruction.length);
       const state = startState(r, mode, group);
@@ -273,7 +280,10 @@ export class Generator {
 
   #arrangeStack(instruction: Instruction, state: State, patches: Patch[]): void {
     const r = this.#r;
-    const choice = r.below(20);
+    const m = instruction.mnemonic;
+    // Which of two faults comes first, the stack's or the target's, differs between models.
+    const choice =
+      RETURNS_FAR.has(m) || instruction.flowControl === FlowControl.IndirectCall ? 0 : r.below(20);
     const sp =
       choice < 15
         ? STACK + 0x800 + r.below(0x1000)
@@ -283,7 +293,6 @@ export class Generator {
             ? STACK_END - r.below(12)
             : undefined;
     if (sp !== undefined) state.setGpr(4, BigInt(sp));
-    const m = instruction.mnemonic;
     if (m === M.Leave || m === M.Enter) {
       if (r.chance(0.8)) state.setGpr(5, BigInt(STACK + 0x400 + r.below(0x1000)));
     }
@@ -291,7 +300,7 @@ export class Generator {
     const top = new Uint8Array(16);
     const view = new DataView(top.buffer);
     if (m === M.Ret || RETURNS_FAR.has(m)) {
-      if (r.chance(0.15)) return;
+      if (m === M.Ret && r.chance(0.15)) return;
       const target = BigInt(CODE + 0x100 + r.below(0x80));
       if (m === M.Ret) view.setBigUint64(0, target, true);
       else {
@@ -333,9 +342,15 @@ export class Generator {
     const near = operandAddress(r, 8, false);
     const put = (i: number, v: bigint): void =>
       state.setGpr(i, mode === 64 ? (v | high) & U64 : v & 0xffffffffn);
-    if (r.chance(0.97)) put(6, operandAddress(r, 8, false));
-    if (r.chance(0.97)) put(7, r.chance(0.2) ? (state.gpr(6) + BigInt(r.below(24) - 12)) & U64 : near);
-    put(1, r.chance(0.95) ? BigInt(r.below(24)) : BigInt(r.below(0x3000)));
+    const safe = BigInt(DATA + 0x1800 + r.below(0x400));
+    // Of two operands that both fault, models differ in which they look at first.
+    const one = COMPARES_STRINGS.has(instruction.mnemonic) ? r.below(2) : -1;
+    if (r.chance(0.97)) put(6, one === 0 ? safe : operandAddress(r, 8, false));
+    if (r.chance(0.97))
+      put(7, r.chance(0.2) && one < 0 ? (state.gpr(6) + BigInt(r.below(24) - 12)) & U64 : near);
+    if (one === 0) put(6, safe);
+    if (one === 1) put(7, safe);
+    put(1, one >= 0 || r.chance(0.95) ? BigInt(r.below(24)) : BigInt(r.below(0x3000)));
     if (r.chance(0.3))
       state.setGpr(0, (BigInt(r.below(256)) * 0x0101_0101_0101_0101n) & (mode === 64 ? U64 : 0xffffffffn));
   }

@@ -38,6 +38,7 @@ export const STRINGS = new Set<number>([
   M.Scasd,
   M.Scasq,
 ]);
+export const COMPARES_STRINGS = new Set<number>([M.Cmpsb, M.Cmpsw, M.Cmpsd, M.Cmpsq]);
 export const BIT_TESTS = new Set<number>([M.Bt, M.Bts, M.Btr, M.Btc]);
 export const DIVISIONS = new Set<number>([M.Div, M.Idiv]);
 export const RETURNS_FAR = new Set<number>([M.Retf]);
@@ -108,16 +109,47 @@ const NEAR_BRANCHES = new Set<number>([
   FlowControl.Return,
 ]);
 
+const FAR_POINTERS = new Set<number>([M.Lfs, M.Lgs, M.Lss]);
+
 /**
- * True for encodings that processor makers treat differently, so that one oracle cannot judge them. Near branches with an
- * operand-size prefix in 64-bit mode: Intel ignores the prefix, AMD branches to a 16-bit address (SDM vol. 2, JMP; APM
- * vol. 3, "Near branches").
+ * True for encodings that processor makers treat differently, so that one oracle cannot judge them; the core follows
+ * Intel's manual.
  */
 export function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 32 | 64): boolean {
-  if (mode === 64 && NEAR_BRANCHES.has(instruction.flowControl)) {
-    for (let i = 0; i < instruction.length && i < 5; i++) if (bytes[i] === 0x66) return true;
+  const prefixes = prefixesOf(bytes, mode);
+  const m = instruction.mnemonic;
+  if (mode === 64) {
+    // Near branches with an operand-size prefix: Intel ignores the prefix, AMD branches to a 16-bit address (APM vol. 3,
+    // "Near branches").
+    if (NEAR_BRANCHES.has(instruction.flowControl) && prefixes.legacy.has(0x66)) return true;
+    // Far pointers of 10 bytes: AMD ignores REX.W here (APM vol. 3, CALL far, LFS).
+    const far = instruction.isCallFarIndirect || instruction.isJmpFarIndirect || FAR_POINTERS.has(m);
+    if (far && prefixes.rexW) return true;
+    // Intel reads a word, AMD a doubleword (APM vol. 3, MOVSXD).
+    if (m === M.Movsxd && instruction.op1Kind === OpKind.Memory && prefixes.legacy.has(0x66)) return true;
   }
+  // AMD lets a repeat prefix choose between LOOPE and LOOPNE; by SDM vol. 2 4.1 it is reserved there.
+  if ((m === M.Loope || m === M.Loopne) && (prefixes.legacy.has(0xf2) || prefixes.legacy.has(0xf3)))
+    return true;
   return false;
+}
+
+const LEGACY_PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
+
+function prefixesOf(
+  bytes: Uint8Array,
+  mode: 32 | 64,
+): { readonly legacy: ReadonlySet<number>; readonly rexW: boolean } {
+  const legacy = new Set<number>();
+  let rexW = false;
+  for (const b of bytes) {
+    if (LEGACY_PREFIXES.has(b)) {
+      legacy.add(b);
+      rexW = false;
+    } else if (mode === 64 && (b & 0xf0) === 0x40) rexW = (b & 8) !== 0;
+    else break;
+  }
+  return { legacy, rexW };
 }
 
 /** A branch into its own bytes would run bytes nobody chose, or for ever. */
