@@ -75,6 +75,8 @@ function exponential(): void {
       return;
     }
     if (signOf(SOFT_A)) {
+      softRaise(EXC_PRECISION);
+      noteExceptions();
       setSt(0, MSB, 0xbffe);
       return;
     }

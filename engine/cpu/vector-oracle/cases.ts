@@ -31,23 +31,61 @@ export class Random {
 }
 
 const NASTY_64 = [
-  0n, 1n, 0xffffffffffffffffn, 0x8000000000000000n, 0x7fffffffffffffffn, 0x80n, 0x7fn, 0x8000n, 0x7fffn, 0x80008000800080n,
-  0xff00ff00ff00ff00n, 0x8080808080808080n, 0x7f7f7f7f7f7f7f7fn, 0x8000800080008000n, 0x8000000080000000n,
+  0n,
+  1n,
+  0xffffffffffffffffn,
+  0x8000000000000000n,
+  0x7fffffffffffffffn,
+  0x80n,
+  0x7fn,
+  0x8000n,
+  0x7fffn,
+  0x80008000800080n,
+  0xff00ff00ff00ff00n,
+  0x8080808080808080n,
+  0x7f7f7f7f7f7f7f7fn,
+  0x8000800080008000n,
+  0x8000000080000000n,
 ] as const;
 
 const NASTY_F32 = [
-  0, 0x80000000, 1, 0x80000001, 0x7fffff, 0x807fffff, 0x800000, 0x80800000, 0x3f800000, 0xbf800000, 0x7f7fffff, 0xff7fffff,
-  0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001, 0xffa12345, 0x4f000000, 0xcf000000, 0x4effffff, 0x5f000000,
-  0x3f000000, 0x3fc00000, 0x40200000, 0x4b000001, 0x00ffffff, 0x01000000,
+  0, 0x80000000, 1, 0x80000001, 0x7fffff, 0x807fffff, 0x800000, 0x80800000, 0x3f800000, 0xbf800000,
+  0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001, 0xffa12345, 0x4f000000,
+  0xcf000000, 0x4effffff, 0x5f000000, 0x3f000000, 0x3fc00000, 0x40200000, 0x4b000001, 0x00ffffff, 0x01000000,
 ] as const;
 
 const NASTY_F64 = [
-  0n, 0x8000000000000000n, 1n, 0x8000000000000001n, 0xfffffffffffffn, 0x10000000000000n, 0x8010000000000000n,
-  0x3ff0000000000000n, 0xbff0000000000000n, 0x7fefffffffffffffn, 0xffefffffffffffffn, 0x7ff0000000000000n,
-  0xfff0000000000000n, 0x7ff8000000000000n, 0xfff8000000000001n, 0x7ff0000000000001n, 0xfff4000000012345n,
-  0x41e0000000000000n, 0xc1e0000000000000n, 0x41dfffffffe00000n, 0x43e0000000000000n, 0xc3e0000000000000n,
-  0x3fe0000000000000n, 0x3ff8000000000000n, 0x4004000000000000n, 0x36a0000000000000n, 0x380fffffffffffffn,
-  0x3690000000000001n, 0x47efffffefffffffn, 0x47f0000000000000n, 0x380fffffe0000000n,
+  0n,
+  0x8000000000000000n,
+  1n,
+  0x8000000000000001n,
+  0xfffffffffffffn,
+  0x10000000000000n,
+  0x8010000000000000n,
+  0x3ff0000000000000n,
+  0xbff0000000000000n,
+  0x7fefffffffffffffn,
+  0xffefffffffffffffn,
+  0x7ff0000000000000n,
+  0xfff0000000000000n,
+  0x7ff8000000000000n,
+  0xfff8000000000001n,
+  0x7ff0000000000001n,
+  0xfff4000000012345n,
+  0x41e0000000000000n,
+  0xc1e0000000000000n,
+  0x41dfffffffe00000n,
+  0x43e0000000000000n,
+  0xc3e0000000000000n,
+  0x3fe0000000000000n,
+  0x3ff8000000000000n,
+  0x4004000000000000n,
+  0x36a0000000000000n,
+  0x380fffffffffffffn,
+  0x3690000000000001n,
+  0x47efffffefffffffn,
+  0x47f0000000000000n,
+  0x380fffffe0000000n,
 ] as const;
 
 /** A 32-bit floating-point number: a nasty one, or random with an exponent that meets others. */
@@ -58,7 +96,9 @@ function float32(random: Random): number {
     case 1:
       return random.u32();
     case 2: // few significant bits
-      return ((random.u32() & 0x80000000) | ((120 + random.below(16)) << 23) | (random.below(16) << 19)) >>> 0;
+      return (
+        ((random.u32() & 0x80000000) | ((120 + random.below(16)) << 23) | (random.below(16) << 19)) >>> 0
+      );
     case 3: // tiny
       return ((random.u32() & 0x80ffffff) | (random.below(3) << 23)) >>> 0;
     default:
@@ -109,10 +149,27 @@ function extended(random: Random, view: DataView, at: number): void {
   switch (random.below(10)) {
     case 0: {
       const special: [bigint, number] = random.pick([
-        [0n, 0], [0n, 0x8000], [1n << 63n, 0x7fff], [1n << 63n, 0xffff], [3n << 62n, 0xffff], [0xa123456789abcdefn, 0x7fff],
-        [0xc123456789abcdefn, 0x7fff], [0xd123456789abcdefn, 0xffff], [1n << 63n, 0x3fff], [1n << 63n, 0xbfff], [1n, 0],
-        [0x7fffffffffffffffn, 0x8000], [1n << 63n, 0], [1n << 63n, 1], [0xffffffffffffffffn, 0x7ffe], [0x1234n, 0x4000],
-        [0n, 0x7fff], [1n << 63n, 0x403e], [1n << 63n, 0xc03e], [0xffffffffffffffffn, 0x403d], [1n << 63n, 0x401e],
+        [0n, 0],
+        [0n, 0x8000],
+        [1n << 63n, 0x7fff],
+        [1n << 63n, 0xffff],
+        [3n << 62n, 0xffff],
+        [0xa123456789abcdefn, 0x7fff],
+        [0xc123456789abcdefn, 0x7fff],
+        [0xd123456789abcdefn, 0xffff],
+        [1n << 63n, 0x3fff],
+        [1n << 63n, 0xbfff],
+        [1n, 0],
+        [0x7fffffffffffffffn, 0x8000],
+        [1n << 63n, 0],
+        [1n << 63n, 1],
+        [0xffffffffffffffffn, 0x7ffe],
+        [0x1234n, 0x4000],
+        [0n, 0x7fff],
+        [1n << 63n, 0x403e],
+        [1n << 63n, 0xc03e],
+        [0xffffffffffffffffn, 0x403d],
+        [1n << 63n, 0x401e],
       ] as [bigint, number][]);
       significand = special[0];
       signExponent = special[1];
@@ -130,7 +187,9 @@ function extended(random: Random, view: DataView, at: number): void {
       signExponent = (signExponent & 0x8000) | (0x7ffe - random.below(3));
       break;
     case 4: // near the limits of the 32-bit and 64-bit formats
-      signExponent = (signExponent & 0x8000) | (16383 + random.pick([-150, -149, -127, -126, 127, 128, -1075, -1074, -1023, -1022, 1023, 1024]));
+      signExponent =
+        (signExponent & 0x8000) |
+        (16383 + random.pick([-150, -149, -127, -126, 127, 128, -1075, -1074, -1023, -1022, 1023, 1024]));
       if (random.below(2)) significand = ~0n & 0xffffffffffffffffn;
       break;
     case 5: // a double or single
@@ -159,7 +218,9 @@ export interface CaseOptions {
 export function randomMxcsr(random: Random): number {
   const masks = random.below(4) === 0 ? random.u32() & 0x1f80 : 0x1f80;
   const modes = random.below(2) === 0 ? random.u32() & 0xe040 : 0;
-  return masks | modes | (random.below(2) === 0 ? 0x20 : 0) | (random.below(4) === 0 ? random.u32() & 0x3f : 0);
+  return (
+    masks | modes | (random.below(2) === 0 ? 0x20 : 0) | (random.below(4) === 0 ? random.u32() & 0x3f : 0)
+  );
 }
 
 /** A case with random state around the given instruction bytes. */

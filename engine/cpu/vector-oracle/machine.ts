@@ -59,8 +59,10 @@ export async function buildVectorUnit(): Promise<VectorUnit> {
       listFiles: () => [],
     },
   );
-  if (error || binary === undefined) throw new Error(`the vector unit does not compile:\n${stderr.toString()}`);
-  const { instance } = await WebAssembly.instantiate(binary as Uint8Array<ArrayBuffer>, {
+  if (error || binary === undefined)
+    throw new Error(`the vector unit does not compile:\n${stderr.toString()}`);
+  const module = new WebAssembly.Module(binary as Uint8Array<ArrayBuffer>);
+  const instance = new WebAssembly.Instance(module, {
     env: {
       abort: () => {
         throw new Error("abort");

@@ -68,7 +68,9 @@ export class Silicon {
     });
     const child = spawnSync(join(this.#directory, "silicon"), { input, maxBuffer: 1 << 30 });
     if (child.status !== 0 || child.stdout.length !== OUT_BYTES * cases.length) {
-      throw new Error(`the native run ended with ${child.status ?? child.signal} after ${child.stdout.length / OUT_BYTES} cases`);
+      throw new Error(
+        `the native run ended with ${child.status ?? child.signal} after ${child.stdout.length / OUT_BYTES} cases`,
+      );
     }
     const output = child.stdout;
     return cases.map((_, i) => {

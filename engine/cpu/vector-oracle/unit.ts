@@ -1,4 +1,4 @@
-import { REGISTERS_ADDRESS, WINDOW_ADDRESS, type VectorUnit } from "./machine.ts";
+import { REGISTERS_ADDRESS, type VectorUnit, WINDOW_ADDRESS } from "./machine.ts";
 import { FXSAVE_BYTES, MEMORY_BYTES, type VectorCase, type VectorOutcome } from "./silicon.ts";
 
 const OP = 0x7000;
@@ -73,7 +73,8 @@ export class UnitRunner {
   #stateImage(fn: number, reg: number): void {
     const view = new Uint8Array(this.#unit.memory.buffer);
     view.set([0, 0, reg, 3, 1, 0, 1], OP);
-    if (!this.#unit.execVector(fn, OP, BigInt(WINDOW_ADDRESS + IMAGE_OFFSET))) throw new Error("state image refused");
+    if (!this.#unit.execVector(fn, OP, BigInt(WINDOW_ADDRESS + IMAGE_OFFSET)))
+      throw new Error("state image refused");
   }
 
   run(c: VectorCase): VectorOutcome {
