@@ -412,7 +412,8 @@ function branchDisplacement(): i32 {
 }
 
 export function jcc(cc: i32, displacement: i32): void {
-  if (refuseLock()) return;
+  // A branch cut off by the end of the page is decoded again in a block of its own: the op before must stay whole.
+  if (overflow || refuseLock()) return;
   const target = branchTarget(displacement);
   const after = nextRip();
   const previous = previousOp;
