@@ -1,10 +1,9 @@
 /** How emu64.elf is made from the sources in this folder. */
 
 import { readdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { Build } from "./toolchain.ts";
 
-const directory = fileURLToPath(new URL(".", import.meta.url));
+const directory = import.meta.dirname;
 
 export const EMU64: Build = {
   directory,

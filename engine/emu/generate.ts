@@ -4,12 +4,12 @@
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import * as abi from "../xenner/abi.ts";
 import { HYPERCALLS } from "../xenner/hypercall-names.ts";
 import type { ScalarType, Structure } from "../xenner/structure.ts";
 
-export const HEADER_PATH = fileURLToPath(new URL("abi.h", import.meta.url));
+export const HEADER_PATH = join(import.meta.dirname, "abi.h");
 
 const C_TYPES: Readonly<Record<ScalarType, string>> = { u8: "u8", u32: "u32", i32: "s32", u64: "u64" };
 /** In a sub-operation table: "no row of its own". */
@@ -96,9 +96,11 @@ export function header(): string {
     "",
     define("HYPERVISOR_L4_SLOT", abi.HYPERVISOR_L4_SLOT),
     define("HYPERVISOR_LAST_L4_SLOT", abi.HYPERVISOR_LAST_L4_SLOT),
-    ...(["M2P", "DIRECT_MAP", "IMAGE", "GDT", "LDT"] as const).map((name) =>
-      define(`${name}_VIRTUAL`, hex(abi[`${name}_VIRTUAL`])),
-    ),
+    define("M2P_VIRTUAL", hex(abi.M2P_VIRTUAL)),
+    define("DIRECT_MAP_VIRTUAL", hex(abi.DIRECT_MAP_VIRTUAL)),
+    define("IMAGE_VIRTUAL", hex(abi.IMAGE_VIRTUAL)),
+    define("GDT_VIRTUAL", hex(abi.GDT_VIRTUAL)),
+    define("LDT_VIRTUAL", hex(abi.LDT_VIRTUAL)),
     define("IMAGE_MAX_BYTES", hex(abi.IMAGE_MAX_BYTES)),
     define("MAX_GRANT_FRAMES", abi.MAX_GRANT_FRAMES),
     "",
@@ -126,7 +128,7 @@ export function header(): string {
   return lines.join("\n");
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] === import.meta.filename) {
   if (!process.argv.includes("--check")) writeFileSync(HEADER_PATH, header());
   else if (readFileSync(HEADER_PATH, "utf8") !== header()) {
     console.error("engine/emu/abi.h is not what engine/xenner/abi.ts says: run `npm run build:emu`");

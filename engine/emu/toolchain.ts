@@ -26,7 +26,11 @@ export class BuildError extends Error {}
 
 function run(program: string, args: readonly string[], directory: string): string {
   try {
-    return execFileSync(program, args, { cwd: directory, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+    return execFileSync(program, args, {
+      cwd: directory,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+    });
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     if (missing) throw new BuildError(`${program} is missing: install gcc and binutils`);
@@ -72,7 +76,9 @@ export function check(what: Build): void {
   const recorded = readFileSync(versionPath(what), "utf8").trim();
   const present = toolchainVersion();
   if (present !== recorded)
-    throw new BuildError(`${what.output} was built with\n  ${recorded}\nand cannot be compared with\n  ${present}`);
+    throw new BuildError(
+      `${what.output} was built with\n  ${recorded}\nand cannot be compared with\n  ${present}`,
+    );
   const directory = mkdtempSync(join(tmpdir(), "build-"));
   try {
     const output = join(directory, "output");

@@ -1,11 +1,10 @@
 /** emu with qemu's devices in place of xenner's ports, and the stub that starts it. */
 
 import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { EMU64 } from "../emu64-build.ts";
 import { compile } from "../toolchain.ts";
 
-const directory = fileURLToPath(new URL(".", import.meta.url));
+const directory = import.meta.dirname;
 
 export function compileEmu(output: string): void {
   const sources = EMU64.sources.filter((name) => name !== "ports.c");

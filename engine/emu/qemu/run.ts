@@ -8,16 +8,15 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { loadKernel } from "../../loader/kernel.ts";
+import type { HypercallStatistics } from "../../machine-api.ts";
 import { STATISTICS } from "../../xenner/abi.ts";
 import { buildDomain } from "../../xenner/domain-builder.ts";
 import { placeEmu } from "../../xenner/emu-image.ts";
 import { planLayout } from "../../xenner/layout.ts";
 import { decodeStatistics } from "../../xenner/statistics.ts";
-import type { HypercallStatistics } from "../../machine-api.ts";
 import { compileEmu, compileStub } from "./compile.ts";
 
 const MIB = 1024 * 1024;
@@ -139,7 +138,6 @@ export function runOnQemu(guest: QemuGuest): QemuResult {
         ...["-chardev", `file,id=statistics,path=${path("statistics")}`],
         ...["-device", "isa-debugcon,iobase=0xea,chardev=statistics"],
         ...["-device", "isa-debug-exit,iobase=0x501,iosize=4"],
-        ...(process.env["QEMU_EXTRA"]?.split(" ") ?? []),
       ],
       { timeout: guest.timeoutSeconds * 1000, stdio: "inherit" },
     );
@@ -155,7 +153,7 @@ export function runOnQemu(guest: QemuGuest): QemuResult {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] === import.meta.filename) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
