@@ -1,11 +1,14 @@
 // Conversions between integers and floating point, and between the two floating-point sizes (map 0F 2A, 2C, 2D, 5A, 5B, E6).
 import { SOFT_A, VECTOR_SCRATCH } from "./layout";
-import { beginSse, finishSse } from "./vector-float";
+import { beginSse, defaultModes, exponentWithin32, finishSse, isOrdinary32, isOrdinary64 } from "./vector-float";
 import { enterMmx, gpr, isMemory, mmx, opReg, opRm, raiseMf, rexW, setMmx, source16, sourceAny, sourceGpr, x87Pending, xmmReg } from "./vector-operand";
 import { readable } from "./mmu";
-import { CLS_FINITE, CLS_INF, CLS_QNAN, CLS_SNAN, CLS_ZERO, EXC_DENORMAL, EXC_INVALID, EXC_PRE_COMPUTATION, RC_ZERO, clsOf, expOf, isDenormal, pack32,
+import { CLS_FINITE, CLS_INF, CLS_QNAN, CLS_SNAN, CLS_ZERO, EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_PRE_COMPUTATION, RC_ZERO, clsOf, expOf, isDenormal, pack32,
   pack64, sigOf, signOf, softFlags, softFromInteger, softRaise, softRound32, softRound64, softSetRc, softSetResult, softToInteger,
   softUnmasked, unpack32, unpack64 } from "./softfloat-core";
+
+/** Up to this magnitude every integer is a 64-bit floating-point number. */
+const EXACT_INTEGER: i64 = 0x20000000000000;
 
 function integerTo32(value: i64): u32 {
   const cls = softFromInteger(value < 0, value < 0 ? 0 - <u64>value : <u64>value);
@@ -13,6 +16,7 @@ function integerTo32(value: i64): u32 {
 }
 
 function integerTo64(value: i64): u64 {
+  if (value <= EXACT_INTEGER && value >= -EXACT_INTEGER) return reinterpret<u64>(<f64>value);
   const cls = softFromInteger(value < 0, value < 0 ? 0 - <u64>value : <u64>value);
   return pack64(cls == CLS_FINITE ? softRound64() : cls);
 }
@@ -24,6 +28,7 @@ function takeOperand(): void {
 }
 
 function widen(bits: u32): u64 {
+  if (isOrdinary32(bits)) return reinterpret<u64>(<f64>reinterpret<f32>(bits));
   unpack32(SOFT_A, bits);
   const cls = clsOf(SOFT_A);
   if (cls >= CLS_QNAN) {
@@ -36,6 +41,14 @@ function widen(bits: u32): u64 {
 }
 
 function narrow(bits: u64): u32 {
+  if (isOrdinary64(bits) && defaultModes()) {
+    const x = reinterpret<f64>(bits);
+    const r = reinterpret<u32>(<f32>x);
+    if (exponentWithin32(r, 2) || r << 1 == 0 && bits << 1 == 0) {
+      if (<f64>reinterpret<f32>(r) != x) softRaise(EXC_PRECISION);
+      return r;
+    }
+  }
   unpack64(SOFT_A, bits);
   const cls = clsOf(SOFT_A);
   if (cls >= CLS_QNAN) {
@@ -94,16 +107,35 @@ function fromInteger(prefix: i32, op: usize, ea: u64): i32 {
   return 1;
 }
 
+/**
+ * Operand `x` truncated to an integer of `bits` bits, for ordinary numbers in range and default modes: notes precision
+ * and returns true; the integer is in `truncated`. Otherwise the softfloat kernel has to do it.
+ */
+let truncated: i64 = 0;
+function truncateFast(x: f64, bits: i32): bool {
+  const limit: f64 = bits == 32 ? 2147483648.0 : 9223372036854775808.0;
+  if (!(x > -limit && x < limit)) return false;
+  truncated = <i64>x;
+  if (<f64>truncated != x) softRaise(EXC_PRECISION);
+  return true;
+}
+
 /** 0F 2C (truncating) and 2D: scalar to a general register, or two elements to an MMX register. */
 function toInteger(opcode: i32, prefix: i32, op: usize, ea: u64): i32 {
   if (prefix >= 2) {
     const p = sourceAny(op, ea, prefix == 2 ? 4 : 8);
     if (!p) return 0;
     beginSse();
-    if (opcode == 0x2c) softSetRc(RC_ZERO);
-    if (prefix == 2) unpack32(SOFT_A, load<u32>(p));
-    else unpack64(SOFT_A, load<u64>(p));
-    const value = softToInteger(rexW(op) ? 64 : 32);
+    const bits = rexW(op) ? 64 : 32;
+    const x: f64 = prefix == 2 ? <f64>reinterpret<f32>(load<u32>(p)) : reinterpret<f64>(load<u64>(p));
+    let value: i64;
+    if (opcode == 0x2c && defaultModes() && truncateFast(x, bits)) value = truncated;
+    else {
+      if (opcode == 0x2c) softSetRc(RC_ZERO);
+      if (prefix == 2) unpack32(SOFT_A, load<u32>(p));
+      else unpack64(SOFT_A, load<u64>(p));
+      value = softToInteger(bits);
+    }
     if (softFlags() && !finishSse()) return 0;
     store<u64>(gpr(opReg(op)), rexW(op) ? <u64>value : <u64><u32>value);
     return 1;

@@ -13,14 +13,26 @@ import { ARITH_ADD, ARITH_DIV, ARITH_MUL, ARITH_SQRT, ARITH_SUB, CLS_FINITE, CLS
 const MIN: i32 = 5;
 const MAX: i32 = 6;
 
-// MXCSR without its flags, when the host's arithmetic will do: round to nearest, all masked, no DAZ, no FTZ, and the
-// precision flag already set.
-const FAST_MASK: u32 = 0xffe0;
-const FAST_STATE: u32 = 0x1fa0;
+// MXCSR without its flags, when the host's arithmetic will do: round to nearest, all masked, no DAZ, no FTZ.
+const MODE_MASK: u32 = 0xffc0;
+const MODE_DEFAULT: u32 = 0x1f80;
+
+// How much of the host's arithmetic can be used.
+const SOFT: i32 = 0;
+/** With a check whether the result is exact, for the precision flag. */
+const HOST_CHECKED: i32 = 1;
+/** Without, for the precision flag is set already. */
+const HOST: i32 = 2;
+
+/** Is MXCSR in its default modes? Then operations on ordinary numbers can only raise precision. */
+@inline
+export function defaultModes(): bool {
+  return (load<u32>(MXCSR) & MODE_MASK) == MODE_DEFAULT;
+}
 
 @inline
-export function fastMxcsr(): bool {
-  return (load<u32>(MXCSR) & FAST_MASK) == FAST_STATE;
+function hostUse(): i32 {
+  return !defaultModes() ? SOFT : load<u32>(MXCSR) & EXC_PRECISION ? HOST : HOST_CHECKED;
 }
 
 /** Starts an SSE instruction in the softfloat kernel with MXCSR's masks and modes. */
@@ -109,71 +121,118 @@ function soft64(kind: i32, a: u64, b: u64): u64 {
 // A biased exponent away from both ends: neither zero, denormal, infinity nor NaN, and (low bound 2) no result that
 // tininess after rounding could concern.
 @inline
-function exponentWithin32(x: u32, low: u32): bool {
+export function exponentWithin32(x: u32, low: u32): bool {
   return ((x >> 23) & 0xff) - low < 255 - low;
 }
 @inline
-function exponentWithin64(x: u64, low: u32): bool {
+export function exponentWithin64(x: u64, low: u32): bool {
   return <u32>((x >> 52) & 0x7ff) - low < 2047 - low;
 }
+/** Zero or a normal number. */
 @inline
-function isZero32(x: u32): bool {
-  return x << 1 == 0;
+export function isOrdinary32(x: u32): bool {
+  return exponentWithin32(x, 1) || x << 1 == 0;
 }
 @inline
-function isZero64(x: u64): bool {
-  return x << 1 == 0;
+export function isOrdinary64(x: u64): bool {
+  return exponentWithin64(x, 1) || x << 1 == 0;
 }
 
-/** One 32-bit operation by the host if that is exact enough, else by softfloat. `fast` is `fastMxcsr()`. */
-function arith32(kind: i32, a: u32, b: u32, fast: bool): u32 {
-  if (fast) {
-    const okB = exponentWithin32(b, 1);
-    const okA = exponentWithin32(a, 1);
-    const x = reinterpret<f32>(a);
-    const y = reinterpret<f32>(b);
-    if (kind <= ARITH_SUB) {
-      if ((okA || isZero32(a)) && (okB || isZero32(b))) {
-        const r = reinterpret<u32>(kind == ARITH_ADD ? x + y : x - y);
-        if (r << 1 < 0xff000000) return r;
+// Exactness of a host result r, all numbers normal.
+
+/** r = x + y without rounding error: Knuth's two-sum has error zero. */
+@inline
+function sumIsExact<T>(x: T, y: T, r: T): bool {
+  const virtualY = r - x;
+  return x - (r - virtualY) + (y - virtualY) == 0;
+}
+
+/** r = x * y without rounding error: the product's trailing zeros cover the bits that 53 do not. */
+function productIsExact64(x: u64, y: u64, r: u64): bool {
+  const zeros = ctz(x | 0x10000000000000) + ctz(y | 0x10000000000000);
+  const carry = <i64>((r >> 52) & 0x7ff) - (<i64>((x >> 52) & 0x7ff) + <i64>((y >> 52) & 0x7ff) - 1023);
+  return <i64>zeros >= 52 + carry;
+}
+
+/** 64-bit numbers hold every product of 32-bit ones. */
+@inline
+function productIsExact32(x: u32, y: u32, r: u32): bool {
+  return <f64>reinterpret<f32>(x) * <f64>reinterpret<f32>(y) == <f64>reinterpret<f32>(r);
+}
+
+@inline
+function noteInexact(exact: bool): void {
+  if (!exact) softRaise(EXC_PRECISION);
+}
+
+/** One 32-bit operation by the host if only precision can be raised, else by softfloat. `use` is `hostUse()`. */
+function arith32(kind: i32, a: u32, b: u32, use: i32): u32 {
+  if (use == SOFT) return soft32(kind, a, b);
+  const okB = exponentWithin32(b, 1);
+  const okA = exponentWithin32(a, 1);
+  const x = reinterpret<f32>(a);
+  const y = reinterpret<f32>(b);
+  if (kind <= ARITH_SUB) {
+    if ((okA || a << 1 == 0) && (okB || b << 1 == 0)) {
+      const z = kind == ARITH_ADD ? y : -y;
+      const r = reinterpret<u32>(x + z);
+      if (r << 1 < 0xff000000) {
+        if (use == HOST_CHECKED) noteInexact(sumIsExact<f32>(x, z, reinterpret<f32>(r)));
+        return r;
       }
-    } else if (kind == ARITH_SQRT) {
-      if (okB && <i32>b > 0) return reinterpret<u32>(sqrt<f32>(y));
-    } else if (kind <= ARITH_DIV) {
-      if (okA && okB) {
-        const r = reinterpret<u32>(kind == ARITH_MUL ? x * y : x / y);
-        if (exponentWithin32(r, 2)) return r;
-      }
-    } else if (okA && okB) {
-      return (kind == MIN ? x < y : x > y) ? a : b;
     }
-  }
+  } else if (kind == ARITH_SQRT) {
+    if (okB && <i32>b > 0) {
+      const r = reinterpret<u32>(sqrt<f32>(y));
+      if (use == HOST_CHECKED) noteInexact(productIsExact32(r, r, b));
+      return r;
+    }
+  } else if (kind <= ARITH_DIV) {
+    if (okA && okB) {
+      const r = reinterpret<u32>(kind == ARITH_MUL ? x * y : x / y);
+      if (exponentWithin32(r, 2)) {
+        if (use == HOST_CHECKED) noteInexact(kind == ARITH_MUL ? productIsExact32(a, b, r) : productIsExact32(r, b, a));
+        return r;
+      }
+    }
+  } else if (okA && okB) return (kind == MIN ? x < y : x > y) ? a : b;
   return soft32(kind, a, b);
 }
 
 /** One 64-bit operation, likewise. */
-function arith64(kind: i32, a: u64, b: u64, fast: bool): u64 {
-  if (fast) {
-    const okB = exponentWithin64(b, 1);
-    const okA = exponentWithin64(a, 1);
-    const x = reinterpret<f64>(a);
-    const y = reinterpret<f64>(b);
-    if (kind <= ARITH_SUB) {
-      if ((okA || isZero64(a)) && (okB || isZero64(b))) {
-        const r = reinterpret<u64>(kind == ARITH_ADD ? x + y : x - y);
-        if (r << 1 < 0xffe0000000000000) return r;
+function arith64(kind: i32, a: u64, b: u64, use: i32): u64 {
+  if (use == SOFT) return soft64(kind, a, b);
+  const okB = exponentWithin64(b, 1);
+  const okA = exponentWithin64(a, 1);
+  const x = reinterpret<f64>(a);
+  const y = reinterpret<f64>(b);
+  if (kind <= ARITH_SUB) {
+    if ((okA || a << 1 == 0) && (okB || b << 1 == 0)) {
+      const z = kind == ARITH_ADD ? y : -y;
+      const r = reinterpret<u64>(x + z);
+      if (r << 1 < 0xffe0000000000000) {
+        if (use == HOST_CHECKED) noteInexact(sumIsExact<f64>(x, z, reinterpret<f64>(r)));
+        return r;
       }
-    } else if (kind == ARITH_SQRT) {
-      if (okB && <i64>b > 0) return reinterpret<u64>(sqrt<f64>(y));
-    } else if (kind <= ARITH_DIV) {
-      if (okA && okB) {
-        const r = reinterpret<u64>(kind == ARITH_MUL ? x * y : x / y);
-        if (exponentWithin64(r, 2)) return r;
-      }
-    } else if (okA && okB) {
-      return (kind == MIN ? x < y : x > y) ? a : b;
     }
-  }
+  } else if (kind == ARITH_SQRT) {
+    if (okB && <i64>b > 0) {
+      const root = sqrt<f64>(y);
+      const r = reinterpret<u64>(root);
+      if (use == HOST_CHECKED) noteInexact(root * root == y && productIsExact64(r, r, b));
+      return r;
+    }
+  } else if (kind <= ARITH_DIV) {
+    if (okA && okB) {
+      const r = reinterpret<u64>(kind == ARITH_MUL ? x * y : x / y);
+      if (exponentWithin64(r, 2)) {
+        if (use == HOST_CHECKED) {
+          noteInexact(kind == ARITH_MUL ? productIsExact64(a, b, r) : reinterpret<f64>(r) * y == x && productIsExact64(r, b, a));
+        }
+        return r;
+      }
+    }
+  } else if (okA && okB) return (kind == MIN ? x < y : x > y) ? a : b;
   return soft64(kind, a, b);
 }
 
@@ -198,27 +257,27 @@ export function execArith(opcode: i32, prefix: i32, op: usize, ea: u64): i32 {
   const reg = xmmReg(op);
   // The square root has one operand, in the place of the second; the first must not make it a NaN.
   const first = kind == ARITH_SQRT ? p : reg;
-  const fast = fastMxcsr();
+  const use = hostUse();
   beginSse();
   if (prefix == 2) {
-    const r = arith32(kind, load<u32>(first), load<u32>(p), fast);
+    const r = arith32(kind, load<u32>(first), load<u32>(p), use);
     if (softFlags() && !finishSse()) return 0;
     store<u32>(reg, r);
     return 1;
   }
   if (prefix == 3) {
-    const r = arith64(kind, load<u64>(first), load<u64>(p), fast);
+    const r = arith64(kind, load<u64>(first), load<u64>(p), use);
     if (softFlags() && !finishSse()) return 0;
     store<u64>(reg, r);
     return 1;
   }
   if (prefix == 0) {
     for (let i: usize = 0; i < 16; i += 4) {
-      store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(first + i), load<u32>(p + i), fast));
+      store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(first + i), load<u32>(p + i), use));
     }
   } else {
     for (let i: usize = 0; i < 16; i += 8) {
-      store<u64>(VECTOR_SCRATCH + i, arith64(kind, load<u64>(first + i), load<u64>(p + i), fast));
+      store<u64>(VECTOR_SCRATCH + i, arith64(kind, load<u64>(first + i), load<u64>(p + i), use));
     }
   }
   return deliver(reg);
@@ -236,29 +295,29 @@ export function execHorizontal(opcode: i32, prefix: i32, op: usize, ea: u64): i3
   const p = source16(op, ea);
   if (!p) return 0;
   const reg = xmmReg(op);
-  const fast = fastMxcsr();
+  const use = hostUse();
   beginSse();
   if (opcode == 0xd0) {
     if (prefix == 1) {
-      store<u64>(VECTOR_SCRATCH, arith64(ARITH_SUB, load<u64>(reg), load<u64>(p), fast));
-      store<u64>(VECTOR_SCRATCH, arith64(ARITH_ADD, load<u64>(reg, 8), load<u64>(p, 8), fast), 8);
+      store<u64>(VECTOR_SCRATCH, arith64(ARITH_SUB, load<u64>(reg), load<u64>(p), use));
+      store<u64>(VECTOR_SCRATCH, arith64(ARITH_ADD, load<u64>(reg, 8), load<u64>(p, 8), use), 8);
     } else {
       for (let i: usize = 0; i < 16; i += 4) {
         const kind = i & 4 ? ARITH_ADD : ARITH_SUB;
-        store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(reg + i), load<u32>(p + i), fast));
+        store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(reg + i), load<u32>(p + i), use));
       }
     }
     return deliver(reg);
   }
   const kind = opcode == 0x7c ? ARITH_ADD : ARITH_SUB;
   if (prefix == 1) {
-    store<u64>(VECTOR_SCRATCH, arith64(kind, load<u64>(reg), load<u64>(reg, 8), fast));
-    store<u64>(VECTOR_SCRATCH, arith64(kind, load<u64>(p), load<u64>(p, 8), fast), 8);
+    store<u64>(VECTOR_SCRATCH, arith64(kind, load<u64>(reg), load<u64>(reg, 8), use));
+    store<u64>(VECTOR_SCRATCH, arith64(kind, load<u64>(p), load<u64>(p, 8), use), 8);
   } else {
     for (let i: usize = 0; i < 8; i += 4) {
       const at = i << 1;
-      store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(reg + at), load<u32>(reg + at, 4), fast));
-      store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(p + at), load<u32>(p + at, 4), fast), 8);
+      store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(reg + at), load<u32>(reg + at, 4), use));
+      store<u32>(VECTOR_SCRATCH + i, arith32(kind, load<u32>(p + at), load<u32>(p + at, 4), use), 8);
     }
   }
   return deliver(reg);
@@ -273,35 +332,35 @@ function endStep(before: i32): bool {
 }
 
 /** The sum of two elements as one step of a dot product; false if #XM is due. The sum is at VECTOR_SCRATCH + 48. */
-function addStep32(a: u32, b: u32, fast: bool): bool {
+function addStep32(a: u32, b: u32, use: i32): bool {
   const before = softFlags();
   softSetFlags(0);
-  store<u32>(VECTOR_SCRATCH, arith32(ARITH_ADD, a, b, fast), 48);
+  store<u32>(VECTOR_SCRATCH, arith32(ARITH_ADD, a, b, use), 48);
   return endStep(before);
 }
 
-function dotProduct64(reg: usize, p: usize, imm: i32, fast: bool): bool {
-  const low = imm & 16 ? arith64(ARITH_MUL, load<u64>(reg), load<u64>(p), fast) : 0;
-  const high = imm & 32 ? arith64(ARITH_MUL, load<u64>(reg, 8), load<u64>(p, 8), fast) : 0;
+function dotProduct64(reg: usize, p: usize, imm: i32, use: i32): bool {
+  const low = imm & 16 ? arith64(ARITH_MUL, load<u64>(reg), load<u64>(p), use) : 0;
+  const high = imm & 32 ? arith64(ARITH_MUL, load<u64>(reg, 8), load<u64>(p, 8), use) : 0;
   if (!endStep(0)) return false;
   const before = softFlags();
   softSetFlags(0);
-  const sum = arith64(ARITH_ADD, low, high, fast);
+  const sum = arith64(ARITH_ADD, low, high, use);
   store<u64>(VECTOR_SCRATCH, imm & 1 ? sum : 0);
   store<u64>(VECTOR_SCRATCH, imm & 2 ? sum : 0, 8);
   return endStep(before);
 }
 
-function dotProduct32(reg: usize, p: usize, imm: i32, fast: bool): bool {
+function dotProduct32(reg: usize, p: usize, imm: i32, use: i32): bool {
   for (let i = 0; i < 4; i++) {
     const at = <usize>i << 2;
-    store<u32>(VECTOR_SCRATCH + 16 + at, (imm >> (4 + i)) & 1 ? arith32(ARITH_MUL, load<u32>(reg + at), load<u32>(p + at), fast) : 0);
+    store<u32>(VECTOR_SCRATCH + 16 + at, (imm >> (4 + i)) & 1 ? arith32(ARITH_MUL, load<u32>(reg + at), load<u32>(p + at), use) : 0);
   }
   if (!endStep(0)) return false;
-  if (!addStep32(load<u32>(VECTOR_SCRATCH, 16), load<u32>(VECTOR_SCRATCH, 20), fast)) return false;
+  if (!addStep32(load<u32>(VECTOR_SCRATCH, 16), load<u32>(VECTOR_SCRATCH, 20), use)) return false;
   const low = load<u32>(VECTOR_SCRATCH, 48);
-  if (!addStep32(load<u32>(VECTOR_SCRATCH, 24), load<u32>(VECTOR_SCRATCH, 28), fast)) return false;
-  if (!addStep32(low, load<u32>(VECTOR_SCRATCH, 48), fast)) return false;
+  if (!addStep32(load<u32>(VECTOR_SCRATCH, 24), load<u32>(VECTOR_SCRATCH, 28), use)) return false;
+  if (!addStep32(low, load<u32>(VECTOR_SCRATCH, 48), use)) return false;
   const sum = load<u32>(VECTOR_SCRATCH, 48);
   for (let i = 0; i < 4; i++) store<u32>(VECTOR_SCRATCH + (<usize>i << 2), (imm >> i) & 1 ? sum : 0);
   return true;
@@ -313,7 +372,7 @@ export function execDotProduct(opcode: i32, op: usize, ea: u64): i32 {
   if (!p) return 0;
   const reg = xmmReg(op);
   beginSse();
-  const done = opcode == 0x41 ? dotProduct64(reg, p, imm8(op), fastMxcsr()) : dotProduct32(reg, p, imm8(op), fastMxcsr());
+  const done = opcode == 0x41 ? dotProduct64(reg, p, imm8(op), hostUse()) : dotProduct32(reg, p, imm8(op), hostUse());
   const noted = noteFlags();
   if (!done || !noted) return 0;
   v128.store(reg, v128.load(VECTOR_SCRATCH));
@@ -368,13 +427,30 @@ export function execCompare(prefix: i32, op: usize, ea: u64): i32 {
 export function execCompareFlags(opcode: i32, prefix: i32, op: usize, ea: u64): i32 {
   const p = sourceAny(op, ea, prefix == 0 ? 4 : 8);
   if (!p) return 0;
-  beginSse();
   if (prefix == 0) {
-    unpack32(SOFT_A, load<u32>(xmmReg(op)));
-    unpack32(SOFT_B, load<u32>(p));
+    const a = load<u32>(xmmReg(op));
+    const b = load<u32>(p);
+    if (isOrdinary32(a) && isOrdinary32(b)) {
+      const x = reinterpret<f32>(a);
+      const y = reinterpret<f32>(b);
+      setArithFlags(x == y ? 0x40 : x < y ? 1 : 0);
+      return 1;
+    }
+    beginSse();
+    unpack32(SOFT_A, a);
+    unpack32(SOFT_B, b);
   } else {
-    unpack64(SOFT_A, load<u64>(xmmReg(op)));
-    unpack64(SOFT_B, load<u64>(p));
+    const a = load<u64>(xmmReg(op));
+    const b = load<u64>(p);
+    if (isOrdinary64(a) && isOrdinary64(b)) {
+      const x = reinterpret<f64>(a);
+      const y = reinterpret<f64>(b);
+      setArithFlags(x == y ? 0x40 : x < y ? 1 : 0);
+      return 1;
+    }
+    beginSse();
+    unpack64(SOFT_A, a);
+    unpack64(SOFT_B, b);
   }
   let image: u32;
   if (clsOf(SOFT_A) >= CLS_QNAN || clsOf(SOFT_B) >= CLS_QNAN) {

@@ -11,6 +11,9 @@ export const WINDOW_ADDRESS = 0x8000;
 const ENTRY = "vector-harness.ts";
 const MMU_STUB = "vector-harness-mmu.ts";
 
+/** Node compiles from bytes; the Workers types have no such constructor. */
+const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
+
 /** What the test build exports; see core/vector-harness.ts. */
 export interface VectorUnit {
   readonly memory: WebAssembly.Memory;
@@ -61,7 +64,7 @@ export async function buildVectorUnit(): Promise<VectorUnit> {
   );
   if (error || binary === undefined)
     throw new Error(`the vector unit does not compile:\n${stderr.toString()}`);
-  const module = new WebAssembly.Module(binary as Uint8Array<ArrayBuffer>);
+  const module = new NodeModule(binary);
   const instance = new WebAssembly.Instance(module, {
     env: {
       abort: () => {
