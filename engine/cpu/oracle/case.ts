@@ -16,6 +16,8 @@ export interface Ignore {
   readonly flagsAtFault?: number;
   /** General registers, one bit each. */
   readonly registers?: number;
+  /** Operands of many parts (FXSAVE, FNSTENV): which byte of the page CR2 names is the model's choice. */
+  readonly cr2Offset?: boolean;
   /** Byte ranges of memory: address and length. */
   readonly memory?: readonly (readonly [address: number, bytes: number])[];
   /** RCPPS and its like: the manual bounds the error, the models fill in the rest. Singles of XMM are compared to 11 bits. */

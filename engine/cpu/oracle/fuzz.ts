@@ -33,6 +33,7 @@ class Fuzz {
   #core = new CoreRunner();
   readonly #seen = new Map<string, number>();
   readonly #maxPrinted: number;
+  #stepwise = false;
   cases = 0;
   instructions = 0;
   mismatches = 0;
@@ -62,9 +63,10 @@ class Fuzz {
     }
   }
 
+  /** Batches run by turns in one go and step by step: the core has a path of its own for either. */
   #onCore(c: Case): Outcome | Error {
     try {
-      return this.#core.run(c);
+      return this.#stepwise ? this.#core.run(c, 1) : this.#core.run(c);
     } catch (error) {
       // A trap of the Wasm code leaves the core in an unknown state.
       this.#core = new CoreRunner();
@@ -79,6 +81,7 @@ class Fuzz {
   }
 
   async batch(): Promise<void> {
+    this.#stepwise = !this.#stepwise;
     const cases = Array.from({ length: BATCH }, () => this.#generator.next());
     const outcomes = await this.#expected(cases);
     for (const [i, c] of cases.entries()) {

@@ -7,6 +7,7 @@ import { enumerateForms, type Form } from "./encodings.ts";
 import { rflagsOfIced } from "./iced-flags.ts";
 import {
   APPROXIMATE_XMM,
+  addressDependsOnModel,
   BIT_TESTS,
   COMPARES_STRINGS,
   CONDITION_READS,
@@ -30,9 +31,19 @@ import { startState } from "./start-state.ts";
 import { FLAG, SELECTOR, type State } from "./state.ts";
 import { destinationUndefined, undefinedFlags } from "./undefined-flags.ts";
 
-const { Decoder, DecoderOptions, FlowControl, Instruction: IcedInstruction, Mnemonic: M, OpKind } = iced;
+const {
+  Decoder,
+  DecoderOptions,
+  FlowControl,
+  Instruction: IcedInstruction,
+  Mnemonic: M,
+  OpKind,
+  Register: R,
+} = iced;
 
 const REX_X = 2;
+/** Anything larger is read or written in several parts. */
+const LARGEST_SIMPLE_OPERAND = 16;
 const U64 = 0xffff_ffff_ffff_ffffn;
 const SEGMENT_PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
 const EXTRA_PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, ...SEGMENT_PREFIXES];
@@ -218,7 +229,8 @@ export class Generator {
 
     if (instruction.isStackInstruction || m === M.Ret || m === M.Retf)
       this.#arrangeStack(instruction, state, patches);
-    if (STRINGS.has(m) || m === M.Maskmovq || m === M.Maskmovdqu) this.#arrangeString(instruction, state);
+    if (STRINGS.has(m)) this.#arrangeString(instruction, state);
+    if (m === M.Maskmovq || m === M.Maskmovdqu) this.#arrangeMaskedMove(instruction, state);
     if (DIVISIONS.has(m) && r.chance(0.7)) {
       state.setGpr(
         2,
@@ -257,6 +269,7 @@ export class Generator {
       if ((m === M.Cmpxchg || m === M.Cmpxchg8b || m === M.Cmpxchg16b) && r.chance(0.5))
         poke(address, accumulator(m, state));
     }
+    if (address !== undefined && addressDependsOnModel(instruction, state, address)) return undefined;
     if (leadsIntoItself(instruction)) return undefined;
     return this.#ignored(instruction, state, address);
   }
@@ -355,6 +368,21 @@ export class Generator {
       state.setGpr(0, (BigInt(r.below(256)) * 0x0101_0101_0101_0101n) & (mode === 64 ? U64 : 0xffffffffn));
   }
 
+  /** Whether bytes that are masked out can fault is the model's choice, so no byte is where one could. */
+  #arrangeMaskedMove(instruction: Instruction, state: State): void {
+    const r = this.#r;
+    const { mode } = this.#options;
+    // MASKMOVQ may have entered MMX state when it faults.
+    if (instruction.mnemonic === M.Maskmovq || r.chance(0.7)) {
+      state.setGpr(7, BigInt(DATA + 0x800 + r.below(0x2000)));
+      return;
+    }
+    const target = operandAddress(r, 16, false);
+    state.setGpr(7, mode === 64 ? target : target & 0xffffffffn);
+    const mask = state.xmm(instruction.op2Register - R.XMM0);
+    for (let i = 0; i < mask.length; i++) mask[i]! |= 0x80;
+  }
+
   /** Something for the instruction to read: of the operand's own type as often as not. */
   #operandContents(d: Decoded, size: number, state: State): Uint8Array {
     const r = this.#r;
@@ -415,6 +443,7 @@ export class Generator {
     if (address !== undefined) {
       const a = Number(address);
       const size = operandBytes(instruction);
+      if (size > LARGEST_SIMPLE_OPERAND) ignore.cr2Offset = true;
       // Instruction and data pointers, the opcode, MXCSR_MASK and what FXSAVE leaves alone belong to the model.
       if (m === M.Fxsave || m === M.Fxsave64)
         ignore.memory = [

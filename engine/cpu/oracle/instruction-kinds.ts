@@ -2,7 +2,8 @@
 
 import iced, { type Instruction } from "iced-x86";
 import { CODE } from "./layout.ts";
-import { FLAG } from "./state.ts";
+import { segmentBase } from "./operands.ts";
+import { FLAG, type State } from "./state.ts";
 
 const { FlowControl, MemorySizeExt, Mnemonic: M, OpKind, Register: R } = iced;
 
@@ -150,6 +151,25 @@ function prefixesOf(
     else break;
   }
   return { legacy, rexW };
+}
+
+const FOUR_GIB = 1n << 32n;
+const X87_PARTS = new Set<number>([M.Fld, M.Fstp, M.Fbld, M.Fbstp, M.Fldenv, M.Fnstenv, M.Frstor, M.Fnsave]);
+
+/**
+ * True for addresses whose treatment is the model's. AMD checks the offset in FS and GS for being canonical, Intel the sum
+ * with the base (SDM vol. 1 3.3.7.1). An x87 operand that is accessed in parts may wrap at 4 GiB within the operand if its
+ * address has 32 bits.
+ */
+export function addressDependsOnModel(instruction: Instruction, state: State, address: bigint): boolean {
+  const offset = BigInt.asUintN(64, address - segmentBase(instruction, state));
+  if (isCanonical(offset) !== isCanonical(address)) return true;
+  const size = BigInt(operandBytes(instruction));
+  return X87_PARTS.has(instruction.mnemonic) && address < FOUR_GIB && address + size > FOUR_GIB;
+}
+
+function isCanonical(address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 }
 
 /** A branch into its own bytes would run bytes nobody chose, or for ever. */
