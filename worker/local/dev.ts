@@ -71,6 +71,7 @@ const stop = async (): Promise<void> => {
 };
 process.on("SIGINT", stop);
 process.on("SIGTERM", stop);
+process.on("SIGHUP", stop);
 await storeFixtures(server).catch((error: unknown) => note(`fixtures: ${String(error)}`));
 // Only now: whoever reads this line may ask for a fixture at once.
 process.stdout.write(`${JSON.stringify({ url: server.url, token: server.token })}\n`);

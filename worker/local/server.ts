@@ -53,6 +53,7 @@ export class LocalServer {
     await mkdir(directory, { recursive: true });
     const token = options.token ?? randomBytes(24).toString("base64url");
     const guard = new WorkerdGuard(temporary);
+    const handlersBefore = signalHandlers();
     const watch = (): void => {
       for (const pid of workerdChildren()) guard.watch(pid);
     };
@@ -81,6 +82,8 @@ export class LocalServer {
           ],
         }),
       );
+      // Miniflare ends the process on a signal, before a job could be canceled; signals are the commands' business here.
+      removeSignalHandlersBut(handlersBefore);
       const url = (await miniflare.ready).origin;
       watch();
       return new LocalServer(url, token, miniflare, guard, temporary);
@@ -119,5 +122,19 @@ export class LocalServer {
     await this.#miniflare.dispose();
     this.#guard.end();
     if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
+  }
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+function signalHandlers(): ReadonlySet<unknown> {
+  return new Set(SIGNALS.flatMap((signal) => process.listeners(signal)));
+}
+
+function removeSignalHandlersBut(kept: ReadonlySet<unknown>): void {
+  for (const signal of SIGNALS) {
+    for (const handler of process.listeners(signal)) {
+      if (!kept.has(handler)) process.off(signal, handler);
+    }
   }
 }

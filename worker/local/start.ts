@@ -153,6 +153,7 @@ async function main(args: readonly string[]): Promise<number> {
   };
   stopOn("SIGINT");
   stopOn("SIGTERM");
+  stopOn("SIGHUP");
   try {
     const client = server?.client() ?? new Client(options.url ?? "", options.token);
     return await run(client, subject, options, abort.signal);

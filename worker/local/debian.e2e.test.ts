@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import type { JobView } from "../runner/record.ts";
+import type { Client } from "./client.ts";
+import { LocalServer } from "./server.ts";
+import { availableFixture, testWith } from "./testing/guests.ts";
+
+/*
+ * The main job: Debian's own kernel boots in a Durable Object over HTTP. It takes long enough for what a short guest cannot
+ * show: status requests while it runs, and a workerd that is killed in the middle. Every boot must print the same bytes
+ * in the same number of instructions.
+ */
+
+const debian = await availableFixture("debian-cloud");
+const STATUS_LIMIT_MILLISECONDS = 200;
+
+interface Boot {
+  readonly job: JobView;
+  readonly console: string;
+}
+
+let directory: string;
+let server: LocalServer;
+/** The boot nothing disturbs; the others are compared with it. */
+let undisturbed: Boot | undefined;
+const latencies: number[] = [];
+
+async function begin(client: Client): Promise<string> {
+  return (await client.createJob({ kernel: { fixture: "debian-cloud" } })).id;
+}
+
+async function finish(client: Client, id: string): Promise<Boot> {
+  const chunks: Uint8Array[] = [];
+  const job = await client.followConsole(id, (bytes) => chunks.push(bytes));
+  return { job, console: Buffer.concat(chunks).toString() };
+}
+
+beforeAll(async () => {
+  if (debian === undefined) return;
+  directory = await mkdtemp(join(tmpdir(), "xenner-debian-"));
+  server = await LocalServer.start({ directory });
+  await server.storeFixture(debian);
+});
+
+afterAll(async () => {
+  await server?.stop();
+  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
+});
+
+describe("Debian's cloud kernel", () => {
+  testWith(debian)("boots to BOOT-OK and powers off, and answers status requests all the while", async () => {
+    const client = server.client();
+    const id = await begin(client);
+    let running = true;
+    const asking = (async () => {
+      while (running) {
+        const began = performance.now();
+        await client.job(id);
+        latencies.push(performance.now() - began);
+        await sleep(20);
+      }
+    })();
+    undisturbed = await finish(client, id);
+    running = false;
+    await asking;
+    expect(undisturbed.console).toMatch(/BOOT-OK/);
+    expect(undisturbed.job).toMatchObject({ state: "passed", verdict: "pass", resumes: 0, restarts: 0 });
+    const sorted = latencies.sort((a, b) => a - b);
+    expect(sorted.length).toBeGreaterThan(50);
+    expect(sorted[Math.floor(sorted.length * 0.95)]).toBeLessThan(STATUS_LIMIT_MILLISECONDS);
+  });
+
+  testWith(debian)("serves at least 95 % of its hypercalls without leaving the guest", async () => {
+    const statistics = await server.client().hypercalls(undisturbed!.job.id);
+    expect(statistics?.totals.calls).toBeGreaterThan(10_000);
+    expect(statistics?.totals.shareInEmu).toBeGreaterThanOrEqual(0.95);
+  });
+
+  testWith(debian)(
+    "goes on after its workerd was killed in mid-boot, byte for byte as if nothing had happened",
+    async () => {
+      const client = server.client();
+      const id = await begin(client);
+      const finished = finish(client, id);
+      // Once before the first checkpoint, once after it.
+      for (const instructions of [0.1, 0.6].map((share) => share * undisturbed!.job.instructions)) {
+        await until(client, id, instructions);
+        process.kill(server.workerd()!, "SIGKILL");
+        await sleep(500);
+      }
+      const boot = await finished;
+      expect(boot.job.resumes + boot.job.restarts).toBeGreaterThanOrEqual(2);
+      expectSame(boot);
+    },
+  );
+
+  testWith(debian)("goes on after everything was killed and started again on the same storage", async () => {
+    const id = await begin(server.client());
+    await until(server.client(), id, 0.7 * undisturbed!.job.instructions);
+    const soFar = await (await server.client().request(`/jobs/${id}/console`)).text();
+    process.kill(server.workerd()!, "SIGKILL");
+    await server.stop();
+    server = await LocalServer.start({ directory });
+    // Nobody asks for the job: it ends by itself.
+    const boot = await finish(server.client(), id);
+    expect(boot.console.startsWith(soFar)).toBe(true);
+    expect(boot.job.resumes).toBeGreaterThan(0);
+    expectSame(boot);
+  });
+
+  function expectSame({ job, console }: Boot): void {
+    expect(job).toMatchObject({ verdict: "pass", instructions: undisturbed!.job.instructions });
+    expect(job.guestSeconds).toBe(undisturbed!.job.guestSeconds);
+    expect(console).toBe(undisturbed!.console);
+  }
+
+  /** Waits until the job has run this far. */
+  async function until(client: Client, id: string, instructions: number): Promise<void> {
+    for (;;) {
+      const job = await client.job(id).catch(() => undefined);
+      if (job !== undefined && job.endedAt !== null)
+        throw new Error(`the job ended too early: ${job.reason}`);
+      if (job !== undefined && job.instructions >= instructions) return;
+      await sleep(20);
+    }
+  }
+});
