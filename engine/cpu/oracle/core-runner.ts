@@ -158,7 +158,8 @@ export class CoreRunner {
     for (const p of c.patches) this.#space.write(BigInt(p.address), p.bytes);
     cpu.memory.clearDirty();
     this.#load(c.state);
-    const limit = cpu.instructions + (slice === 1 ? c.instructions + ENDLESS_STEPS : MAX_INSTRUCTIONS);
+    const limit =
+      cpu.instructions + (slice === 1 ? c.patches[0]!.bytes.length + ENDLESS_STEPS : MAX_INSTRUCTIONS);
     let exit = cpu.run(Math.min(limit, cpu.instructions + slice));
     while (exit.kind === "limit" && cpu.instructions < limit)
       exit = cpu.run(Math.min(limit, cpu.instructions + slice));

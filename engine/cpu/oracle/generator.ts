@@ -23,7 +23,7 @@ import {
   TRANSCENDENTAL,
   touchesStackPointer,
 } from "./instruction-kinds.ts";
-import { CODE, DATA, PAGE_BYTES, regionOf, STACK, STACK_END } from "./layout.ts";
+import { CODE, DATA, LOW, PAGE_BYTES, regionOf, STACK, STACK_END } from "./layout.ts";
 import { type Group, groupOf, isComparable } from "./offered.ts";
 import { aimOperand, gprOf, hasExplicitMemory, operandAddress } from "./operands.ts";
 import { nastyF32, nastyF64, nastyF80, nastyInteger, nastyVector, Random } from "./random.ts";
@@ -269,7 +269,9 @@ export class Generator {
       if ((m === M.Cmpxchg || m === M.Cmpxchg8b || m === M.Cmpxchg16b) && r.chance(0.5))
         poke(address, accumulator(m, state));
     }
-    if (address !== undefined && addressDependsOnModel(instruction, state, address)) return undefined;
+    if (instruction.flowControl === FlowControl.IndirectCall && gprOf(instruction.memoryBase)?.index === 4)
+      return undefined;
+    if (address !== undefined && addressDependsOnModel(instruction, state, mode, address)) return undefined;
     if (leadsIntoItself(instruction)) return undefined;
     return this.#ignored(instruction, state, address);
   }
@@ -355,7 +357,9 @@ export class Generator {
     const near = operandAddress(r, 8, false);
     const put = (i: number, v: bigint): void =>
       state.setGpr(i, mode === 64 ? (v | high) & U64 : v & 0xffffffffn);
-    const safe = BigInt(DATA + 0x1800 + r.below(0x400));
+    const sixteen =
+      instruction.opKind(0) === OpKind.MemorySegSI || instruction.opKind(1) === OpKind.MemorySegSI;
+    const safe = BigInt((sixteen ? LOW : DATA + 0x1000) + 0x800 + r.below(0x400));
     // Of two operands that both fault, models differ in which they look at first.
     const one = COMPARES_STRINGS.has(instruction.mnemonic) ? r.below(2) : -1;
     if (r.chance(0.97)) put(6, one === 0 ? safe : operandAddress(r, 8, false));

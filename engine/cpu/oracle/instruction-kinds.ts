@@ -129,6 +129,8 @@ export function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 3
     // Intel reads a word, AMD a doubleword (APM vol. 3, MOVSXD).
     if (m === M.Movsxd && instruction.op1Kind === OpKind.Memory && prefixes.legacy.has(0x66)) return true;
   }
+  // #UD on Intel, #GP on AMD (SDM vol. 2B SYSRET; APM vol. 3 SYSRET).
+  if (mode === 32 && (m === M.Sysret || m === M.Sysretq)) return true;
   // AMD lets a repeat prefix choose between LOOPE and LOOPNE; by SDM vol. 2 4.1 it is reserved there.
   if ((m === M.Loope || m === M.Loopne) && (prefixes.legacy.has(0xf2) || prefixes.legacy.has(0xf3)))
     return true;
@@ -159,9 +161,16 @@ const X87_PARTS = new Set<number>([M.Fld, M.Fstp, M.Fbld, M.Fbstp, M.Fldenv, M.F
 /**
  * True for addresses whose treatment is the model's. AMD checks the offset in FS and GS for being canonical, Intel the sum
  * with the base (SDM vol. 1 3.3.7.1). An x87 operand that is accessed in parts may wrap at 4 GiB within the operand if its
- * address has 32 bits.
+ * address has 32 bits. Whether an operand may wrap at the limit of a 4 GiB segment varies even from one execution to
+ * another (SDM vol. 3A 6.3).
  */
-export function addressDependsOnModel(instruction: Instruction, state: State, address: bigint): boolean {
+export function addressDependsOnModel(
+  instruction: Instruction,
+  state: State,
+  mode: 32 | 64,
+  address: bigint,
+): boolean {
+  if (mode === 32) return address + BigInt(Math.max(operandBytes(instruction), 1)) > FOUR_GIB;
   const offset = BigInt.asUintN(64, address - segmentBase(instruction, state));
   if (isCanonical(offset) !== isCanonical(address)) return true;
   const size = BigInt(operandBytes(instruction));
