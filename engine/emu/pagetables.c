@@ -73,9 +73,10 @@ s64 table_validate(u64 mfn, unsigned level)
             table[index] = adjusted(entry);
     }
     if (level == PAGE_L4) {
-        for (unsigned index = HYPERVISOR_L4_SLOT; index <= HYPERVISOR_LAST_L4_SLOT; index++)
-            table[index] = 0;
+        /* emu may be running on this very table: its own slot must never be empty. */
         table[HYPERVISOR_L4_SLOT] = boot.slot256;
+        for (unsigned index = HYPERVISOR_L4_SLOT + 1; index <= HYPERVISOR_LAST_L4_SLOT; index++)
+            table[index] = 0;
     }
     return 0;
 }
