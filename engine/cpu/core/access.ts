@@ -15,7 +15,9 @@ import { BOUNCE_WRITE, readable, writable, writeDone } from "./mmu";
 }
 // @ts-ignore: decorator
 @inline export function imm<T>(p: usize): T {
-  return <T>load<i32>(p, 12);
+  // Sign-extended to 64 bits; narrower operands take the low bits.
+  if (sizeof<T>() == 8) return <T>load<i32>(p, 12);
+  return <T>load<u32>(p, 12);
 }
 
 // @ts-ignore: decorator

@@ -11,7 +11,7 @@ import { condition, getCF, getSF, getZF } from "./flags";
 import { addressOf, execGeneric } from "./generic";
 import { deliverPending } from "./interrupt";
 import {
-  CR0, CR4, CURRENT_OP, EXC_EXIT, EXC_VECTOR, FAULT_SS, INSTRUCTIONS, LIMIT, MODE, MODE_64, REGS, RIP, SLOT_CS, TAG_HIGH,
+  CR0, CR4, CURRENT_OP, EXC_EXIT, EXC_VECTOR, FAULT_SS, INSTRUCTIONS, LIMIT, MODE, MODE_64, REGS, RIP, SLOT_CS, TAG_HIGH, X87_RIP,
 } from "./layout";
 import { fetchPage, isCanonical } from "./mmu";
 import { Op } from "./ops";
@@ -52,6 +52,7 @@ function x87Op(p: usize): i32 {
   const cr0 = load<u32>(CR0);
   if (load<u8>(p, 2) == 0x9b) return (cr0 & 10) == 10 ? raiseNoError(NM) : x87Wait();
   if (cr0 & 12) return raiseNoError(NM);
+  store<u64>(X87_RIP, sideRip(p));
   return execX87(p, load<u8>(p, 4) ? addressOf(p + 16) : 0);
 }
 
@@ -225,7 +226,7 @@ export function interpret(p: usize, ic: i64): void {
       case Op.MOV64_RR: { set<u64>(slotA(p), get<u64>(slotB(p))); p += 16; continue; }
       case Op.MOV8_RI: { set<u8>(slotA(p), imm<u8>(p)); p += 16; continue; }
       case Op.MOV16_RI: { set<u16>(slotA(p), imm<u16>(p)); p += 16; continue; }
-      case Op.MOV32_RI: { set<u32>(slotA(p), imm<u32>(p)); p += 16; continue; }
+      case Op.MOV32_RI: { set<u64>(slotA(p), <u64>load<u32>(p, 12)); p += 16; continue; }
       case Op.MOV64_RI: { set<u64>(slotA(p), load<u64>(p, 8)); p += 16; continue; }
       case Op.LEA32: { set<u32>(slotA(p), <u32>ea(p)); p += 16; continue; }
       case Op.LEA64: { set<u64>(slotA(p), ea(p)); p += 16; continue; }
@@ -572,7 +573,10 @@ export function interpret(p: usize, ic: i64): void {
         why = WHY_JUMP;
         break;
       }
-      default: unreachable();
+      default: {
+        store<u32>(CURRENT_OP, <u32>p); // for whoever looks at the wreck
+        unreachable();
+      }
     }
     if (why == WHY_FAULT) {
       settleFault(p);

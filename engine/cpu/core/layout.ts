@@ -138,6 +138,9 @@ export const JUMPS_BYTES: usize = 0x20000;
 export const HASH: usize = 0x40000;
 export const HASH_MASK: u32 = 32767;
 export const HASH_BYTES: usize = 0x20000;
+/** A page of ones to read from, and one to write to, for addresses outside memory. */
+export const NOWHERE_READ: usize = 0x60000;
+export const NOWHERE_WRITE: usize = 0x61000;
 /** Micro-ops. The first part is for blocks that run once. */
 export const ARENA: usize = 0x100000;
 export const ARENA_ONCE_BYTES: usize = 0x4000;

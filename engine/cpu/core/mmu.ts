@@ -12,7 +12,7 @@
 import { writeToCode } from "./blocks";
 import { NM, raiseNonCanonical, raisePageFault } from "./exception";
 import {
-  BOUNCE, BOUNCE_BYTES, CONTEXTS, CONTEXT_COUNT, CPL, CR0, CR2, CR3, CR4, EFER, JUMPS, JUMPS_BYTES, MODE, MODE_64,
+  BOUNCE, CONTEXTS, CONTEXT_COUNT, CPL, CR0, CR2, CR3, CR4, EFER, JUMPS, JUMPS_BYTES, MODE, MODE_64, NOWHERE_READ, NOWHERE_WRITE,
   PDPTE, SYSFLAGS, TAG, TAG_HIGH, TLB_BYTES, TLB_MASK, TLB_R, TLB_W, TLB_X,
 } from "./layout";
 import { codeMapOf, frameOf, isMemory, markDirty, setTableUsers, tableUsersOf } from "./memory";
@@ -333,8 +333,8 @@ function hostRead(va: u64, user: bool): usize {
   if (pa == WALK_FAULT) return 0;
   const gfn = pa >> 12;
   if (!isMemory(gfn)) {
-    memory.fill(BOUNCE, 0xff, BOUNCE_BYTES);
-    return BOUNCE;
+    memory.fill(NOWHERE_READ, 0xff, 0x1000);
+    return NOWHERE_READ;
   }
   const frame = frameOf(<u32>gfn);
   fill(TLB_R, va, frame, (load<u64>(TAG) & ~1) | <u64>user);
@@ -349,8 +349,8 @@ function hostWrite(va: u64, size: i32, user: bool): usize {
   if (pa == WALK_FAULT) return 0;
   const gfn64 = pa >> 12;
   if (!isMemory(gfn64)) {
-    memory.fill(BOUNCE, 0xff, BOUNCE_BYTES); // writes outside memory vanish
-    return BOUNCE + 0x200;
+    memory.fill(NOWHERE_WRITE, 0xff, 0x1000); // what is written there vanishes
+    return NOWHERE_WRITE;
   }
   const gfn = <u32>gfn64;
   const frame = frameOf(gfn);
@@ -385,7 +385,6 @@ export function readableAs(ea: u64, size: i32, user: bool): usize {
   if (size <= room) return hostRead(ea, user);
   const first = hostRead(ea, user);
   if (!first) return 0;
-  // Outside memory the first half already lies in the bounce buffer, filled with ones.
   memory.copy(BOUNCE + 0x100, first, room);
   const second = hostRead(wrap(ea + <u64>room), user);
   if (!second) return 0;
