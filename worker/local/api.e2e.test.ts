@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { prepareFixture } from "../../r2-fixtures/index.ts";
 import type { ErrorBody } from "../errors.ts";
@@ -18,7 +19,7 @@ import {
  */
 
 const hello = await prepareFixture("hello", { log: () => {} });
-const helloKernel = new Uint8Array(await readFile(hello.kernelPath));
+const helloKernel = Uint8Array.from(await readFile(hello.kernelPath));
 const debian = await availableFixture("debian-cloud");
 let server: LocalServer;
 
@@ -73,7 +74,7 @@ describe("files sent by mistake are refused with the field and a remedy, and the
     ["an empty file", () => new Uint8Array(0), /empty/],
     [
       "a text file",
-      () => new TextEncoder().encode("# README\n\nThis is not a kernel.\n".repeat(100)),
+      () => Uint8Array.from(new TextEncoder().encode("# README\n\nThis is not a kernel.\n".repeat(100))),
       /text|not|neither/i,
     ],
     ["an ELF without Xen notes", () => elfWithoutNotes(EM_X86_64, 64), /Xen/],
@@ -115,7 +116,7 @@ describe("files sent by mistake are refused with the field and a remedy, and the
 });
 
 test("the local worker runs with the settings of wrangler.toml", async () => {
-  const toml = await readFile(new URL("../../wrangler.toml", import.meta.url), "utf8");
+  const toml = await readFile(join(import.meta.dirname, "..", "..", "wrangler.toml"), "utf8");
   expect(toml).toContain(`compatibility_date = "${COMPATIBILITY.date}"`);
   expect(toml).toContain(`compatibility_flags = ${JSON.stringify(COMPATIBILITY.flags)}`);
 });
