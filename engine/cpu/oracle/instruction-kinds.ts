@@ -129,6 +129,8 @@ export function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 3
     // Intel reads a word, AMD a doubleword (APM vol. 3, MOVSXD).
     if (m === M.Movsxd && instruction.op1Kind === OpKind.Memory && prefixes.legacy.has(0x66)) return true;
   }
+  // 0F 0D with a register: a reserved NOP to Intel, undefined to AMD (SDM vol. 2D table A-3; APM vol. 3 table A-2).
+  if (m === M.Nop && instruction.opCode.opCode === 0x0d) return true;
   // #UD on Intel, #GP on AMD (SDM vol. 2B SYSRET; APM vol. 3 SYSRET).
   if (mode === 32 && (m === M.Sysret || m === M.Sysretq)) return true;
   // AMD lets a repeat prefix choose between LOOPE and LOOPNE; by SDM vol. 2 4.1 it is reserved there.

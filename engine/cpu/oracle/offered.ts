@@ -19,6 +19,7 @@ const INTEGER = new Set<number>([
   F.PAUSE,
   F.MSR,
   F.TSC,
+  F.RDPMC,
   F.SYSCALL,
   F.SEP,
   F.CLFSH,
