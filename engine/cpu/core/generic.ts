@@ -8,7 +8,7 @@ import {
 import { MODE, MODE_64, REGS, SEED, SEG, SYSFLAGS } from "./layout";
 import { readable, writable, writeDone } from "./mmu";
 import { Gen } from "./ops";
-import { RSP, loadBySize, peek, popped, push, release, setSp, stackLinear, stackMask, stackOk } from "./stack";
+import { RSP, convertToStackFault, loadBySize, peek, popped, push, release, setSp, stackLinear, stackMask, stackOk } from "./stack";
 
 /** Effective address of the memory operand of the op at `m`. */
 // @ts-ignore: decorator
@@ -485,7 +485,8 @@ function modify<T>(p: usize, fn: i32, at: usize, memory: bool): i32 {
       alu<T>(7, acc, v);
       if (acc == v) put<T>(at, x, memory);
       else {
-        put<T>(at, v, memory);
+        // Memory gets its old value written back; a register is not touched, not even the upper half of a 32-bit one.
+        if (memory) put<T>(at, v, true);
         put<T>(RAX, v, false);
       }
       return 1;
@@ -535,13 +536,7 @@ function sized<T>(p: usize, fn: i32): i32 {
     const at = REGS + <usize>load<u8>(p, 3);
     return readsOnly(fn) ? readOnly<T>(p, fn, at, load<T>(at)) : modify<T>(p, fn, at, false);
   }
-  let ea = addressOf(p + 16);
-  if (fn >= Gen.BT_R && fn <= Gen.BTC_R) {
-    // A register bit offset reaches beyond the operand: signed, in units of the operand (SDM vol. 2A, BT).
-    const offset = sext<T>(load<u64>(REGS + <usize>load<u8>(p, 2)));
-    ea += <u64>((offset >> (sizeof<T>() == 2 ? 4 : sizeof<T>() == 4 ? 5 : 6)) * <i64>sizeof<T>());
-    if (load<u32>(MODE) != MODE_64) ea &= 0xffffffff;
-  }
+  const ea = addressOf(p + 16);
   if (readsOnly(fn)) {
     const h = readable(ea, sizeof<T>());
     return h ? readOnly<T>(p, fn, h, load<T>(h)) : 0;
@@ -628,6 +623,7 @@ function enter(log2: i32, imm: i32): i32 {
     bp = (bp - <u64>bytes) & mask;
     const linear = stackLinear(bp, bytes, false);
     const h = stackOk ? readable(linear, bytes) : 0;
+    if (!h) convertToStackFault();
     if (!h || !push(loadBySize(h, log2), log2)) {
       store<u64>(RSP, oldSp);
       return 0;
@@ -641,6 +637,7 @@ function enter(log2: i32, imm: i32): i32 {
   // The new top must be writable, or ENTER faults as a whole.
   const linear = stackLinear(sp, bytes, true);
   if (!stackOk || !writable(linear, bytes)) {
+    convertToStackFault();
     store<u64>(RSP, oldSp);
     return 0;
   }
@@ -708,13 +705,19 @@ function bound(p: usize, log2: i32): i32 {
 
 function arpl(p: usize): i32 {
   const memory = load<u8>(p, 4) != 0;
-  const at = memory ? writable(addressOf(p + 16), 2) : REGS + <usize>load<u8>(p, 3);
+  let at = memory ? readable(addressOf(p + 16), 2) : REGS + <usize>load<u8>(p, 3);
   if (!at) return 0;
   const rpl = load<u16>(REGS + <usize>load<u8>(p, 2)) & 3;
   const d = load<u16>(at);
   const adjust = (d & 3) < rpl;
-  if (adjust) store<u16>(at, (d & ~3) | rpl);
-  if (memory) writeDone(at);
+  if (adjust) {
+    if (memory) {
+      at = writable(addressOf(p + 16), 2);
+      if (!at) return 0;
+    }
+    store<u16>(at, (d & ~3) | rpl);
+    if (memory) writeDone(at);
+  }
   setArithFlags((getArithFlags() & ~ZF) | (adjust ? ZF : 0));
   return 1;
 }
@@ -783,6 +786,13 @@ export function execGeneric(p: usize): i32 {
     case Gen.MOVZX8: case Gen.MOVZX16: case Gen.MOVSX8: case Gen.MOVSX16: return extend16(p, fn);
     case Gen.CMPXCHG8B: return cmpxchg8b(p);
     case Gen.CMPXCHG16B: return cmpxchg16b(p);
+    case Gen.BIT_OFFSET: {
+      // A register bit offset reaches beyond the operand: signed, in units of the operand (SDM vol. 2A, BT).
+      const v = load<u64>(REGS + <usize>load<u8>(p, 3));
+      const offset = log2 == 1 ? <i64>(<i16>v) : log2 == 2 ? <i64>(<i32>v) : <i64>v;
+      store<i64>(REGS + <usize>load<u8>(p, 2), (offset >> <i64>(log2 + 3)) << <i64>log2);
+      return 1;
+    }
     case Gen.CBW: store<i16>(RAX, <i16>load<i8>(RAX)); return 1;
     case Gen.CWD: store<i16>(RDX, load<i16>(RAX) >> 15); return 1;
     case Gen.LAHF: store<u8>(RAX, <u8>(getArithFlags() | 2), 1); return 1;

@@ -8,14 +8,14 @@ import { DF, IF, IOPL, OF, TF, VM, getArithFlags, getFlags, getOF, getZF, setAri
 import { addressOf } from "./generic";
 import { CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
-  CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
+  CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
   LDT_BASE, MODE, MODE_64, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX,
 } from "./layout";
 import { invalidatePage, isCanonical, readable, readableAs, writable, writeDone } from "./mmu";
 import { readMsr, tsc, writeMsr } from "./msr";
 import { Rare } from "./ops";
 import {
-  ATTR_P, ATTR_S, attributesOf, descriptorAttributes, descriptorBase, descriptorDpl, descriptorHigh, descriptorLimit, isLong,
+  ATTR_P, ATTR_S, attributesOf, baseOf, checkSegment, descriptorAttributes, descriptorBase, descriptorDpl, descriptorHigh, descriptorLimit, isLong,
   isRealStyle, limitOf, loadSegment, readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode,
 } from "./segment";
 import { RSP, loadBySize, peek, popped, push, release } from "./stack";
@@ -25,8 +25,6 @@ export const R_FAULT: i32 = 0;
 export const R_GO: i32 = 1;
 /** Leave the interpreter: an interrupt may be due, a shadow holds, or the host is wanted. */
 export const R_EXIT: i32 = 2;
-/** Leave without counting the instruction: it goes on when the interpreter comes back. */
-export const R_AGAIN: i32 = 3;
 
 /** Why the host is wanted, for index.ts. */
 export const EXIT_NONE: i32 = 0;
@@ -99,6 +97,48 @@ function portOut(log2: i32, imm: i32): i32 {
   store<u32>(IO_SIZE, 1 << log2);
   store<u32>(IO_VALUE, log2 == 0 ? <u32>load<u8>(REGS) : log2 == 1 ? <u32>load<u16>(REGS) : load<u32>(REGS));
   exitReason = EXIT_OUT;
+  return R_EXIT;
+}
+
+function setIndex(at: usize, v: u64, mask: u64): void {
+  if (mask == 0xffff) store<u16>(at, <u16>v);
+  else store<u64>(at, v & mask);
+}
+
+/**
+ * INS and OUTS, one element at a time: the host must see each. A repeat comes back to the same instruction, and counts
+ * once an element.
+ */
+function stringPort(p: usize, log2: i32, input: bool, segment: i32, again: u64): i32 {
+  const width = load<u8>(p, 4);
+  const mask: u64 = width == 1 ? 0xffff : width == 2 ? 0xffffffff : 0xffffffffffffffff;
+  const repeat = load<u8>(p, 2) != 0;
+  const bytes: u64 = <u64>1 << <u64>log2;
+  const port = <u32>load<u16>(REGS + 16);
+  if (!portAllowed(port, <u32>bytes)) return R_FAULT;
+  const count = load<u64>(REGS + 8) & mask;
+  if (repeat && count == 0) return R_GO;
+  const at: usize = REGS + (input ? 56 : 48);
+  const index = load<u64>(at) & mask;
+  const long = load<u32>(MODE) == MODE_64;
+  if (!long && !checkSegment(input ? 0 : segment, index, <i32>bytes, input)) return R_FAULT;
+  const base: u64 = input ? (long ? 0 : baseOf(0)) : load<u64>(REGS + <usize>load<u8>(p, 19));
+  let linear = index + base;
+  if (!long) linear &= 0xffffffff;
+  const h = input ? writable(linear, <i32>bytes) : readable(linear, <i32>bytes);
+  if (!h) return R_FAULT;
+  store<u32>(IO_PORT, port);
+  store<u32>(IO_SIZE, <u32>bytes);
+  if (input) {
+    store<u64>(IO_LINEAR, linear);
+    store<u32>(IO_PENDING, 2);
+  } else store<u32>(IO_VALUE, <u32>loadBySize(h, log2));
+  setIndex(at, load<u32>(SYSFLAGS) & DF ? index - bytes : index + bytes, mask);
+  if (repeat) {
+    setIndex(REGS + 8, count - 1, mask);
+    if (count > 1) store<u64>(RIP, again);
+  }
+  exitReason = input ? EXIT_IN : EXIT_OUT;
   return R_EXIT;
 }
 
@@ -183,8 +223,6 @@ function storeTable(p: usize, log2: i32, idt: bool): i32 {
 
 /** LLDT and LTR. */
 function loadSystemSegment(selector: u32, tr: bool): i32 {
-  if (isRealStyle()) return raiseNoError(UD);
-  if (!privileged()) return R_FAULT;
   const which = tr ? SEG_TR : SEG_LDTR;
   if ((selector & 0xfffc) == 0) {
     if (tr) return raise(GP, 0);
@@ -350,6 +388,8 @@ export function execRare(p: usize, again: u64): i32 {
     }
     case Rare.IN: return portIn(log2, imm);
     case Rare.OUT: return portOut(log2, imm);
+    case Rare.INS:
+    case Rare.OUTS: return stringPort(p, log2, fn == Rare.INS, imm, again);
     case Rare.INT:
     case Rare.INT3: return softwareInterrupt(imm, again);
     case Rare.INTO: return getOF() ? softwareInterrupt(4, again) : R_GO;
@@ -396,6 +436,8 @@ export function execRare(p: usize, again: u64): i32 {
     case Rare.SIDT: return storeTable(p, log2, true);
     case Rare.LLDT:
     case Rare.LTR: {
+      if (isRealStyle()) return raiseNoError(UD);
+      if (!privileged()) return R_FAULT; // before the operand is touched
       const s = operand16(p);
       return operandOk ? loadSystemSegment(s, fn == Rare.LTR) : R_FAULT;
     }
