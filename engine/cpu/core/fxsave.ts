@@ -1,7 +1,7 @@
 // FXSAVE, FXRSTOR, LDMXCSR, STMXCSR (0F AE /0-/3). Image: SDM vol. 1 table 10-2.
 import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, MXCSR, XMM } from "./layout";
 import { raise } from "./exception";
-import { opReg, rexW, storeSized } from "./vector-operand";
+import { opReg, raiseMisaligned, rexW, storeSized } from "./vector-operand";
 import { readable, writable, writeDone } from "./mmu";
 import { updateSummary } from "./x87-state";
 
@@ -10,7 +10,9 @@ export const MXCSR_MASK: u32 = 0xffff;
 const FXSAVE_BYTES: i32 = 512;
 
 function fxsave(op: usize, ea: u64): i32 {
-  if (ea & 15) return raise(13, 0);
+  if (ea & 15) return raiseMisaligned(ea);
+  // The end is touched first, which shows in the fault when two pages have different reasons to refuse.
+  if (!writable(ea + FXSAVE_BYTES - 1, 1)) return 0;
   // The reserved tail (464-511) belongs to software and keeps what it has.
   const p = writable(ea, FXSAVE_BYTES);
   if (!p) return 0;
@@ -43,7 +45,8 @@ function fxsave(op: usize, ea: u64): i32 {
 }
 
 function fxrstor(op: usize, ea: u64): i32 {
-  if (ea & 15) return raise(13, 0);
+  if (ea & 15) return raiseMisaligned(ea);
+  if (!readable(ea + FXSAVE_BYTES - 1, 1)) return 0;
   const p = readable(ea, FXSAVE_BYTES);
   if (!p) return 0;
   const mxcsr = load<u32>(p, 24);

@@ -482,8 +482,7 @@ function approximate(bits: u32, root: bool): u32 {
   if (magnitude == 0x7f800000) return s;
   const x = <f64>reinterpret<f32>(bits);
   const exact = reinterpret<u32>(<f32>(1.0 / (root ? sqrt<f64>(x) : x)));
-  const r = (exact + 0x800) & 0xfffff000;
-  return (r & 0x7f800000) == 0 ? s : r;
+  return (exact & 0x7f800000) == 0 ? s : (exact + 0x800) & 0xfffff000;
 }
 
 /** 0F 52 RSQRTPS/RSQRTSS, 53 RCPPS/RCPSS. */

@@ -18,3 +18,7 @@ export function writable(ea: u64, size: i32): usize {
 }
 
 export function writeDone(ptr: usize): void {}
+
+export function isCanonical(ea: u64): bool {
+  return <u64>((<i64>ea << 16) >> 16) == ea;
+}

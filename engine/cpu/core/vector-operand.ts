@@ -1,8 +1,8 @@
 // Where a vector instruction's operands are: registers by micro-op field, memory through the MMU, and the state change
 // that every MMX instruction makes to the x87 registers it shares.
 import { FPR, FSW, FTW, REGS, XMM } from "./layout";
-import { raise, raiseNoError } from "./exception";
-import { readable, writable, writeDone } from "./mmu";
+import { raise, raiseNoError, raiseNonCanonical } from "./exception";
+import { isCanonical, readable, writable, writeDone } from "./mmu";
 
 @inline
 export function opReg(op: usize): i32 {
@@ -52,11 +52,16 @@ export function gpr(n: i32): usize {
   return REGS + (<usize>n << 3);
 }
 
+/** #GP(0) for a misaligned address, unless it is not canonical either, which comes first; returns 0. */
+export function raiseMisaligned(ea: u64): i32 {
+  return isCanonical(ea) ? raise(13, 0) : raiseNonCanonical();
+}
+
 /** An aligned 16-byte source: a register, or memory that must be 16-byte aligned. 0: an exception is pending. */
 @inline
 export function source16(op: usize, ea: u64): usize {
   if (!isMemory(op)) return xmmRm(op);
-  if (ea & 15) return <usize>raise(13, 0);
+  if (ea & 15) return <usize>raiseMisaligned(ea);
   return readable(ea, 16);
 }
 
@@ -80,7 +85,7 @@ export function sourceGpr(op: usize, ea: u64, size: i32): usize {
 
 /** Stores 16 bytes to memory; 0: an exception is pending. */
 export function store16(ea: u64, value: v128, aligned: bool): i32 {
-  if (aligned && (ea & 15)) return raise(13, 0);
+  if (aligned && (ea & 15)) return raiseMisaligned(ea);
   const p = writable(ea, 16);
   if (!p) return 0;
   v128.store(p, value);

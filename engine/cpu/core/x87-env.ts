@@ -108,8 +108,20 @@ function readEnvironment(p: usize, small: bool): void {
   updateSummary();
 }
 
+// In which order an operand of many parts is touched shows in CR2 when it crosses into a page that is not there. The
+// orders here are those seen on silicon.
+
+/** The control word comes first, then, in the 16-bit form, the last byte. False: a fault is pending. */
+function probeEnvironment(ea: u64, small: bool, write: bool): bool {
+  const first = small ? 2 : 4;
+  const last = ea + <u64>environmentBytes(small) - 1;
+  if (write) return writable(ea, first) != 0 && (!small || writable(last, 1) != 0);
+  return readable(ea, first) != 0 && (!small || readable(last, 1) != 0);
+}
+
 /** FNSTENV: stores the environment, then masks all exceptions. */
 export function storeEnvironment(ea: u64, small: bool): i32 {
+  if (!probeEnvironment(ea, small, true)) return 0;
   const p = writable(ea, environmentBytes(small));
   if (!p) return 0;
   writeEnvironment(p, small);
@@ -119,6 +131,7 @@ export function storeEnvironment(ea: u64, small: bool): i32 {
 }
 
 export function loadEnvironment(ea: u64, small: bool): i32 {
+  if (!probeEnvironment(ea, small, false)) return 0;
   const p = readable(ea, environmentBytes(small));
   if (!p) return 0;
   readEnvironment(p, small);
@@ -128,6 +141,7 @@ export function loadEnvironment(ea: u64, small: bool): i32 {
 /** FNSAVE: environment and registers in stack order, then FNINIT. */
 export function saveState(ea: u64, small: bool): i32 {
   const size = environmentBytes(small);
+  if (!writable(ea, small ? 2 : 4)) return 0;
   const p = writable(ea, size + 80);
   if (!p) return 0;
   writeEnvironment(p, small);
@@ -144,6 +158,7 @@ export function saveState(ea: u64, small: bool): i32 {
 
 export function restoreState(ea: u64, small: bool): i32 {
   const size = environmentBytes(small);
+  if (!readable(ea, small ? 2 : 4)) return 0;
   const p = readable(ea, size + 80);
   if (!p) return 0;
   readEnvironment(p, small);
