@@ -2,8 +2,8 @@
 
 import { gen, genSlots, immediate, invalid, jcc, rare, rareSimple, refuseLock, rmToSlot } from "./decode-one";
 import {
-  SEG_READ, SEG_WRITE, TMP1, ZERO, count, default64, emit, emit64, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
-  next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setRmRegister, setSize, size, slot,
+  SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
+  next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, setRmRegister, setSize, size, slot,
   slot8, terminate,
 } from "./decode-state";
 import { MODE_64 } from "./layout";
@@ -36,9 +36,21 @@ function vector(map: i32, op: i32): void {
   const id = decodeVector(map, mandatoryPrefix(), op, modrm, rex & 8 ? 1 : 0);
   if (id == 0 || lock || !vectorOffered((id >> 20) & 15)) return invalid();
   const imm = id & 0x10000 ? <i32>next8() : 0;
-  if (isMem) prepareMem(SEG_WRITE, 16);
+  if (map == 1 && op == 0xf7) setMaskedStore();
+  if (isMem) prepareMem(vectorStores(map, op) ? SEG_WRITE : SEG_READ, 16);
   emit(Op.VEC, reg, rm, isMem ? 1 : 0, imm, (rex & 8 ? 1 : 0) | (((id >> 17) & 3) << 8), id & 0xffff, 0);
   emitSecond(0, 0);
+}
+
+/** Does the vector instruction with a memory operand write it? */
+function vectorStores(map: i32, op: i32): bool {
+  if (map == 2) return false;
+  if (map == 3) return op >= 0x14 && op <= 0x17;
+  switch (op) {
+    case 0x11: case 0x13: case 0x17: case 0x29: case 0x2b: case 0x7f: case 0xc3: case 0xd6: case 0xe7: case 0xf7: return true;
+    case 0x7e: return repeat != 3;
+    default: return false;
+  }
 }
 
 function group6(): void {
@@ -61,7 +73,9 @@ function group7(): void {
   const kind = (modrm >> 3) & 7;
   if (!isMem) {
     switch (modrm) {
-      case 0xc1: case 0xd9: return rareSimple(Rare.VMCALL, 0, modrm == 0xc1 ? 0 : 1);
+      case 0xc1: case 0xd9:
+        if (repeat || prefix66) return invalid();
+        return rareSimple(Rare.VMCALL, 0, modrm == 0xc1 ? 0 : 1);
       case 0xf8: if (mode == MODE_64) rareSimple(Rare.SWAPGS, 0, 0);
       else invalid();
       return;
@@ -97,7 +111,7 @@ function group15(): void {
       if (repeat || prefix66) return invalid();
       const id = decodeVector(1, 0, 0xae, modrm, rex & 8 ? 1 : 0);
       if (id == 0) return invalid();
-      prepareMem(SEG_WRITE, kind < 2 ? 512 : 4);
+      prepareMem(kind == 1 || kind == 2 ? SEG_READ : SEG_WRITE, kind < 2 ? 512 : 4);
       emit(Op.VEC, reg, rm, 1, 0, (rex & 8 ? 1 : 0) | (((id >> 17) & 3) << 8), id & 0xffff, 0);
       return emitSecond(0, 0);
     }
@@ -123,6 +137,10 @@ function bitTest(kind: i32, isImmediate: bool): void {
     if (isImmediate) emit(size == 2 ? Op.BT32_RI : Op.BT64_RI, rm * 8, 0, 0, 0, 0, 0, imm);
     else emit(size == 2 ? Op.BT32_RR : Op.BT64_RR, rm * 8, reg * 8, 0, 0, 0, 0, 0);
     return;
+  }
+  if (isMem && !isImmediate) {
+    genSlots(Gen.BIT_OFFSET, TMP1, reg * 8, size, 0);
+    addIndex(TMP1);
   }
   gen((isImmediate ? Gen.BT_I : Gen.BT_R) + kind, size, imm, kind == 0 ? SEG_READ : SEG_WRITE);
 }
@@ -247,7 +265,7 @@ export function decode0f(): void {
     case 0x20: case 0x21: case 0x22: case 0x23: {
       // MOD is ignored: always the register form (SDM vol. 2B, MOV - Move to/from Control Registers).
       readModrmRegister();
-      if (op & 1 ? lock || reg > 7 : lock) return invalid();
+      if (lock || (op & 1 ? reg > 7 : reg == 1 || (reg > 4 && reg != 8))) return invalid();
       const fn = op == 0x20 ? Rare.MOV_FROM_CR : op == 0x21 ? Rare.MOV_FROM_DR : op == 0x22 ? Rare.MOV_TO_CR : Rare.MOV_TO_DR;
       return rare(fn, long ? 3 : 2, reg, SEG_READ, 0);
     }

@@ -522,7 +522,7 @@ export function decodeOne(): void {
       case 4: case 5: return aluAccumulator(k, log2);
       default:
         if (op == 0x0f) return decode0f();
-        if (long) return invalid();
+        if (long || lock) return invalid();
         if (op == 0x27) return genSlots(Gen.DAA, 0, 0, 0, 0);
         if (op == 0x2f) return genSlots(Gen.DAS, 0, 0, 0, 0);
         if (op == 0x37) return genSlots(Gen.AAA, 0, 0, 0, 0);
@@ -533,20 +533,21 @@ export function decodeOne(): void {
   switch (op) {
     case 0x40: case 0x41: case 0x42: case 0x43: case 0x44: case 0x45: case 0x46: case 0x47:
     case 0x48: case 0x49: case 0x4a: case 0x4b: case 0x4c: case 0x4d: case 0x4e: case 0x4f:
+      if (refuseLock()) return;
       setRmRegister(op & 7); // INC and DEC outside 64-bit mode; REX inside, never seen here
       return incDec((op >> 3) & 1, size);
     case 0x50: case 0x51: case 0x52: case 0x53: case 0x54: case 0x55: case 0x56: case 0x57:
       return push((op & 7) | (rex & 1 ? 8 : 0));
     case 0x58: case 0x59: case 0x5a: case 0x5b: case 0x5c: case 0x5d: case 0x5e: case 0x5f:
       return pop((op & 7) | (rex & 1 ? 8 : 0));
-    case 0x60: if (long) invalid();
+    case 0x60: if (long || lock) invalid();
       else genSlots(Gen.PUSHA, 0, 0, size, 0);
       return;
-    case 0x61: if (long) invalid();
+    case 0x61: if (long || lock) invalid();
       else genSlots(Gen.POPA, 0, 0, size, 0);
       return;
     case 0x62: {
-      if (long) return invalid();
+      if (long || lock) return invalid();
       readModrm();
       if (!isMem) return invalid();
       return gen(Gen.BOUND, size, 0, SEG_READ);
@@ -764,7 +765,7 @@ export function decodeOne(): void {
     case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf: {
       readModrm();
       if (refuseLock()) return;
-      if (isMem) prepareMem(SEG_WRITE, 4);
+      if (isMem) prepareMem(x87Stores(op, (modrm >> 3) & 7) ? SEG_WRITE : SEG_READ, 4);
       emit(Op.X87, op, <i32>modrm, isMem ? 1 : 0, size == 1 ? 1 : 0, rex & 8 ? 1 : 0, 0, 0);
       emitSecond(0, 0);
       return;
@@ -821,6 +822,17 @@ export function decodeOne(): void {
     }
     case 0xff: return group5(log2);
     default: return invalid();
+  }
+}
+
+/** Does the x87 instruction with a memory operand write it? (SDM vol. 2, table A-7 on) */
+function x87Stores(op: i32, digit: u32): bool {
+  switch (op) {
+    case 0xd9: return digit == 2 || digit == 3 || digit >= 6;
+    case 0xdb: return (digit >= 1 && digit <= 3) || digit == 7;
+    case 0xdd: return (digit >= 1 && digit <= 3) || digit >= 6;
+    case 0xdf: return (digit >= 1 && digit <= 3) || digit >= 6;
+    default: return false;
   }
 }
 

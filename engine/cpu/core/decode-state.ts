@@ -306,6 +306,21 @@ export function placeAddress(target: u64): void {
   }
 }
 
+/** Adds a register slot to the memory operand's address. Before prepareMem, after all bytes have been read. */
+export function addIndex(slotOffset: i32): void {
+  if (ripRelative) {
+    placeAddress(instructionRip + <u64>position + <i64>memD);
+    ripRelative = false;
+  }
+  if (memC != ZERO) {
+    emit(Op.LEA64, TMP0, memB, memC, memS, 0, memD, 0);
+    memB = TMP0;
+    memD = 0;
+  }
+  memC = slotOffset;
+  memS = 0;
+}
+
 /** The effective address without segment, for LEA: no checks, no segment. */
 export function prepareLea(): void {
   if (ripRelative) {
@@ -328,6 +343,17 @@ export function setXlat(): void {
   memB = 3 * 8;
   memC = ZERO;
   memD = 0;
+}
+
+/** The operand of MASKMOVQ and MASKMOVDQU: [rDI], in DS unless overridden. ModRM has been read for its registers. */
+export function setMaskedStore(): void {
+  memSegment = 3;
+  ripRelative = false;
+  memB = 7 * 8;
+  memC = ZERO;
+  memS = 0;
+  memD = 0;
+  isMem = true;
 }
 
 export function bumpDisplacement(bytes: i32): void {

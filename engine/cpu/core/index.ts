@@ -7,13 +7,13 @@ import { IF, TF } from "./flags";
 import { FAST_LIMIT, interpret, resume } from "./interp";
 import { CAUSE_EXTERNAL, deliver, deliverPending } from "./interrupt";
 import {
-  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, IO_PENDING, IO_SIZE,
+  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_SIZE,
   IRQ, LIMIT, MISC_ENABLE, MXCSR, PAT, REGS, RIP, SHADOW, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED,
 } from "./layout";
 import {
   clearAllDirty, clearTableUsers, frameOf, initMemory, isMemory, markDirty, tableUsersOf,
 } from "./memory";
-import { flushAll, flushWrites, switchContext } from "./mmu";
+import { flushAll, flushWrites, switchContext, writable, writeDone } from "./mmu";
 import { setSegment, updateMode } from "./segment";
 import { EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, exitReason, setExitReason } from "./system";
 
@@ -84,7 +84,16 @@ export function setInterrupt(vector: i32): void {
 /** Value of the IN that made `run` return. */
 export function completeIn(value: u32): void {
   const size = load<u32>(IO_SIZE);
-  if (size == 1) store<u8>(REGS, <u8>value);
+  if (load<u32>(IO_PENDING) == 2) {
+    // INS checked that this can be written.
+    const h = writable(load<u64>(IO_LINEAR), <i32>size);
+    if (h) {
+      if (size == 1) store<u8>(h, <u8>value);
+      else if (size == 2) store<u16>(h, <u16>value);
+      else store<u32>(h, value);
+      writeDone(h);
+    }
+  } else if (size == 1) store<u8>(REGS, <u8>value);
   else if (size == 2) store<u16>(REGS, <u16>value);
   else store<u64>(REGS, <u64>value);
   store<u32>(IO_PENDING, 0);

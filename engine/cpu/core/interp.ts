@@ -216,9 +216,13 @@ export function interpret(p: usize, ic: i64): void {
       case Op.TEST64_RR: { and<u64>(get<u64>(slotA(p)), get<u64>(slotB(p)), true); p += 16; continue; }
       case Op.TEST64_RI: { and<u64>(get<u64>(slotA(p)), imm<u64>(p), true); p += 16; continue; }
       case Op.IMUL32_RR: { const s = slotA(p); set<u32>(s, imul32(get<i32>(s), get<i32>(slotB(p)))); p += 16; continue; }
+      case Op.IMUL32_RR_N: { const s = slotA(p); set<u32>(s, get<u32>(s) * get<u32>(slotB(p))); p += 16; continue; }
       case Op.IMUL64_RR: { const s = slotA(p); set<u64>(s, imul64(get<i64>(s), get<i64>(slotB(p)))); p += 16; continue; }
+      case Op.IMUL64_RR_N: { const s = slotA(p); set<u64>(s, get<u64>(s) * get<u64>(slotB(p))); p += 16; continue; }
       case Op.IMUL32_RRI: { set<u32>(slotA(p), imul32(get<i32>(slotB(p)), imm<i32>(p))); p += 16; continue; }
+      case Op.IMUL32_RRI_N: { set<u32>(slotA(p), get<u32>(slotB(p)) * imm<u32>(p)); p += 16; continue; }
       case Op.IMUL64_RRI: { set<u64>(slotA(p), imul64(get<i64>(slotB(p)), imm<i64>(p))); p += 16; continue; }
+      case Op.IMUL64_RRI_N: { set<u64>(slotA(p), get<u64>(slotB(p)) * imm<u64>(p)); p += 16; continue; }
       // --- group E: moves between registers ---
       case Op.MOV8_RR: { set<u8>(slotA(p), get<u8>(slotB(p))); p += 16; continue; }
       case Op.MOV16_RR: { set<u16>(slotA(p), get<u16>(slotB(p))); p += 16; continue; }

@@ -101,8 +101,8 @@ export const IO_PORT: usize = 0x12a8; // u32
 export const IO_SIZE: usize = 0x12ac; // u32 bytes
 export const IO_VALUE: usize = 0x12b0; // u32
 export const IO_PENDING: usize = 0x12b4; // u32: 1 = an IN waits for its value
-export const DELIVERING: usize = 0x12b8; // u32: vectors in delivery, for double and triple faults
-export const STEP: usize = 0x12bc; // u32: 1 = a single-step trap is due after this instruction
+/** u64: where INS puts its value; IO_PENDING is 2 then. */
+export const IO_LINEAR: usize = 0x12f0;
 export const FAULT_SS: usize = 0x12c0; // u32: 1 = the pending #GP came from a non-canonical address (becomes #SS for stack operands)
 export const PDPTE: usize = 0x12c8; // four u64: page-directory-pointer entries loaded at MOV to CR3 under PAE
 

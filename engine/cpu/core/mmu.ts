@@ -379,10 +379,18 @@ function hostWrite(va: u64, size: i32, user: bool): usize {
   return load<u32>(MODE) == MODE_64 ? va : va & 0xffffffff;
 }
 
+/** An access that reaches into the non-canonical hole is #GP or #SS as a whole. */
+function spanCanonical(ea: u64, size: i32): bool {
+  if (load<u32>(MODE) != MODE_64 || (isCanonical(ea) && isCanonical(ea + <u64>size - 1))) return true;
+  raiseNonCanonical();
+  return false;
+}
+
 /** `size` contiguous readable bytes at linear address `ea` for a given privilege: see `readable`. */
 export function readableAs(ea: u64, size: i32, user: bool): usize {
   const room = 0x1000 - <i32>(ea & 0xfff);
   if (size <= room) return hostRead(ea, user);
+  if (!spanCanonical(ea, size)) return 0;
   const first = hostRead(ea, user);
   if (!first) return 0;
   memory.copy(BOUNCE + 0x100, first, room);
@@ -402,6 +410,7 @@ export const BOUNCE_WRITE: usize = BOUNCE + 0x300;
 export function writableAs(ea: u64, size: i32, user: bool): usize {
   const room = 0x1000 - <i32>(ea & 0xfff);
   if (size <= room) return hostWrite(ea, size, user);
+  if (!spanCanonical(ea, size)) return 0;
   // Both halves must be writable before either is written.
   const first = hostWrite(ea, room, user);
   if (!first) return 0;

@@ -60,7 +60,9 @@ export function imul32(a: i32, b: i32): u32 {
 
 export function imul64(a: i64, b: i64): u64 {
   const r = a * b;
-  const over = mulHighS(a, b) != r >> 63;
+  // Two operands of 32 bits cannot overflow.
+  const small = a == <i64>(<i32>a) && b == <i64>(<i32>b);
+  const over = !small && mulHighS(a, b) != r >> 63;
   setFlagsCO<u64>(r, over ? CF | OF : 0);
   return <u64>r;
 }
