@@ -118,7 +118,7 @@ export function summarize(
   };
 }
 
-const COLUMN = 12;
+const COLUMN = 15;
 
 function row(first: string, cells: readonly string[]): string {
   return first.padEnd(COLUMN) + cells.map((cell) => cell.padStart(COLUMN)).join("");
