@@ -75,7 +75,6 @@ void call_is(u64 number, u64 arg1, u64 arg3);
 void call_request(u64 number, u64 subop);
 void call_done(s64 result);
 void call_failed(u64 number);
-void calls_end(void);
 void exclude_idle(u64 ticks);
 
 /* copy.c: guest virtual memory. Addresses in the hypervisor's hole, and pages that are missing or (for writing)

@@ -5,6 +5,7 @@
 #include "emu.h"
 
 #define ENTRIES 512
+#define GROUP 8
 
 /* PAT, PWT and PCD select memory types a guest without devices may not use; PS in upper levels is not for PV guests. */
 #define L1_REFUSED (PTE_WRITE_THROUGH | PTE_CACHE_DISABLE | PTE_LARGE)
@@ -48,21 +49,37 @@ static void entry_put(unsigned level, u64 entry)
         ldt_forget_pages();
 }
 
-static void put_entries(u64 *table, unsigned level, unsigned count)
+/* Most tables are nearly empty: whether the GROUP entries from `index` on can be passed over. */
+static inline bool group_empty(const u64 *table, unsigned index)
 {
-    for (unsigned index = 0; index < count; index++)
-        if (!hypervisor_slot(level, index) && (table[index] & PTE_PRESENT))
-            entry_put(level, table[index]);
+    const u64 *at = &table[index];
+    return !((at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]) & PTE_PRESENT);
+}
+
+/* The first present entry of the guest's at or after `index`; ENTRIES if there is none. */
+static inline unsigned next_present(const u64 *table, unsigned level, unsigned index)
+{
+    for (; index < ENTRIES; index++) {
+        while (index % GROUP == 0 && index < ENTRIES && group_empty(table, index))
+            index += GROUP;
+        if (index < ENTRIES && (table[index] & PTE_PRESENT) && !hypervisor_slot(level, index))
+            return index;
+    }
+    return ENTRIES;
+}
+
+static void put_entries(u64 *table, unsigned level, unsigned end)
+{
+    for (unsigned index = 0; (index = next_present(table, level, index)) < end; index++)
+        entry_put(level, table[index]);
 }
 
 /* Checks a page that is about to become a table of `level`; it holds no references if the answer is an error. */
 s64 table_validate(u64 mfn, unsigned level)
 {
     u64 *table = machine_page(mfn);
-    for (unsigned index = 0; index < ENTRIES; index++) {
+    for (unsigned index = 0; (index = next_present(table, level, index)) < ENTRIES; index++) {
         u64 entry = table[index];
-        if (!(entry & PTE_PRESENT) || hypervisor_slot(level, index))
-            continue;
         s64 result = entry_get(level, entry);
         if (result != 0) {
             log_refusal("page-table entry refused: value, table * 16 + level", entry, mfn << 4 | level);

@@ -40,7 +40,6 @@ bool handle_syscall(struct regs *regs)
     u64 rip = regs->rip;
     hypercall(regs);
     deliver_events(regs);
-    calls_end();
     return regs->rip == rip && regs->rcx == rip && vcpu.in_kernel && regs->cs == FLAT_RING3_CS64 &&
            regs->r11 == regs->rflags && is_canonical(rip);
 }
