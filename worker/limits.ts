@@ -19,13 +19,15 @@ export const UPLOAD_LIMITS = {
 } as const;
 
 export const RUNNER_LIMITS = {
-  /** Instructions between two yields to the event loop, before the pace is known: 20 to 50 ms of work. */
-  sliceInstructions: 4_000_000,
+  /** Instructions between two yields to the event loop, before the pace is known: 5 to 10 ms of work. */
+  sliceInstructions: 1_000_000,
   /** Bounds of the pace. */
   minSliceInstructions: 1_000_000,
   maxSliceInstructions: 16_000_000,
-  /** Where the pace aims. Status requests wait for one slice at most. */
-  sliceMilliseconds: 25,
+  /** Where the pace aims. A request passes several hops of the event loop, each of which waits for one slice at most. */
+  sliceMilliseconds: 6,
+  /** Every so many slices the yield is a timer instead of a mere turn of the event loop: the clock moves on then. */
+  slicesPerTimer: 16,
   /** Instructions between two checkpoints, that is, in one alarm: 2 to 5 s of work. What a crash costs at most. */
   turnInstructions: 500_000_000,
   /** Turns begun without one having ended in a checkpoint, however they broke off: the process was killed, out of memory ... */

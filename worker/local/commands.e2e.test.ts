@@ -78,12 +78,12 @@ describe("npm start", () => {
       "--fixture",
       "hello",
       "--limit-instructions",
-      "50_000",
+      "200_000",
       "--json",
     );
     expect(JSON.parse(stdout)).toMatchObject({
       state: expect.stringMatching(/timeout|failed/),
-      instructions: 50_000,
+      instructions: 200_000,
     });
     expect(status).toBe(1);
   });

@@ -4,10 +4,12 @@ import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
 import type { JobRunnerObject } from "../runner/job-runner.ts";
-import { readJobRequest } from "./job-request.ts";
+import { type ParsedRequest, readJobRequest } from "./job-request.ts";
 
 type AppContext = Context<{ Bindings: Env }>;
 
+/** Checks remembered per isolate. */
+const REMEMBERED_CHECKS = 1000;
 const JOB_ID = /^[0-9a-f]{32}$/;
 
 const noJob = (): HttpError =>
@@ -38,17 +40,23 @@ function offsetOf(context: AppContext): number {
 
 export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>();
+  const passed = new Set<string>();
+
+  /** Checking means decompressing; the same kernel with the same memory need not be checked twice. */
+  async function checkOnce(bucket: R2Bucket, { kernel, initrd, config }: ParsedRequest): Promise<void> {
+    const initrdBytes = initrd?.size ?? 0;
+    const key = `${kernel.sha256} ${config.memory} ${initrdBytes}`;
+    if (passed.has(key)) return;
+    const bytes = await readBlob(bucket, kernel.sha256);
+    if (bytes === undefined) throw new Error(`kernel ${kernel.sha256} vanished while it was being posted`);
+    check({ kernel: bytes, initrdBytes, memoryMiB: config.memory });
+    if (passed.size >= REMEMBERED_CHECKS) passed.clear();
+    passed.add(key);
+  }
 
   app.post("/", async (context) => {
     const request = await readJobRequest(context.env.BLOBS, context.req.raw);
-    const kernel = await readBlob(context.env.BLOBS, request.kernel.sha256);
-    if (kernel === undefined)
-      throw new Error(`kernel ${request.kernel.sha256} vanished while it was being posted`);
-    check({
-      kernel,
-      initrdBytes: request.initrd?.size ?? 0,
-      memoryMiB: request.config.memory,
-    });
+    await checkOnce(context.env.BLOBS, request);
     const id = crypto.randomUUID().replaceAll("-", "");
     const job = await context.env.JOB_RUNNER.getByName(id).create({ id, ...request });
     return context.json(job, 201, { location: `/jobs/${id}` });
