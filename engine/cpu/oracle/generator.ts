@@ -16,6 +16,7 @@ import {
   mnemonicName,
   movesToSegment,
   operandBytes,
+  POPS_ALL,
   RETURNS_FAR,
   SHIFT_LIKE,
   STRINGS,
@@ -45,6 +46,11 @@ const REX_X = 2;
 /** Anything larger is read or written in several parts. */
 const LARGEST_SIMPLE_OPERAND = 16;
 const U64 = 0xffff_ffff_ffff_ffffn;
+/** How many cases are encodings that mean nothing. */
+const UNDEFINED_SHARE = 0.01;
+const MAX_INSTRUCTION_BYTES = 15;
+/** VEX, EVEX and XOP: extensions that the oracle has and the core does not. */
+const VEX_LIKE = new Set([0xc4, 0xc5, 0x62, 0x8f]);
 const SEGMENT_PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
 const EXTRA_PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, ...SEGMENT_PREFIXES];
 
@@ -110,6 +116,7 @@ export class Generator {
 
   /** The next case: one instruction, or a run of some. */
   next(): Case {
+    if (this.#options.only.length === 0 && this.#r.chance(UNDEFINED_SHARE)) return this.#undefined();
     if (this.#simple.length > 0 && this.#r.chance(0.3)) return this.#run();
     for (;;) {
       const made = this.#single();
@@ -219,6 +226,43 @@ export class Generator {
     return only.includes(d.group) || only.includes(mnemonicName(d.instruction.mnemonic));
   }
 
+  /** An encoding of the legacy maps that no processor defines: #UD. */
+  #undefined(): Case {
+    const r = this.#r;
+    const { mode } = this.#options;
+    const bytes = new Uint8Array(MAX_INSTRUCTION_BYTES);
+    for (;;) {
+      r.fill(bytes);
+      let n = 0;
+      if (r.chance(0.3)) bytes[n++] = r.pick(EXTRA_PREFIXES);
+      if (mode === 64 && r.chance(0.3)) bytes[n++] = 0x40 | r.below(16);
+      const map = r.below(10);
+      if (map < 5) bytes[n] = 0xd8 + r.below(8);
+      else if (map < 9) bytes[n++] = 0x0f;
+      if (map === 7) bytes[n++] = 0x38;
+      if (map === 8) bytes[n++] = 0x3a;
+      if (map === 9 && VEX_LIKE.has(bytes[n]!)) continue;
+      const decoder = new Decoder(mode, bytes, DecoderOptions.None);
+      decoder.decodeOut(this.#instruction);
+      decoder.free();
+      if (!this.#instruction.isInvalid) continue;
+      const state = startState(r, mode, "integer");
+      const at = this.#codeAddress(bytes.length);
+      state.rip = BigInt(at);
+      // Whole in mapped memory: the fetch must not fault before the encoding is complete.
+      if (at + bytes.length > CODE + 2 * PAGE_BYTES) continue;
+      const text = `undefined ${Buffer.from(bytes).toString("hex")}`;
+      return {
+        text,
+        mode,
+        state,
+        patches: [{ address: at, bytes: bytes.slice() }],
+        instructions: 1,
+        ignore: {},
+      };
+    }
+  }
+
   /** Sets registers and memory up for one instruction; undefined if it cannot be a case. */
   #arrange(d: Decoded, code: Uint8Array, state: State, patches: Patch[]): Ignore | undefined {
     const r = this.#r;
@@ -297,8 +341,10 @@ export class Generator {
     const r = this.#r;
     const m = instruction.mnemonic;
     // Which of two faults comes first, the stack's or the target's, differs between models.
-    const choice =
-      RETURNS_FAR.has(m) || instruction.flowControl === FlowControl.IndirectCall ? 0 : r.below(20);
+    // And so does what POPA has popped when it faults.
+    const inside =
+      RETURNS_FAR.has(m) || POPS_ALL.has(m) || instruction.flowControl === FlowControl.IndirectCall;
+    const choice = inside ? 0 : r.below(20);
     const sp =
       choice < 15
         ? STACK + 0x800 + r.below(0x1000)

@@ -39,6 +39,7 @@ export const STRINGS = new Set<number>([
   M.Scasd,
   M.Scasq,
 ]);
+export const POPS_ALL = new Set<number>([M.Popa, M.Popad]);
 export const COMPARES_STRINGS = new Set<number>([M.Cmpsb, M.Cmpsw, M.Cmpsd, M.Cmpsq]);
 export const BIT_TESTS = new Set<number>([M.Bt, M.Bts, M.Btr, M.Btc]);
 export const DIVISIONS = new Set<number>([M.Div, M.Idiv]);
@@ -160,23 +161,27 @@ function prefixesOf(
 const FOUR_GIB = 1n << 32n;
 const X87_PARTS = new Set<number>([M.Fld, M.Fstp, M.Fbld, M.Fbstp, M.Fldenv, M.Fnstenv, M.Frstor, M.Fnsave]);
 
-/**
- * True for addresses whose treatment is the model's. AMD checks the offset in FS and GS for being canonical, Intel the sum
- * with the base (SDM vol. 1 3.3.7.1). An x87 operand that is accessed in parts may wrap at 4 GiB within the operand if its
- * address has 32 bits. Whether an operand may wrap at the limit of a 4 GiB segment varies even from one execution to
- * another (SDM vol. 3A 6.3).
- */
+/** True for addresses whose treatment is the model's. */
 export function addressDependsOnModel(
   instruction: Instruction,
   state: State,
   mode: 32 | 64,
   address: bigint,
 ): boolean {
-  if (mode === 32) return address + BigInt(Math.max(operandBytes(instruction), 1)) > FOUR_GIB;
+  const size = BigInt(Math.max(operandBytes(instruction), 1));
+  const last = BigInt.asUintN(64, address + size - 1n);
+  // Whether an operand may wrap at the limit of a 4 GiB segment varies even from one execution to another (SDM vol. 3A 6.3).
+  if (mode === 32) return last >= FOUR_GIB;
+  // AMD checks the offset in FS and GS for being canonical, Intel the sum with the base (SDM vol. 1 3.3.7.1).
   const offset = BigInt.asUintN(64, address - segmentBase(instruction, state));
   if (isCanonical(offset) !== isCanonical(address)) return true;
-  const size = BigInt(operandBytes(instruction));
-  return X87_PARTS.has(instruction.mnemonic) && address < FOUR_GIB && address + size > FOUR_GIB;
+  // An x87 operand that is accessed in parts may wrap at 4 GiB if its address has 32 bits, or fault in its first part.
+  if (X87_PARTS.has(instruction.mnemonic)) {
+    if (address < FOUR_GIB && last >= FOUR_GIB) return true;
+    if (isCanonical(address) !== isCanonical(last)) return true;
+  }
+  // Of #GP for alignment and #SS for a non-canonical stack address, none is said to be first.
+  return size === 16n && (address & 15n) !== 0n && !isCanonical(address);
 }
 
 function isCanonical(address: bigint): boolean {

@@ -18,6 +18,10 @@ const BATCH = 512;
 /** Give up on codes that the generator does not hit by then. */
 const MAX_CASES = 400_000;
 
+/** iced's Code of what is no instruction, and how many of those to record. */
+const INVALID_CODE = 0;
+const UNDEFINED_CASES = 150;
+
 interface About {
   readonly code: number;
   readonly gprs: ReadonlySet<number>;
@@ -102,7 +106,7 @@ async function main(): Promise<void> {
         continue;
       }
       const n = taken.get(a.code) ?? 0;
-      if (n >= perCode) continue;
+      if (n >= (a.code === INVALID_CODE ? UNDEFINED_CASES : perCode)) continue;
       taken.set(a.code, n + 1);
       cases.push(pruned(c, a));
     }
