@@ -3,7 +3,7 @@
  * off after HELLO-OK; if any check fails it says HELLO-FAILED and shuts down with the reason "crash".
  *
  * It checks the start of day, both ways to make a hypercall, results and error codes, traps, privileged instructions,
- * the page-table rules, timer and event upcall, both shared rings, and a round trip through guest user mode.
+ * the page-table rules, timer and event upcall, both shared rings, a round trip through guest user mode, and a return that fails.
  */
 #include "xen.h"
 
@@ -118,6 +118,7 @@ start:
     call check_timer
     call check_xenstore
     call check_user_mode
+    call check_bad_return
 
     cmpl $0, failures(%rip)
     jne 1f
@@ -450,6 +451,50 @@ check_user_mode:
     expect 4, "and it was user mode"
     ret
 
+/* ---- A return to a selector that does not exist comes back through the failsafe callback; INT 0x80 is a trap. */
+check_bad_return:
+    movl $CALLBACKTYPE_failsafe, callback(%rip)
+    lea failsafe(%rip), %rax
+    mov %rax, callback + 8(%rip)
+    mov $CALLBACKOP_register, %edi
+    lea callback(%rip), %rsi
+    hypercall HYPERVISOR_callback_op
+    expect 0, "failsafe callback"
+    mov %rsp, saved_rsp(%rip)
+    lea 1f(%rip), %rax
+    mov %rax, resume(%rip)
+    movq $0, trap_error(%rip)
+    push $FLAT_USER_SS
+    push $interrupt_stack_top           /* the failsafe frame goes there */
+    push $0x202
+    push $0x1234                        /* RPL 0: back to the kernel */
+    push $USER_CODE
+    push $0
+    jmp hypercall_page + HYPERVISOR_iret * 32
+1:  mov saved_rsp(%rip), %rsp
+    mov trap_error(%rip), %rax          /* where it was going */
+    expect USER_CODE, "failsafe after a bad return"
+
+    movq $0, trap_vector(%rip)
+    int $0x80
+    mov trap_vector(%rip), %rax
+    expect 0x80, "software interrupt"
+    ret
+
+/* rcx, r11, ds, es, fs, gs, rip, cs, rflags, rsp, ss */
+failsafe:
+    mov 48(%rsp), %rax
+    mov %rax, trap_error(%rip)
+    jmp *resume(%rip)
+
+software_interrupt:
+    movq $0x80, trap_vector(%rip)
+    pop %rcx
+    pop %r11
+    orb $3, 8(%rsp)
+    movl $0, 12(%rsp)
+    iretq
+
 /* rax = the user's number. Back by the iret hypercall, with the frame emu has pushed. */
 system_call:
     mov %rax, system_calls(%rip)
@@ -591,6 +636,10 @@ trap_table:
     .word FLAT_USER_CS
     .long 0
     .quad page_fault
+    .byte 0x80, 3
+    .word FLAT_USER_CS
+    .long 0
+    .quad software_interrupt
     .skip 16
 /* struct multicall_entry: op, result, six arguments */
 calls:

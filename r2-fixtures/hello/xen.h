@@ -28,6 +28,7 @@
 #define SHUTDOWN_crash 3
 #define CALLBACKOP_register 0
 #define CALLBACKTYPE_event 0
+#define CALLBACKTYPE_failsafe 1
 #define CALLBACKTYPE_syscall 2
 #define EVTCHNOP_bind_virq 1
 #define EVTCHNOP_send 4

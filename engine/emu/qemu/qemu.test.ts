@@ -27,7 +27,7 @@ test.skipIf(!haveQemu() || !canBuild)("hello on emu on qemu", { timeout: 120_000
     "unknown null": 2,
     "mmu_update MMU_NORMAL_PT_UPDATE": 1,
     "multicall null": 1,
-    "iret null": 2,
+    "iret null": 3,
     "event_channel_op EVTCHNOP_bind_virq": 1,
     "vcpu_op VCPUOP_set_singleshot_timer": 1,
   });
@@ -35,5 +35,7 @@ test.skipIf(!haveQemu() || !canBuild)("hello on emu on qemu", { timeout: 120_000
     page_fault: 4,
     user_syscall: 1,
     emulated_page_table_write: 2,
+    failsafe: 1,
+    software_interrupt: 1,
   });
 });
