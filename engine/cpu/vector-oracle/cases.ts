@@ -90,7 +90,14 @@ const NASTY_F64 = [
 
 /** A 32-bit floating-point number: a nasty one, or random with an exponent that meets others. */
 function float32(random: Random): number {
-  switch (random.below(5)) {
+  switch (random.below(6)) {
+    case 5: // sums with these are often halfway between two numbers
+      return (
+        ((random.u32() & 0x80000000) |
+          (random.pick([127, 126, 104, 103, 102, 101]) << 23) |
+          (random.below(4) << 21)) >>>
+        0
+      );
     case 0:
       return random.pick(NASTY_F32);
     case 1:
@@ -110,7 +117,13 @@ function float64(random: Random): bigint {
   const bits = random.u64();
   const sign = bits & 0x8000000000000000n;
   const fraction = bits & 0xfffffffffffffn;
-  switch (random.below(6)) {
+  switch (random.below(7)) {
+    case 6: // sums with these are often halfway between two numbers
+      return (
+        sign |
+        (BigInt(random.pick([1023, 1022, 971, 970, 969, 968])) << 52n) |
+        (BigInt(random.below(4)) << 50n)
+      );
     case 0:
       return random.pick(NASTY_F64);
     case 1:
@@ -146,7 +159,16 @@ function value64(random: Random, values: Values): bigint {
 function extended(random: Random, view: DataView, at: number): void {
   let significand = random.u64() | 0x8000000000000000n;
   let signExponent = (random.u32() & 0x8000) | (16383 - 70 + random.below(140));
-  switch (random.below(10)) {
+  switch (random.below(12)) {
+    case 6: // sums with these are often halfway between two numbers, at every precision
+      significand = (1n << 63n) | (BigInt(random.below(4)) << 61n);
+      signExponent =
+        (signExponent & 0x8000) | (16383 - random.pick([0, 1, 23, 24, 25, 52, 53, 54, 63, 64, 65]));
+      break;
+    case 7: // NaNs, quiet and signalling
+      significand = (1n << 63n) | (BigInt(random.below(4)) << 61n) | BigInt(1 + random.below(2));
+      signExponent |= 0x7fff;
+      break;
     case 0: {
       const special: [bigint, number] = random.pick([
         [0n, 0],

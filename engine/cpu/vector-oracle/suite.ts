@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { makeCase, Random, randomMxcsr, type Values } from "./cases.ts";
 import type { VectorUnit } from "./machine.ts";
 import type { VectorCase, VectorOutcome } from "./silicon.ts";
@@ -192,7 +193,7 @@ function comparable(image: Uint8Array): Uint8Array {
 }
 
 function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
 }
 
 /** Everything of an outcome that must be the same on every processor, as text. */
@@ -237,15 +238,14 @@ function word(bytes: Uint8Array, at: number): string {
   return (bytes[at]! | (bytes[at + 1]! << 8)).toString(16);
 }
 
-/** FNV-1a over 64 bits of the canonical outcomes of a kind. */
+/** Half of the SHA-256 of the canonical outcomes of a kind. */
 export function digest(kind: Kind, outcomes: readonly VectorOutcome[]): string {
-  let h = 0xcbf29ce484222325n;
+  const hash = createHash("sha256");
   kind.cases.forEach((c, i) => {
-    const text = canonical(c, outcomes[i]!);
-    for (let k = 0; k < text.length; k++)
-      h = BigInt.asUintN(64, (h ^ BigInt(text.charCodeAt(k))) * 0x100000001b3n);
+    hash.update(canonical(c, outcomes[i]!));
+    hash.update("\n");
   });
-  return h.toString(16).padStart(16, "0");
+  return hash.digest("hex").slice(0, 32);
 }
 
 /** An 80-bit register as an integer that counts representable numbers, for distances in units of the last place. */
