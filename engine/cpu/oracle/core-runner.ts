@@ -276,9 +276,12 @@ function overlay(page: Uint8Array, virtual: number, p: Patch): void {
 
 function appendRuns(changes: Patch[], virtual: number, before: Uint8Array, after: Uint8Array): void {
   if (Buffer.compare(before, after) === 0) return;
+  const a = new BigUint64Array(before.buffer, before.byteOffset, before.length / 8);
+  const b = new BigUint64Array(after.buffer, after.byteOffset, after.length / 8);
   for (let i = 0; i < before.length; ) {
     if (before[i] === after[i]) {
       i++;
+      while (i % 8 === 0 && i < before.length && a[i / 8] === b[i / 8]) i += 8;
       continue;
     }
     let end = i + 1;

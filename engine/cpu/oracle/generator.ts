@@ -12,6 +12,7 @@ import {
   COMPARES_STRINGS,
   CONDITION_READS,
   DIVISIONS,
+  isAmdsCr8,
   leadsIntoItself,
   mnemonicName,
   movesToSegment,
@@ -245,7 +246,7 @@ export class Generator {
       const decoder = new Decoder(mode, bytes, DecoderOptions.None);
       decoder.decodeOut(this.#instruction);
       decoder.free();
-      if (!this.#instruction.isInvalid) continue;
+      if (!this.#instruction.isInvalid || isAmdsCr8(bytes)) continue;
       const state = startState(r, mode, "integer");
       const at = this.#codeAddress(bytes.length);
       state.rip = BigInt(at);

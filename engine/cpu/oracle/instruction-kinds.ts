@@ -158,6 +158,14 @@ function prefixesOf(
   return { legacy, rexW };
 }
 
+/** LOCK MOV to and from CR0 is CR8 on AMD (APM vol. 3, MOV CRn) and undefined on Intel. */
+export function isAmdsCr8(bytes: Uint8Array): boolean {
+  const opcode = bytes.indexOf(0x0f);
+  return (
+    bytes.subarray(0, opcode).includes(0xf0) && (bytes[opcode + 1] === 0x20 || bytes[opcode + 1] === 0x22)
+  );
+}
+
 const FOUR_GIB = 1n << 32n;
 const X87_PARTS = new Set<number>([M.Fld, M.Fstp, M.Fbld, M.Fbstp, M.Fldenv, M.Fnstenv, M.Frstor, M.Fnsave]);
 
