@@ -24,7 +24,7 @@ export const LIMIT_RANGES = {
   /** Longest silence in instructions. Debian's kernel is silent for 1.3 G while it rebuilds its p2m. */
   silentInstructions: { default: 8_000_000_000, min: 1_000, max: 1_000_000_000_000 },
   /** How long a guest may go on after its verdict is known, to power off by itself or to end its call trace. */
-  graceSeconds: { default: 2, min: 0, max: 3_600 },
+  graceSeconds: { default: 0.5, min: 0, max: 3_600 },
 } as const satisfies Record<string, Range>;
 
 /** Patterns in one list (`expect.pass` or `expect.fail`). */

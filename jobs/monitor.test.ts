@@ -121,7 +121,7 @@ const stories: [string, unknown, Event[], string, string, RegExp][] = [
   [
     "passes, then panics",
     { expect: { pass: ["OK"] } },
-    [{ print: "OK\n" }, { seconds: 1 }, { print: PANIC }, POWEROFF],
+    [{ print: "OK\n" }, { seconds: 0.3 }, { print: PANIC }, POWEROFF],
     "crash",
     "panic",
     /panicked/,

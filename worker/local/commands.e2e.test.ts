@@ -177,6 +177,18 @@ describe("npm run dev", () => {
     await expectGone(url);
   });
 
+  test("goes away with the npm that started it, whether npm is asked or killed", async () => {
+    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+      const npm = spawn("npm", ["run", "--silent", "dev", "--", "--port", "0"], {
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      const [line] = (await once(createInterface({ input: npm.stdout }), "line")) as [string];
+      const { url } = JSON.parse(line) as { url: string };
+      npm.kill(signal);
+      await expectGone(url);
+    }
+  });
+
   test("wrong use is status 64", async () => {
     const child = start("dev.ts", ["--port", "x"]);
     expect(await once(child, "exit")).toEqual([64, null]);

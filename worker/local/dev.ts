@@ -13,6 +13,7 @@ const EXIT_USAGE = 64;
 const ROOT = join(import.meta.dirname, "..", "..");
 const FIXTURE_CACHE = join(ROOT, "r2-fixtures", "cache");
 const DEFAULT_PORT = 8787;
+const PARENT_CHECK_MILLISECONDS = 1000;
 const PORT_MAX = 65_535;
 
 const note = (line: string): void => {
@@ -72,6 +73,11 @@ const stop = async (): Promise<void> => {
 process.on("SIGINT", stop);
 process.on("SIGTERM", stop);
 process.on("SIGHUP", stop);
+// npm may be killed without a chance to pass the signal on; then nobody would be left to stop this.
+if (process.env.npm_lifecycle_event !== undefined) {
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && stop(), PARENT_CHECK_MILLISECONDS).unref();
+}
 await storeFixtures(server).catch((error: unknown) => note(`fixtures: ${String(error)}`));
 // Only now: whoever reads this line may ask for a fixture at once.
 process.stdout.write(`${JSON.stringify({ url: server.url, token: server.token })}\n`);
