@@ -4,7 +4,7 @@ import { CLASS_ADD, CLASS_DEC, CLASS_INC, CLASS_SUB, setFlagsKeepCF, setFlagsLog
 import { CURRENT_OP, REGS, TAG, TLB_MASK, TLB_R, TLB_W } from "./layout";
 import { BOUNCE_WRITE, readable, writable, writeDone } from "./mmu";
 
-/** Slot offsets of operands a and b of the op at p. */
+/** Slot offsets of operands a, b and c of the op at p. */
 // @ts-ignore: decorator
 @inline export function slotA(p: usize): usize {
   return <usize>load<u8>(p, 2);
@@ -12,6 +12,10 @@ import { BOUNCE_WRITE, readable, writable, writeDone } from "./mmu";
 // @ts-ignore: decorator
 @inline export function slotB(p: usize): usize {
   return <usize>load<u8>(p, 3);
+}
+// @ts-ignore: decorator
+@inline export function slotC(p: usize): usize {
+  return <usize>load<u8>(p, 4);
 }
 // @ts-ignore: decorator
 @inline export function imm<T>(p: usize): T {
@@ -58,7 +62,7 @@ function slowWrite(address: u64, size: i32, p: usize): usize {
 /** Host address of a T at linear address `address`, or 0 with an exception pending. An access that crosses pages misses. */
 // @ts-ignore: decorator
 @inline export function hostR<T>(address: u64, p: usize): usize {
-  const e = <usize>(<u32>(address >> 12) & <u32>TLB_MASK) << 4;
+  const e = <usize>((<u32>address >> 8) & (<u32>TLB_MASK << 4));
   if (load<u64>(e, TLB_R) == (((address + (sizeof<T>() - 1)) & ~0xfff) | load<u64>(TAG))) {
     return <usize>(<u32>address + load<u32>(e, TLB_R + 8));
   }
@@ -68,7 +72,7 @@ function slowWrite(address: u64, size: i32, p: usize): usize {
 /** Likewise for writing; `wrote` must be called after the store. */
 // @ts-ignore: decorator
 @inline export function hostW<T>(address: u64, p: usize): usize {
-  const e = <usize>(<u32>(address >> 12) & <u32>TLB_MASK) << 4;
+  const e = <usize>((<u32>address >> 8) & (<u32>TLB_MASK << 4));
   if (load<u64>(e, TLB_W) == (((address + (sizeof<T>() - 1)) & ~0xfff) | load<u64>(TAG))) {
     return <usize>(<u32>address + load<u32>(e, TLB_W + 8));
   }

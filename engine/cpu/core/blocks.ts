@@ -1,8 +1,9 @@
 // Decoded blocks: where they lie, how they are found, and how they are dropped when their bytes change.
 //
 // A block is a run of micro-ops in the arena, behind a header of 32 bytes:
-//   0 u64 physical address   8 u64 RIP   16 u32 next in hash   20 u32 next in page
-//   24 u16 bytes of code in its first page   26 u16 straddles   28 u32 end of its micro-ops
+//   0 u64 physical address | mode << 60   8 u64 RIP   16 u32 next in hash   20 u32 next in page
+//   24 u16 bytes of code in its first page   26 u16 offset of the first of them in the page   28 u32 end of its micro-ops
+// The bytes are a range that holds all the code; a block that follows a jump need not fill it, nor begin with it.
 // It is found by (physical address, RIP, mode): RIP-relative operands are resolved when decoding. A block never leaves
 // its first page except by a single instruction that straddles; such a block is one instruction long, begins with
 // CHECK_PAGE, and has a second header (for the list of the second page) before the first.
@@ -17,12 +18,12 @@ import { fetchPage, watchPage } from "./mmu";
 import { Op, OP_BYTES, isDouble } from "./ops";
 
 export const HEADER: usize = 32;
-const H_PHYSICAL: usize = 0;
+const H_KEY: usize = 0;
 const H_RIP: usize = 8;
 const H_NEXT_HASH: usize = 16;
 const H_NEXT_PAGE: usize = 20;
 const H_BYTES: usize = 24;
-const H_MODE: usize = 26;
+const H_FROM: usize = 26;
 const H_END: usize = 28;
 
 /** Most micro-ops and links one block can need: 64 instructions of a handful each. Checked before decoding. */
@@ -55,8 +56,8 @@ export let arenaEpoch: u32 = 0;
   return JUMPS + ((<usize>(rip >> 12) & 127) << 10) + ((<usize>(rip ^ (rip >> 6)) & 63) << 4);
 }
 
-function hashOf(physical: u64, rip: u64): usize {
-  const h = <u32>(physical ^ (physical >> 15)) ^ <u32>(rip >> 12);
+function hashOf(key: u64, rip: u64): usize {
+  const h = <u32>(key ^ (key >> 15)) ^ <u32>(rip >> 12);
   return HASH + ((h & HASH_MASK) << 2);
 }
 
@@ -78,9 +79,6 @@ function markCode(gfn: u32, from: u32, bytes: u32): void {
   if (map == 0) watchPage(gfn);
 }
 
-/** Bytes of the block's code in the page it begins in, and in the next one. Set by the decoder. */
-let straddlePage: i64 = -1;
-
 /**
  * Finds or decodes the block at RIP. Returns its first micro-op, or 0 with an exception pending. Enters it into the jump
  * cache.
@@ -91,11 +89,12 @@ export function lookup(rip: u64): usize {
   const page = fetchPage(linear);
   if (page < 0) return 0;
   const physical = (<u64>page << 12) | (linear & 0xfff);
-  const head = hashOf(physical, rip);
+  const key = physical | (<u64>mode << 60);
+  const head = hashOf(key, rip);
   let block: usize = load<u32>(head);
   while (block) {
     const h = block - HEADER;
-    if (load<u64>(h, H_PHYSICAL) == physical && load<u64>(h, H_RIP) == rip && <u32>load<u16>(h, H_MODE) == mode) break;
+    if (load<u64>(h, H_KEY) == key && load<u64>(h, H_RIP) == rip) break;
     block = load<u32>(h, H_NEXT_HASH);
   }
   if (!block) {
@@ -104,13 +103,11 @@ export function lookup(rip: u64): usize {
     block = arenaTop + HEADER * 2;
     const end = decodeBlock(block, rip, linear, physical, 64);
     if (!end) return 0;
-    const bytes = decodedBytes;
-    const first = min<u32>(bytes, 0x1000 - <u32>(physical & 0xfff));
     const h = block - HEADER;
-    store<u64>(h, physical, H_PHYSICAL);
+    store<u64>(h, key, H_KEY);
     store<u64>(h, rip, H_RIP);
-    store<u16>(h, <u16>first, H_BYTES);
-    store<u16>(h, <u16>mode, H_MODE);
+    store<u16>(h, <u16>decodedBytes, H_BYTES);
+    store<u16>(h, <u16>decodedFrom, H_FROM);
     store<u32>(h, <u32>end, H_END);
     // The hash heads may have been emptied above, so they are read again.
     store<u32>(h, load<u32>(head), H_NEXT_HASH);
@@ -118,16 +115,16 @@ export function lookup(rip: u64): usize {
     const gfn = <u32>page;
     store<u32>(h, codeHeadOf(gfn), H_NEXT_PAGE);
     setCodeHead(gfn, <u32>block);
-    markCode(gfn, <u32>(physical & 0xfff), first);
-    if (bytes > first) {
+    markCode(gfn, decodedFrom, decodedBytes);
+    if (straddlePage >= 0) {
       const second = <u32>straddlePage;
       const g = block - HEADER * 2;
-      store<u64>(g, <u64>second << 12, H_PHYSICAL);
-      store<u16>(g, <u16>(bytes - first), H_BYTES);
+      store<u16>(g, <u16>straddleBytes, H_BYTES);
+      store<u16>(g, 0, H_FROM);
       store<u32>(g, <u32>end, H_END);
       store<u32>(g, codeHeadOf(second), H_NEXT_PAGE);
       setCodeHead(second, <u32>block | 1); // bit 0: the second header
-      markCode(second, 0, bytes - first);
+      markCode(second, 0, straddleBytes);
     }
     arenaTop = end;
   }
@@ -137,11 +134,17 @@ export function lookup(rip: u64): usize {
   return block;
 }
 
-/** Set by the decoder: bytes of code in the block just decoded, and the page of the second half of a straddling one. */
+/** Set by the decoder: the range of code bytes of the block just decoded, as offset in its page and length. */
+let decodedFrom: u32 = 0;
 let decodedBytes: u32 = 0;
-export function setDecoded(bytes: u32, secondPage: i64): void {
+/** Likewise the second half of a straddling instruction: its page, or -1, and its bytes there. */
+let straddlePage: i64 = -1;
+let straddleBytes: u32 = 0;
+export function setDecoded(from: u32, bytes: u32, secondPage: i64, secondBytes: u32): void {
+  decodedFrom = from;
   decodedBytes = bytes;
   straddlePage = secondPage;
+  straddleBytes = secondBytes;
 }
 
 let onceEnd: usize = 0;
@@ -156,10 +159,8 @@ export function lookupOnce(rip: u64, count: i32): usize {
   const block = ARENA + HEADER * 2;
   onceEnd = decodeBlock(block, rip, linear, physical, count);
   if (!onceEnd) return 0;
-  const bytes = decodedBytes;
-  const first = min<u32>(bytes, 0x1000 - <u32>(physical & 0xfff));
-  markCode(<u32>page, <u32>(physical & 0xfff), first);
-  if (bytes > first) markCode(<u32>straddlePage, 0, bytes - first);
+  markCode(<u32>page, decodedFrom, decodedBytes);
+  if (straddlePage >= 0) markCode(<u32>straddlePage, 0, straddleBytes);
   return block;
 }
 
@@ -178,7 +179,7 @@ function resyncCurrent(end: usize): void {
 
 function unlinkFromHash(block: usize): void {
   const h = block - HEADER;
-  let at = hashOf(load<u64>(h, H_PHYSICAL), load<u64>(h, H_RIP));
+  let at = hashOf(load<u64>(h, H_KEY), load<u64>(h, H_RIP));
   let b: usize = load<u32>(at);
   while (b) {
     if (b == block) {
@@ -212,7 +213,7 @@ export function writeToCode(gfn: u32, offset: u32, size: i32): void {
     const block = <usize>(entry & ~1);
     const h = block - HEADER - (entry & 1 ? HEADER : 0);
     const next = load<u32>(h, H_NEXT_PAGE);
-    const from = <u32>load<u64>(h, H_PHYSICAL) & 0xfff;
+    const from = <u32>load<u16>(h, H_FROM);
     const bytes = <u32>load<u16>(h, H_BYTES);
     if (from < offset + size && offset < from + bytes) {
       const end = <usize>load<u32>(block - HEADER, H_END);

@@ -2,7 +2,7 @@
 
 import { gen, genSlots, immediate, invalid, jcc, rare, rareSimple, refuseLock, rmToSlot } from "./decode-one";
 import {
-  SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
+  SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
   next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, setRmRegister, setSize, size, slot,
   slot8, terminate,
 } from "./decode-state";
@@ -331,7 +331,7 @@ export function decode0f(): void {
       if (refuseLock()) return;
       if (size == 1) return gen(Gen.IMUL2, 1, 0, SEG_READ);
       const s = rmToSlot(size);
-      emit(size == 2 ? Op.IMUL32_RR : Op.IMUL64_RR, reg * 8, s, 0, 0, 0, 0, 0);
+      emitAlu(size == 2 ? Op.IMUL32_RR : Op.IMUL64_RR, reg * 8, s, 0);
       return;
     }
     case 0xb0: case 0xb1: {

@@ -1,9 +1,9 @@
 // One-byte opcodes (SDM vol. 2D, table A-2).
 
 import { decode0f } from "./decode-0f";
-import { emitFault, emitLink } from "./decode";
+import { emitFault, emitLink, follow } from "./decode";
 import {
-  SEG_NONE, SEG_READ, SEG_WRITE, TMP0, TMP1, ZERO, addressSize, count, default64, emit, emit64, emitMem, emitSecond,
+  SEG_NONE, SEG_READ, SEG_WRITE, TMP0, TMP1, ZERO, addressSize, count, default64, emit, emit64, emitAlu, emitMem, emitSecond,
   instructionRip, isMem, lock, bumpDisplacement, setRmRegister, setXlat, shareIndex, memB, memC, memD, memS, memSegment, mode, modrm, next16, next32, next64, next8, nextRip, nextS8, out,
   overflow, prefix66, prepareLea, prepareMem, previousOp, readModrm, reg, repeat, rex, rm, segment,
   segmentSlot, setAbsolute, setSize, size, slot, slot8, terminate,
@@ -105,7 +105,7 @@ function aluRmReg(k: i32, log2: i32): void {
   } else if (order >= 0 && log2 >= 2) {
     const wide = log2 - 2;
     if (!isMem) {
-      emit(Op.ADD32_RR + wide * 10 + order * 2, rm * 8, reg * 8, 0, 0, 0, 0, 0);
+      emitAlu(Op.ADD32_RR + wide * 10 + order * 2, rm * 8, reg * 8, 0);
     } else {
       prepareMem(SEG_WRITE, 1 << log2);
       emitMem(Op.ADD32_MR + wide * 5 + order, reg * 8, 0);
@@ -127,7 +127,7 @@ function aluRegRm(k: i32, log2: i32): void {
     const wide = log2 - 2;
     if (!isMem) {
       if (k == XOR && reg == rm) return zeroIdiom(log2);
-      emit(Op.ADD32_RR + wide * 10 + order * 2, reg * 8, rm * 8, 0, 0, 0, 0, 0);
+      emitAlu(Op.ADD32_RR + wide * 10 + order * 2, reg * 8, rm * 8, 0);
     } else {
       prepareMem(SEG_READ, 1 << log2);
       emitMem(Op.ADD32_RM + wide * 10 + order * 2, reg * 8, 0);
@@ -136,7 +136,7 @@ function aluRegRm(k: i32, log2: i32): void {
 }
 
 function zeroIdiom(log2: i32): void {
-  emit(log2 == 2 ? Op.XOR32_RR : Op.XOR64_RR, reg * 8, reg * 8, 0, 0, 0, 0, 0);
+  emit(log2 == 2 ? Op.XOR32_RR : Op.XOR64_RR, reg * 8, ZERO, ZERO, 0, 0, 0, 0);
 }
 
 /** Operation k on rm (already read) with an immediate. */
@@ -151,7 +151,7 @@ function aluImmediate(k: i32, log2: i32, imm: i32): void {
     }
   } else if (order >= 0 && log2 >= 2) {
     const wide = log2 - 2;
-    if (!isMem) emit(Op.ADD32_RI + wide * 10 + order * 2, rm * 8, 0, 0, 0, 0, 0, imm);
+    if (!isMem) emitAlu(Op.ADD32_RI + wide * 10 + order * 2, rm * 8, ZERO, imm);
     else {
       prepareMem(SEG_WRITE, 1 << log2);
       emitMem(Op.ADD32_MI + wide * 5 + order, 0, imm);
@@ -205,7 +205,7 @@ function shiftImmediate(log2: i32, one: bool): void {
     else if (kind == 0) code = log2 == 2 ? Op.ROL32_I : Op.ROL64_I;
     else if (kind == 1) code = log2 == 2 ? Op.ROR32_I : Op.ROR64_I;
     if (code >= 0) {
-      emit(code, a, 0, 0, 0, 0, 0, n);
+      emitAlu(code, a, ZERO, n);
       return;
     }
   }
@@ -434,8 +434,10 @@ export function jcc(cc: i32, displacement: i32): void {
 
 function jump(displacement: i32): void {
   if (refuseLock()) return;
+  const target = branchTarget(displacement);
+  if (follow(target)) return;
   const p = emit(Op.JUMP, 0, 0, 0, 0, count(), 0, 0);
-  emitLink(branchTarget(displacement), p + 8);
+  emitLink(target, p + 8);
   terminate();
 }
 

@@ -452,6 +452,40 @@ export function emit(code: i32, a: i32, b: i32, c: i32, s: i32, n: i32, d: i32, 
   return p;
 }
 
+/**
+ * A register operation `a = a op b` (or `a op i`). The micro-op has three operands, so a MOV to `a` that came right before
+ * is taken in: `MOV a, x; OP a, b` becomes `a = x op b`.
+ */
+export function emitAlu(code: i32, a: i32, b: i32, i: i32): void {
+  // Nothing of this instruction may have been emitted yet, such as the load of a memory operand.
+  const p = out == firstOfInstruction ? previousOp : 0;
+  if (p) {
+    const previous = <i32>load<u16>(p);
+    // A 32-bit MOV has cleared the upper half, so a 64-bit operation cannot look behind it.
+    if (
+      (previous == Op.MOV64_RR || (previous == Op.MOV32_RR && is32(code))) && <i32>load<u8>(p, 2) == a && b != a
+    ) {
+      const x = <i32>load<u8>(p, 3);
+      store<u16>(p, <u16>code);
+      store<u8>(p, <u8>b, 3);
+      store<u8>(p, <u8>x, 4);
+      store<i32>(p, i, 12);
+      // It may be fused with a branch, or take in no more: it is this instruction's only op now.
+      firstOfInstruction = p;
+      return;
+    }
+  }
+  emit(code, a, b, a, 0, 0, 0, i);
+}
+
+/** Is the register operation one of 32 bits? */
+function is32(code: i32): bool {
+  return (
+    (code >= Op.ADD32_RR && code < Op.ADD64_RR) || (code >= Op.ADD32_RI && code < Op.ADD64_RI) ||
+    (code >= Op.SHL32_I && code < Op.SHL64_I) || code == Op.IMUL32_RR || code == Op.ROL32_I || code == Op.ROR32_I
+  );
+}
+
 export function emit64(code: i32, a: i32, b: i32, c: i32, s: i32, n: i32, wide: u64): usize {
   return emit(code, a, b, c, s, n, <i32>wide, <i32>(wide >> 32));
 }

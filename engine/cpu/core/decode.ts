@@ -65,77 +65,57 @@ function decodeInstruction(): void {
 export function decodeBlock(at: usize, rip: u64, linear: u64, physical: u64, limit: i32): usize {
   beginBlock(at);
   const gfn = physical >> 12;
+  const start = <i32>(physical & 0xfff);
   if (!isMemory(gfn)) {
     // Code outside memory reads as all ones, which is #UD (FF /7).
     beginBytes(0, 0);
     beginInstruction(rip, 0);
     readPrefixes();
     emitFault(6, -1);
-    setDecoded(1, -1);
+    setDecoded(start, 0, -1, 0);
     return out;
   }
   const frame = frameOf(<u32>gfn);
-  const start = <i32>(physical & 0xfff);
   let offset = start;
+  let lowest = start;
+  let highest = start;
   let n = 0;
-  let second: i64 = -1;
-  let bytes = 0;
   let insnRip = rip;
   blockPage = linear & ~0xfff;
   codeBase = load<u32>(MODE) == MODE_64 ? 0 : load<u64>(REGS + SLOT_CS * 8);
+  follows = MAX_FOLLOWS;
   while (!terminated) {
     const room = 0x1000 - offset;
     beginBytes(frame + offset, min(room, MAX_LENGTH));
     beginInstruction(insnRip, n);
+    followed = false;
     decodeInstruction();
     if (overflow) {
       abandonInstruction();
+      clearTerminated();
       if (room >= MAX_LENGTH) {
         beginInstruction(insnRip, n);
-        clearTerminated();
         emitFault(GP, 0);
-        bytes = offset - start + MAX_LENGTH;
+        lowest = min(lowest, offset);
+        highest = max(highest, offset + MAX_LENGTH);
         break;
       }
-      if (n > 0) {
-        // The straddling instruction gets a block of its own.
-        clearTerminated();
-        beginInstruction(insnRip, n - 1);
-        emitJumpTo(insnRip, n);
-        bytes = offset - start;
-        break;
-      }
-      const page2 = fetchPage((linear & ~0xfff) + 0x1000);
-      if (page2 < 0) return 0;
-      memory.copy(STRADDLE, frame + offset, room);
-      if (isMemory(<u64>page2)) memory.copy(STRADDLE + room, frameOf(<u32>page2), MAX_LENGTH);
-      else memory.fill(STRADDLE + room, 0xff, MAX_LENGTH);
-      clearTerminated();
-      beginBytes(STRADDLE, MAX_LENGTH);
-      beginInstruction(insnRip, 0);
-      emit(Op.CHECK_PAGE, 0, 0, 0, 0, 0, <i32>page2, 0);
-      decodeInstruction();
-      if (overflow) {
-        abandonInstruction();
-        beginInstruction(insnRip, 0);
-        clearTerminated();
-        emit(Op.CHECK_PAGE, 0, 0, 0, 0, 0, <i32>page2, 0);
-        emitFault(GP, 0);
-      }
-      second = page2;
-      bytes = length();
-      if (bytes <= room) bytes = room + 1;
-      if (!terminated) {
-        if (limit == 1) emitEnd(nextRip());
-        else emitJump(nextRip());
-      }
+      if (n == 0) return decodeStraddling(frame, linear, start, rip, limit);
+      // The straddling instruction gets a block of its own.
+      beginInstruction(insnRip, n - 1);
+      emitJumpTo(insnRip, n);
       break;
     }
     n++;
+    lowest = min(lowest, offset);
     offset += length();
+    highest = max(highest, offset);
     insnRip = nextRip();
-    bytes = offset - start;
     if (terminated) break;
+    if (followed) {
+      insnRip = followTarget;
+      offset = <i32>((followTarget + codeBase) & 0xfff);
+    }
     if (n >= limit) {
       if (limit < 64) emitEnd(insnRip);
       else emitJump(insnRip);
@@ -146,9 +126,54 @@ export function decodeBlock(at: usize, rip: u64, linear: u64, physical: u64, lim
       break;
     }
   }
-  setDecoded(bytes, second);
+  setDecoded(lowest, highest - lowest, -1, 0);
   dropDeadFlags(at);
   return out;
+}
+
+/** The one instruction at `rip`, whose bytes are in two pages. Returns 0 with an exception pending. */
+function decodeStraddling(frame: usize, linear: u64, start: i32, rip: u64, limit: i32): usize {
+  const room = 0x1000 - start;
+  const second = fetchPage((linear & ~0xfff) + 0x1000);
+  if (second < 0) return 0;
+  memory.copy(STRADDLE, frame + start, room);
+  if (isMemory(<u64>second)) memory.copy(STRADDLE + room, frameOf(<u32>second), MAX_LENGTH);
+  else memory.fill(STRADDLE + room, 0xff, MAX_LENGTH);
+  follows = 0;
+  beginBytes(STRADDLE, MAX_LENGTH);
+  beginInstruction(rip, 0);
+  emit(Op.CHECK_PAGE, 0, 0, 0, 0, 0, <i32>second, 0);
+  decodeInstruction();
+  if (overflow) {
+    abandonInstruction();
+    beginInstruction(rip, 0);
+    clearTerminated();
+    emit(Op.CHECK_PAGE, 0, 0, 0, 0, 0, <i32>second, 0);
+    emitFault(GP, 0);
+  }
+  if (!terminated) {
+    if (limit == 1) emitEnd(nextRip());
+    else emitJump(nextRip());
+  }
+  // What lies outside memory cannot change.
+  const inSecond = max(length() - room, 1);
+  setDecoded(start, room, isMemory(<u64>second) ? second : -1, inSecond);
+  return out;
+}
+
+/** Jumps inside the page that a block goes on behind instead of ending there. */
+const MAX_FOLLOWS: i32 = 2;
+let follows: i32 = 0;
+let followed: bool = false;
+let followTarget: u64 = 0;
+
+/** An unconditional jump to `target`: true if the block goes on there, so that nothing need be emitted. */
+export function follow(target: u64): bool {
+  if (follows == 0 || ((target + codeBase) & ~0xfff) != blockPage) return false;
+  follows--;
+  followed = true;
+  followTarget = target;
+  return true;
 }
 
 function emitJumpTo(rip: u64, n: i32): void {

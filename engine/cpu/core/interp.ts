@@ -4,7 +4,7 @@
 // exception is pending at p; otherwise `why` says what to do. `ic` counts down to LIMIT: it is charged at terminators, so
 // inside a block the exact count is LIMIT - ic + the side table's index.
 
-import { add, and, dec, ea, eaBD, get, hostR, hostW, imm, inc, or, set, slotA, slotB, sub, wrote, xor } from "./access";
+import { add, and, dec, ea, eaBD, get, hostR, hostW, imm, inc, or, set, slotA, slotB, slotC, sub, wrote, xor } from "./access";
 import { arenaEpoch, dropBlock, jumpEntry, lookup, sideIndex, sideRip } from "./blocks";
 import { GP, NM, SS, UD, raise, raiseNoError } from "./exception";
 import { condition, getCF, getSF, getZF } from "./flags";
@@ -105,58 +105,58 @@ export function interpret(p: usize, ic: i64): void {
   for (;;) {
     switch (<i32>load<u16>(p)) {
       // --- group A: register arithmetic ---
-      case Op.ADD32_RR: { const s = slotA(p); set<u32>(s, add<u32>(get<u32>(s), get<u32>(slotB(p)), true)); p += 16; continue; }
-      case Op.ADD32_RR_N: { const s = slotA(p); set<u32>(s, add<u32>(get<u32>(s), get<u32>(slotB(p)), false)); p += 16; continue; }
-      case Op.OR32_RR: { const s = slotA(p); set<u32>(s, or<u32>(get<u32>(s), get<u32>(slotB(p)), true)); p += 16; continue; }
-      case Op.OR32_RR_N: { const s = slotA(p); set<u32>(s, or<u32>(get<u32>(s), get<u32>(slotB(p)), false)); p += 16; continue; }
-      case Op.AND32_RR: { const s = slotA(p); set<u32>(s, and<u32>(get<u32>(s), get<u32>(slotB(p)), true)); p += 16; continue; }
-      case Op.AND32_RR_N: { const s = slotA(p); set<u32>(s, and<u32>(get<u32>(s), get<u32>(slotB(p)), false)); p += 16; continue; }
-      case Op.SUB32_RR: { const s = slotA(p); set<u32>(s, sub<u32>(get<u32>(s), get<u32>(slotB(p)), true)); p += 16; continue; }
-      case Op.SUB32_RR_N: { const s = slotA(p); set<u32>(s, sub<u32>(get<u32>(s), get<u32>(slotB(p)), false)); p += 16; continue; }
-      case Op.XOR32_RR: { const s = slotA(p); set<u32>(s, xor<u32>(get<u32>(s), get<u32>(slotB(p)), true)); p += 16; continue; }
-      case Op.XOR32_RR_N: { const s = slotA(p); set<u32>(s, xor<u32>(get<u32>(s), get<u32>(slotB(p)), false)); p += 16; continue; }
-      case Op.ADD64_RR: { const s = slotA(p); set<u64>(s, add<u64>(get<u64>(s), get<u64>(slotB(p)), true)); p += 16; continue; }
-      case Op.ADD64_RR_N: { const s = slotA(p); set<u64>(s, add<u64>(get<u64>(s), get<u64>(slotB(p)), false)); p += 16; continue; }
-      case Op.OR64_RR: { const s = slotA(p); set<u64>(s, or<u64>(get<u64>(s), get<u64>(slotB(p)), true)); p += 16; continue; }
-      case Op.OR64_RR_N: { const s = slotA(p); set<u64>(s, or<u64>(get<u64>(s), get<u64>(slotB(p)), false)); p += 16; continue; }
-      case Op.AND64_RR: { const s = slotA(p); set<u64>(s, and<u64>(get<u64>(s), get<u64>(slotB(p)), true)); p += 16; continue; }
-      case Op.AND64_RR_N: { const s = slotA(p); set<u64>(s, and<u64>(get<u64>(s), get<u64>(slotB(p)), false)); p += 16; continue; }
-      case Op.SUB64_RR: { const s = slotA(p); set<u64>(s, sub<u64>(get<u64>(s), get<u64>(slotB(p)), true)); p += 16; continue; }
-      case Op.SUB64_RR_N: { const s = slotA(p); set<u64>(s, sub<u64>(get<u64>(s), get<u64>(slotB(p)), false)); p += 16; continue; }
-      case Op.XOR64_RR: { const s = slotA(p); set<u64>(s, xor<u64>(get<u64>(s), get<u64>(slotB(p)), true)); p += 16; continue; }
-      case Op.XOR64_RR_N: { const s = slotA(p); set<u64>(s, xor<u64>(get<u64>(s), get<u64>(slotB(p)), false)); p += 16; continue; }
-      case Op.ADD32_RI: { const s = slotA(p); set<u32>(s, add<u32>(get<u32>(s), imm<u32>(p), true)); p += 16; continue; }
-      case Op.ADD32_RI_N: { const s = slotA(p); set<u32>(s, add<u32>(get<u32>(s), imm<u32>(p), false)); p += 16; continue; }
-      case Op.OR32_RI: { const s = slotA(p); set<u32>(s, or<u32>(get<u32>(s), imm<u32>(p), true)); p += 16; continue; }
-      case Op.OR32_RI_N: { const s = slotA(p); set<u32>(s, or<u32>(get<u32>(s), imm<u32>(p), false)); p += 16; continue; }
-      case Op.AND32_RI: { const s = slotA(p); set<u32>(s, and<u32>(get<u32>(s), imm<u32>(p), true)); p += 16; continue; }
-      case Op.AND32_RI_N: { const s = slotA(p); set<u32>(s, and<u32>(get<u32>(s), imm<u32>(p), false)); p += 16; continue; }
-      case Op.SUB32_RI: { const s = slotA(p); set<u32>(s, sub<u32>(get<u32>(s), imm<u32>(p), true)); p += 16; continue; }
-      case Op.SUB32_RI_N: { const s = slotA(p); set<u32>(s, sub<u32>(get<u32>(s), imm<u32>(p), false)); p += 16; continue; }
-      case Op.XOR32_RI: { const s = slotA(p); set<u32>(s, xor<u32>(get<u32>(s), imm<u32>(p), true)); p += 16; continue; }
-      case Op.XOR32_RI_N: { const s = slotA(p); set<u32>(s, xor<u32>(get<u32>(s), imm<u32>(p), false)); p += 16; continue; }
-      case Op.ADD64_RI: { const s = slotA(p); set<u64>(s, add<u64>(get<u64>(s), imm<u64>(p), true)); p += 16; continue; }
-      case Op.ADD64_RI_N: { const s = slotA(p); set<u64>(s, add<u64>(get<u64>(s), imm<u64>(p), false)); p += 16; continue; }
-      case Op.OR64_RI: { const s = slotA(p); set<u64>(s, or<u64>(get<u64>(s), imm<u64>(p), true)); p += 16; continue; }
-      case Op.OR64_RI_N: { const s = slotA(p); set<u64>(s, or<u64>(get<u64>(s), imm<u64>(p), false)); p += 16; continue; }
-      case Op.AND64_RI: { const s = slotA(p); set<u64>(s, and<u64>(get<u64>(s), imm<u64>(p), true)); p += 16; continue; }
-      case Op.AND64_RI_N: { const s = slotA(p); set<u64>(s, and<u64>(get<u64>(s), imm<u64>(p), false)); p += 16; continue; }
-      case Op.SUB64_RI: { const s = slotA(p); set<u64>(s, sub<u64>(get<u64>(s), imm<u64>(p), true)); p += 16; continue; }
-      case Op.SUB64_RI_N: { const s = slotA(p); set<u64>(s, sub<u64>(get<u64>(s), imm<u64>(p), false)); p += 16; continue; }
-      case Op.XOR64_RI: { const s = slotA(p); set<u64>(s, xor<u64>(get<u64>(s), imm<u64>(p), true)); p += 16; continue; }
-      case Op.XOR64_RI_N: { const s = slotA(p); set<u64>(s, xor<u64>(get<u64>(s), imm<u64>(p), false)); p += 16; continue; }
-      case Op.SHL32_I: { const s = slotA(p); set<u32>(s, shl<u32>(get<u32>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.SHL32_I_N: { const s = slotA(p); set<u32>(s, get<u32>(s) << imm<u32>(p)); p += 16; continue; }
-      case Op.SHR32_I: { const s = slotA(p); set<u32>(s, shr<u32>(get<u32>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.SHR32_I_N: { const s = slotA(p); set<u32>(s, get<u32>(s) >> imm<u32>(p)); p += 16; continue; }
-      case Op.SAR32_I: { const s = slotA(p); set<u32>(s, sar<u32>(get<u32>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.SAR32_I_N: { const s = slotA(p); set<i32>(s, get<i32>(s) >> imm<i32>(p)); p += 16; continue; }
-      case Op.SHL64_I: { const s = slotA(p); set<u64>(s, shl<u64>(get<u64>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.SHL64_I_N: { const s = slotA(p); set<u64>(s, get<u64>(s) << imm<u64>(p)); p += 16; continue; }
-      case Op.SHR64_I: { const s = slotA(p); set<u64>(s, shr<u64>(get<u64>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.SHR64_I_N: { const s = slotA(p); set<u64>(s, get<u64>(s) >> imm<u64>(p)); p += 16; continue; }
-      case Op.SAR64_I: { const s = slotA(p); set<u64>(s, sar<u64>(get<u64>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.SAR64_I_N: { const s = slotA(p); set<i64>(s, get<i64>(s) >> imm<i64>(p)); p += 16; continue; }
+      case Op.ADD32_RR: { set<u32>(slotA(p), add<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), true)); p += 16; continue; }
+      case Op.ADD32_RR_N: { set<u32>(slotA(p), add<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), false)); p += 16; continue; }
+      case Op.OR32_RR: { set<u32>(slotA(p), or<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), true)); p += 16; continue; }
+      case Op.OR32_RR_N: { set<u32>(slotA(p), or<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), false)); p += 16; continue; }
+      case Op.AND32_RR: { set<u32>(slotA(p), and<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), true)); p += 16; continue; }
+      case Op.AND32_RR_N: { set<u32>(slotA(p), and<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), false)); p += 16; continue; }
+      case Op.SUB32_RR: { set<u32>(slotA(p), sub<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), true)); p += 16; continue; }
+      case Op.SUB32_RR_N: { set<u32>(slotA(p), sub<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), false)); p += 16; continue; }
+      case Op.XOR32_RR: { set<u32>(slotA(p), xor<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), true)); p += 16; continue; }
+      case Op.XOR32_RR_N: { set<u32>(slotA(p), xor<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), false)); p += 16; continue; }
+      case Op.ADD64_RR: { set<u64>(slotA(p), add<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), true)); p += 16; continue; }
+      case Op.ADD64_RR_N: { set<u64>(slotA(p), add<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), false)); p += 16; continue; }
+      case Op.OR64_RR: { set<u64>(slotA(p), or<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), true)); p += 16; continue; }
+      case Op.OR64_RR_N: { set<u64>(slotA(p), or<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), false)); p += 16; continue; }
+      case Op.AND64_RR: { set<u64>(slotA(p), and<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), true)); p += 16; continue; }
+      case Op.AND64_RR_N: { set<u64>(slotA(p), and<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), false)); p += 16; continue; }
+      case Op.SUB64_RR: { set<u64>(slotA(p), sub<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), true)); p += 16; continue; }
+      case Op.SUB64_RR_N: { set<u64>(slotA(p), sub<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), false)); p += 16; continue; }
+      case Op.XOR64_RR: { set<u64>(slotA(p), xor<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), true)); p += 16; continue; }
+      case Op.XOR64_RR_N: { set<u64>(slotA(p), xor<u64>(get<u64>(slotC(p)), get<u64>(slotB(p)), false)); p += 16; continue; }
+      case Op.ADD32_RI: { set<u32>(slotA(p), add<u32>(get<u32>(slotC(p)), imm<u32>(p), true)); p += 16; continue; }
+      case Op.ADD32_RI_N: { set<u32>(slotA(p), add<u32>(get<u32>(slotC(p)), imm<u32>(p), false)); p += 16; continue; }
+      case Op.OR32_RI: { set<u32>(slotA(p), or<u32>(get<u32>(slotC(p)), imm<u32>(p), true)); p += 16; continue; }
+      case Op.OR32_RI_N: { set<u32>(slotA(p), or<u32>(get<u32>(slotC(p)), imm<u32>(p), false)); p += 16; continue; }
+      case Op.AND32_RI: { set<u32>(slotA(p), and<u32>(get<u32>(slotC(p)), imm<u32>(p), true)); p += 16; continue; }
+      case Op.AND32_RI_N: { set<u32>(slotA(p), and<u32>(get<u32>(slotC(p)), imm<u32>(p), false)); p += 16; continue; }
+      case Op.SUB32_RI: { set<u32>(slotA(p), sub<u32>(get<u32>(slotC(p)), imm<u32>(p), true)); p += 16; continue; }
+      case Op.SUB32_RI_N: { set<u32>(slotA(p), sub<u32>(get<u32>(slotC(p)), imm<u32>(p), false)); p += 16; continue; }
+      case Op.XOR32_RI: { set<u32>(slotA(p), xor<u32>(get<u32>(slotC(p)), imm<u32>(p), true)); p += 16; continue; }
+      case Op.XOR32_RI_N: { set<u32>(slotA(p), xor<u32>(get<u32>(slotC(p)), imm<u32>(p), false)); p += 16; continue; }
+      case Op.ADD64_RI: { set<u64>(slotA(p), add<u64>(get<u64>(slotC(p)), imm<u64>(p), true)); p += 16; continue; }
+      case Op.ADD64_RI_N: { set<u64>(slotA(p), add<u64>(get<u64>(slotC(p)), imm<u64>(p), false)); p += 16; continue; }
+      case Op.OR64_RI: { set<u64>(slotA(p), or<u64>(get<u64>(slotC(p)), imm<u64>(p), true)); p += 16; continue; }
+      case Op.OR64_RI_N: { set<u64>(slotA(p), or<u64>(get<u64>(slotC(p)), imm<u64>(p), false)); p += 16; continue; }
+      case Op.AND64_RI: { set<u64>(slotA(p), and<u64>(get<u64>(slotC(p)), imm<u64>(p), true)); p += 16; continue; }
+      case Op.AND64_RI_N: { set<u64>(slotA(p), and<u64>(get<u64>(slotC(p)), imm<u64>(p), false)); p += 16; continue; }
+      case Op.SUB64_RI: { set<u64>(slotA(p), sub<u64>(get<u64>(slotC(p)), imm<u64>(p), true)); p += 16; continue; }
+      case Op.SUB64_RI_N: { set<u64>(slotA(p), sub<u64>(get<u64>(slotC(p)), imm<u64>(p), false)); p += 16; continue; }
+      case Op.XOR64_RI: { set<u64>(slotA(p), xor<u64>(get<u64>(slotC(p)), imm<u64>(p), true)); p += 16; continue; }
+      case Op.XOR64_RI_N: { set<u64>(slotA(p), xor<u64>(get<u64>(slotC(p)), imm<u64>(p), false)); p += 16; continue; }
+      case Op.SHL32_I: { set<u32>(slotA(p), shl<u32>(get<u32>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.SHL32_I_N: { set<u32>(slotA(p), get<u32>(slotC(p)) << imm<u32>(p)); p += 16; continue; }
+      case Op.SHR32_I: { set<u32>(slotA(p), shr<u32>(get<u32>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.SHR32_I_N: { set<u32>(slotA(p), get<u32>(slotC(p)) >> imm<u32>(p)); p += 16; continue; }
+      case Op.SAR32_I: { set<u32>(slotA(p), sar<u32>(get<u32>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.SAR32_I_N: { set<i32>(slotA(p), get<i32>(slotC(p)) >> imm<i32>(p)); p += 16; continue; }
+      case Op.SHL64_I: { set<u64>(slotA(p), shl<u64>(get<u64>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.SHL64_I_N: { set<u64>(slotA(p), get<u64>(slotC(p)) << imm<u64>(p)); p += 16; continue; }
+      case Op.SHR64_I: { set<u64>(slotA(p), shr<u64>(get<u64>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.SHR64_I_N: { set<u64>(slotA(p), get<u64>(slotC(p)) >> imm<u64>(p)); p += 16; continue; }
+      case Op.SAR64_I: { set<u64>(slotA(p), sar<u64>(get<u64>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.SAR64_I_N: { set<i64>(slotA(p), get<i64>(slotC(p)) >> imm<i64>(p)); p += 16; continue; }
       case Op.NEG32: { const s = slotA(p); set<u32>(s, sub<u32>(0, get<u32>(s), true)); p += 16; continue; }
       case Op.NEG32_N: { const s = slotA(p); set<u32>(s, 0 - get<u32>(s)); p += 16; continue; }
       case Op.NEG64: { const s = slotA(p); set<u64>(s, sub<u64>(0, get<u64>(s), true)); p += 16; continue; }
@@ -170,14 +170,14 @@ export function interpret(p: usize, ic: i64): void {
       case Op.DEC32_N: { const s = slotA(p); set<u32>(s, get<u32>(s) - 1); p += 16; continue; }
       case Op.DEC64: { const s = slotA(p); set<u64>(s, dec<u64>(get<u64>(s), true)); p += 16; continue; }
       case Op.DEC64_N: { const s = slotA(p); set<u64>(s, get<u64>(s) - 1); p += 16; continue; }
-      case Op.ROL32_I: { const s = slotA(p); set<u32>(s, rol<u32>(get<u32>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.ROL32_I_N: { const s = slotA(p); set<u32>(s, rotl<u32>(get<u32>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.ROR32_I: { const s = slotA(p); set<u32>(s, ror<u32>(get<u32>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.ROR32_I_N: { const s = slotA(p); set<u32>(s, rotr<u32>(get<u32>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.ROL64_I: { const s = slotA(p); set<u64>(s, rol<u64>(get<u64>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.ROL64_I_N: { const s = slotA(p); set<u64>(s, rotl<u64>(get<u64>(s), imm<u64>(p))); p += 16; continue; }
-      case Op.ROR64_I: { const s = slotA(p); set<u64>(s, ror<u64>(get<u64>(s), imm<u32>(p))); p += 16; continue; }
-      case Op.ROR64_I_N: { const s = slotA(p); set<u64>(s, rotr<u64>(get<u64>(s), imm<u64>(p))); p += 16; continue; }
+      case Op.ROL32_I: { set<u32>(slotA(p), rol<u32>(get<u32>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.ROL32_I_N: { set<u32>(slotA(p), rotl<u32>(get<u32>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.ROR32_I: { set<u32>(slotA(p), ror<u32>(get<u32>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.ROR32_I_N: { set<u32>(slotA(p), rotr<u32>(get<u32>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.ROL64_I: { set<u64>(slotA(p), rol<u64>(get<u64>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.ROL64_I_N: { set<u64>(slotA(p), rotl<u64>(get<u64>(slotC(p)), imm<u64>(p))); p += 16; continue; }
+      case Op.ROR64_I: { set<u64>(slotA(p), ror<u64>(get<u64>(slotC(p)), imm<u32>(p))); p += 16; continue; }
+      case Op.ROR64_I_N: { set<u64>(slotA(p), rotr<u64>(get<u64>(slotC(p)), imm<u64>(p))); p += 16; continue; }
       // --- group C: arithmetic with a memory source ---
       case Op.ADD32_RM: { const h = hostR<u32>(ea(p), p); if (!h) break; const s = slotA(p); set<u32>(s, add<u32>(get<u32>(s), load<u32>(h), true)); p += 16; continue; }
       case Op.ADD32_RM_N: { const h = hostR<u32>(ea(p), p); if (!h) break; const s = slotA(p); set<u32>(s, add<u32>(get<u32>(s), load<u32>(h), false)); p += 16; continue; }
@@ -215,10 +215,10 @@ export function interpret(p: usize, ic: i64): void {
       case Op.TEST32_RI: { and<u32>(get<u32>(slotA(p)), imm<u32>(p), true); p += 16; continue; }
       case Op.TEST64_RR: { and<u64>(get<u64>(slotA(p)), get<u64>(slotB(p)), true); p += 16; continue; }
       case Op.TEST64_RI: { and<u64>(get<u64>(slotA(p)), imm<u64>(p), true); p += 16; continue; }
-      case Op.IMUL32_RR: { const s = slotA(p); set<u32>(s, imul32(get<i32>(s), get<i32>(slotB(p)))); p += 16; continue; }
-      case Op.IMUL32_RR_N: { const s = slotA(p); set<u32>(s, get<u32>(s) * get<u32>(slotB(p))); p += 16; continue; }
-      case Op.IMUL64_RR: { const s = slotA(p); set<u64>(s, imul64(get<i64>(s), get<i64>(slotB(p)))); p += 16; continue; }
-      case Op.IMUL64_RR_N: { const s = slotA(p); set<u64>(s, get<u64>(s) * get<u64>(slotB(p))); p += 16; continue; }
+      case Op.IMUL32_RR: { set<u32>(slotA(p), imul32(get<i32>(slotC(p)), get<i32>(slotB(p)))); p += 16; continue; }
+      case Op.IMUL32_RR_N: { set<u32>(slotA(p), get<u32>(slotC(p)) * get<u32>(slotB(p))); p += 16; continue; }
+      case Op.IMUL64_RR: { set<u64>(slotA(p), imul64(get<i64>(slotC(p)), get<i64>(slotB(p)))); p += 16; continue; }
+      case Op.IMUL64_RR_N: { set<u64>(slotA(p), get<u64>(slotC(p)) * get<u64>(slotB(p))); p += 16; continue; }
       case Op.IMUL32_RRI: { set<u32>(slotA(p), imul32(get<i32>(slotB(p)), imm<i32>(p))); p += 16; continue; }
       case Op.IMUL32_RRI_N: { set<u32>(slotA(p), get<u32>(slotB(p)) * imm<u32>(p)); p += 16; continue; }
       case Op.IMUL64_RRI: { set<u64>(slotA(p), imul64(get<i64>(slotB(p)), imm<i64>(p))); p += 16; continue; }
@@ -449,18 +449,18 @@ export function interpret(p: usize, ic: i64): void {
       case Op.DECJ32_NE: { const s = slotA(p); const r = dec<u32>(get<u32>(s), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
       case Op.DECJ64_E: { const s = slotA(p); const r = dec<u64>(get<u64>(s), true); set<u64>(s, r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
       case Op.DECJ64_NE: { const s = slotA(p); const r = dec<u64>(get<u64>(s), true); set<u64>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.SUBJ32_RI_E: { const s = slotA(p); const r = sub<u32>(get<u32>(s), imm<u32>(p), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.SUBJ32_RI_NE: { const s = slotA(p); const r = sub<u32>(get<u32>(s), imm<u32>(p), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.SUBJ64_RI_E: { const s = slotA(p); const r = sub<u64>(get<u64>(s), imm<u64>(p), true); set<u64>(s, r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.SUBJ64_RI_NE: { const s = slotA(p); const r = sub<u64>(get<u64>(s), imm<u64>(p), true); set<u64>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ADDJ32_RI_E: { const s = slotA(p); const r = add<u32>(get<u32>(s), imm<u32>(p), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ADDJ32_RI_NE: { const s = slotA(p); const r = add<u32>(get<u32>(s), imm<u32>(p), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ADDJ64_RI_E: { const s = slotA(p); const r = add<u64>(get<u64>(s), imm<u64>(p), true); set<u64>(s, r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ADDJ64_RI_NE: { const s = slotA(p); const r = add<u64>(get<u64>(s), imm<u64>(p), true); set<u64>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ANDJ32_RI_E: { const s = slotA(p); const r = and<u32>(get<u32>(s), imm<u32>(p), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ANDJ32_RI_NE: { const s = slotA(p); const r = and<u32>(get<u32>(s), imm<u32>(p), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ANDJ32_RR_E: { const s = slotA(p); const r = and<u32>(get<u32>(s), get<u32>(slotB(p)), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
-      case Op.ANDJ32_RR_NE: { const s = slotA(p); const r = and<u32>(get<u32>(s), get<u32>(slotB(p)), true); set<u32>(s, r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.SUBJ32_RI_E: { const r = sub<u32>(get<u32>(slotC(p)), imm<u32>(p), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.SUBJ32_RI_NE: { const r = sub<u32>(get<u32>(slotC(p)), imm<u32>(p), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.SUBJ64_RI_E: { const r = sub<u64>(get<u64>(slotC(p)), imm<u64>(p), true); set<u64>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.SUBJ64_RI_NE: { const r = sub<u64>(get<u64>(slotC(p)), imm<u64>(p), true); set<u64>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ADDJ32_RI_E: { const r = add<u32>(get<u32>(slotC(p)), imm<u32>(p), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ADDJ32_RI_NE: { const r = add<u32>(get<u32>(slotC(p)), imm<u32>(p), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ADDJ64_RI_E: { const r = add<u64>(get<u64>(slotC(p)), imm<u64>(p), true); set<u64>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ADDJ64_RI_NE: { const r = add<u64>(get<u64>(slotC(p)), imm<u64>(p), true); set<u64>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ANDJ32_RI_E: { const r = and<u32>(get<u32>(slotC(p)), imm<u32>(p), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ANDJ32_RI_NE: { const r = and<u32>(get<u32>(slotC(p)), imm<u32>(p), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ANDJ32_RR_E: { const r = and<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r == 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
+      case Op.ANDJ32_RR_NE: { const r = and<u32>(get<u32>(slotC(p)), get<u32>(slotB(p)), true); set<u32>(slotA(p), r); ic -= <i64>load<u16>(p, 6); p = r != 0 ? load<u32>(p, 24) : load<u32>(p, 28); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
       case Op.CALL: { const sp = get<u64>(RSP_SLOT) - 8; const h = hostW<u64>(sp, p); if (!h) break; store<u64>(h, load<u64>(p, 8)); wrote(h); set<u64>(RSP_SLOT, sp); ic -= <i64>load<u16>(p, 6); p = load<u32>(p, 24); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
       case Op.CALL_R: {
         const target = get<u64>(slotA(p));

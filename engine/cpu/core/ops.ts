@@ -2,6 +2,7 @@
 //
 // A micro-op is 16 bytes:
 //   0 u16 code      2 u8 a   3 u8 b   4 u8 c   5 u8 s   6 u16 n   8 i32 d   12 i32 i
+// Register arithmetic has three operands: RR is a = c op b, RI is a = c op i.
 // a, b and c name register slots by byte offset (layout.ts). A memory operand is slot b + (slot c << s) + d; bit 7 of s
 // says that the default segment is the stack's, so that a non-canonical address is #SS and not #GP (shifts ignore it).
 // Some codes take a second 16 bytes, laid out as said at their group. Every block ends with a terminator, whose n is
@@ -18,7 +19,7 @@ export enum Op {
   SHL32_I, SHL32_I_N, SHR32_I, SHR32_I_N, SAR32_I, SAR32_I_N, // i = count, 1..31
   SHL64_I, SHL64_I_N, SHR64_I, SHR64_I_N, SAR64_I, SAR64_I_N, // i = count, 1..63
   NEG32, NEG32_N, NEG64, NEG64_N,
-  IMUL32_RR, IMUL32_RR_N, IMUL64_RR, IMUL64_RR_N, // a *= b
+  IMUL32_RR, IMUL32_RR_N, IMUL64_RR, IMUL64_RR_N, // a = c * b
   IMUL32_RRI, IMUL32_RRI_N, IMUL64_RRI, IMUL64_RRI_N, // a = b * i
   // --- Group B: keep some flags, so the flagged forms read them. Twins as above. ---
   INC32, INC32_N, INC64, INC64_N, DEC32, DEC32_N, DEC64, DEC64_N,

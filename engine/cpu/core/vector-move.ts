@@ -1,7 +1,8 @@
 // Moves between vector registers, MMX registers, general registers and memory, without arithmetic.
 import { isMemory, enterMmx, gpr, mmx, opReg, opRm, raiseMf, rexW, setMmx, source16, sourceAny, sourceGpr, sourceMmx,
   store16, store8, storeSized, x87Pending, xmmReg, xmmRm } from "./vector-operand";
-import { readable, writable, writeDone } from "./mmu";
+import { raiseNonCanonical } from "./exception";
+import { isCanonical, readable, writable, writeDone } from "./mmu";
 
 /** 0F 10/11 by prefix: MOVUPS, MOVUPD, MOVSS, MOVSD. */
 function moveUnaligned(prefix: i32, store_: bool, op: usize, ea: u64): i32 {
@@ -161,21 +162,27 @@ function moveQuad(prefix: i32, op: usize, ea: u64): i32 {
   return 1;
 }
 
-/** 0F F7: MASKMOVQ and MASKMOVDQU: stores the bytes whose mask byte has its top bit set; `ea` is DS:rDI. */
+/**
+ * 0F F7: MASKMOVQ and MASKMOVDQU: stores the bytes whose mask byte has its top bit set; `ea` is DS:rDI. Where the SDM
+ * leaves it open this does what silicon does: the MMX transition is made even if the store faults; an address that is
+ * not canonical faults even with an empty mask; CR2 names the operand's first byte in the page that faults.
+ */
 function maskedStore(prefix: i32, op: usize, ea: u64): i32 {
   const size = prefix == 0 ? 8 : 16;
-  if (prefix == 0 && x87Pending()) return raiseMf();
+  if (prefix == 0) {
+    if (x87Pending()) return raiseMf();
+    enterMmx();
+  }
   const data = prefix == 0 ? mmx(opReg(op)) : xmmReg(op);
   const mask = prefix == 0 ? mmx(opRm(op)) : xmmRm(op);
+  if (!isCanonical(ea)) return raiseNonCanonical();
   let selected = 0;
   for (let i = 0; i < size; i++) selected |= (<i32>load<u8>(mask + i) >> 7) << i;
-  // Only selected bytes are touched: those that are not may lie in a page that is not there. All of them are translated
-  // before the first is written, so that a fault leaves memory as it was.
-  for (let i = 0; i < size; i++) {
-    if (((selected >> i) & 1) && (i == 0 || !((selected >> (i - 1)) & 1) || !((ea + i) & 0xfff))) {
-      if (!writable(ea + i, 1)) return 0;
-    }
-  }
+  // A page without a selected byte is not touched; both are translated before the first byte is written.
+  const room = 0x1000 - <i32>(ea & 0xfff);
+  const inFirst = room >= size ? selected : selected & ((1 << room) - 1);
+  if (inFirst != 0 && !writable(ea, 1)) return 0;
+  if (inFirst != selected && !writable(ea + <u64>room, 1)) return 0;
   for (let i = 0; i < size; i++) {
     if (!((selected >> i) & 1)) continue;
     const p = writable(ea + i, 1);
@@ -183,7 +190,6 @@ function maskedStore(prefix: i32, op: usize, ea: u64): i32 {
     store<u8>(p, load<u8>(data + i));
     writeDone(p);
   }
-  if (prefix == 0) enterMmx();
   return 1;
 }
 
