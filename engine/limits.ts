@@ -9,7 +9,7 @@ const MiB = 1024 * KiB;
 /** Bounds of the kernel loader (engine/loader). */
 export const LOADER_LIMITS = {
   /** Largest kernel file as uploaded, in bytes. */
-  kernelFileBytes: 256 * MiB,
+  kernelFileBytes: 128 * MiB,
   /** Largest decompressed kernel, in bytes. Debian's 6.1 vmlinux has 60 MB, an allyesconfig one about 400 MB. */
   decompressedBytes: 512 * MiB,
   /** Largest initrd, in bytes. */
