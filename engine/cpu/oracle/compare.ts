@@ -12,6 +12,7 @@ import {
   GPR_NAMES,
   RFLAGS,
   SEGMENT_NAMES,
+  SELECTOR,
   STATE_BYTES,
   type State,
 } from "./state.ts";
@@ -109,8 +110,10 @@ function compareState(
 ): void {
   const registers = c.ignore.registers ?? 0;
   const gprs = c.mode === 64 ? 16 : 8;
+  // Leaving 64-bit mode does not preserve the upper halves (SDM vol. 1 3.4.1.1).
+  const bits = e.selector(1) === SELECTOR.USER32_CS ? 0xffff_ffffn : 0xffff_ffff_ffff_ffffn;
   for (let i = 0; i < gprs; i++) {
-    if ((registers & (1 << i)) === 0) add(GPR_NAMES[i]!, hex(e.gpr(i)), hex(g.gpr(i)));
+    if ((registers & (1 << i)) === 0) add(GPR_NAMES[i]!, hex(e.gpr(i) & bits), hex(g.gpr(i) & bits));
   }
   add("rip", hex(e.rip), hex(g.rip));
   const flags = flagsNotToCompare(c, e, regular);

@@ -425,7 +425,8 @@ export class Generator {
     const { mode } = this.#options;
     // MASKMOVQ may have entered MMX state when it faults.
     if (instruction.mnemonic === M.Maskmovq || r.chance(0.7)) {
-      state.setGpr(7, BigInt(DATA + 0x800 + r.below(0x2000)));
+      const sixteen = instruction.op0Kind === OpKind.MemorySegDI;
+      state.setGpr(7, BigInt(sixteen ? LOW + 0x100 + r.below(0x1000) : DATA + 0x800 + r.below(0x2000)));
       return;
     }
     const target = operandAddress(r, 16, false);

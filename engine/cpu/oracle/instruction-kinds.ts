@@ -123,10 +123,10 @@ export function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 3
   if (mode === 64) {
     // Near branches with an operand-size prefix: Intel ignores the prefix, AMD branches to a 16-bit address (APM vol. 3,
     // "Near branches").
-    if (NEAR_BRANCHES.has(instruction.flowControl) && prefixes.legacy.has(0x66)) return true;
+    const far = loadsFarPointer(instruction) || m === M.Retf;
+    if (!far && NEAR_BRANCHES.has(instruction.flowControl) && prefixes.legacy.has(0x66)) return true;
     // Far pointers of 10 bytes: AMD ignores REX.W here (APM vol. 3, CALL far, LFS).
-    const far = instruction.isCallFarIndirect || instruction.isJmpFarIndirect || FAR_POINTERS.has(m);
-    if (far && prefixes.rexW) return true;
+    if ((loadsFarPointer(instruction) || FAR_POINTERS.has(m)) && prefixes.rexW) return true;
     // Intel reads a word, AMD a doubleword (APM vol. 3, MOVSXD).
     if (m === M.Movsxd && instruction.op1Kind === OpKind.Memory && prefixes.legacy.has(0x66)) return true;
   }
@@ -138,6 +138,10 @@ export function skipOnModel(instruction: Instruction, bytes: Uint8Array, mode: 3
   if ((m === M.Loope || m === M.Loopne) && (prefixes.legacy.has(0xf2) || prefixes.legacy.has(0xf3)))
     return true;
   return false;
+}
+
+function loadsFarPointer(instruction: Instruction): boolean {
+  return instruction.isCallFarIndirect || instruction.isJmpFarIndirect;
 }
 
 const LEGACY_PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
@@ -183,8 +187,9 @@ export function addressDependsOnModel(
   // AMD checks the offset in FS and GS for being canonical, Intel the sum with the base (SDM vol. 1 3.3.7.1).
   const offset = BigInt.asUintN(64, address - segmentBase(instruction, state));
   if (isCanonical(offset) !== isCanonical(address)) return true;
-  // An x87 operand that is accessed in parts may wrap at 4 GiB if its address has 32 bits, or fault in its first part.
-  if (X87_PARTS.has(instruction.mnemonic)) {
+  // An operand that is accessed in parts may wrap at 4 GiB if its address has 32 bits, or fault in its first part.
+  const parts = X87_PARTS.has(instruction.mnemonic) || FAR_POINTERS.has(instruction.mnemonic);
+  if (parts || loadsFarPointer(instruction)) {
     if (address < FOUR_GIB && last >= FOUR_GIB) return true;
     if (isCanonical(address) !== isCanonical(last)) return true;
   }
