@@ -1,8 +1,7 @@
 // Moves between vector registers, MMX registers, general registers and memory, without arithmetic.
 import { isMemory, enterMmx, gpr, mmx, opReg, opRm, raiseMf, rexW, setMmx, source16, sourceAny, sourceGpr, sourceMmx,
   store16, store8, storeSized, x87Pending, xmmReg, xmmRm } from "./vector-operand";
-import { raiseNonCanonical } from "./exception";
-import { isCanonical, readable, writable, writeDone } from "./mmu";
+import { readable, writable, writeDone } from "./mmu";
 
 /** 0F 10/11 by prefix: MOVUPS, MOVUPD, MOVSS, MOVSD. */
 function moveUnaligned(prefix: i32, store_: bool, op: usize, ea: u64): i32 {
@@ -164,8 +163,8 @@ function moveQuad(prefix: i32, op: usize, ea: u64): i32 {
 
 /**
  * 0F F7: MASKMOVQ and MASKMOVDQU: stores the bytes whose mask byte has its top bit set; `ea` is DS:rDI. Where the SDM
- * leaves it open this does what silicon does: the MMX transition is made even if the store faults; an address that is
- * not canonical faults even with an empty mask; CR2 names the operand's first byte in the page that faults.
+ * leaves it open this does what silicon does: the MMX transition is made even if the store faults; the first byte's
+ * page must be writable even if the mask is empty; CR2 names the operand's first byte in the page that faults.
  */
 function maskedStore(prefix: i32, op: usize, ea: u64): i32 {
   const size = prefix == 0 ? 8 : 16;
@@ -175,13 +174,12 @@ function maskedStore(prefix: i32, op: usize, ea: u64): i32 {
   }
   const data = prefix == 0 ? mmx(opReg(op)) : xmmReg(op);
   const mask = prefix == 0 ? mmx(opRm(op)) : xmmRm(op);
-  if (!isCanonical(ea)) return raiseNonCanonical();
   let selected = 0;
   for (let i = 0; i < size; i++) selected |= (<i32>load<u8>(mask + i) >> 7) << i;
-  // A page without a selected byte is not touched; both are translated before the first byte is written.
+  // A second page without a selected byte is not touched; both are translated before the first byte is written.
   const room = 0x1000 - <i32>(ea & 0xfff);
   const inFirst = room >= size ? selected : selected & ((1 << room) - 1);
-  if (inFirst != 0 && !writable(ea, 1)) return 0;
+  if (!writable(ea, 1)) return 0;
   if (inFirst != selected && !writable(ea + <u64>room, 1)) return 0;
   for (let i = 0; i < size; i++) {
     if (!((selected >> i) & 1)) continue;
