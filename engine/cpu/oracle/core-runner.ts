@@ -26,6 +26,7 @@ const GDT: readonly (readonly [index: number, access: number, flags: number])[] 
   [4, 0xfb, 0xc], // user code, 32 bits
   [5, 0xf3, 0xc], // user data
   [6, 0xfb, 0xa], // user code, 64 bits
+  [15, 0xf5, 0x4], // the number of the processor in its limit (arch/x86/entry/vdso/vma.c)
 ];
 const TSS_SELECTOR = 0x40;
 
