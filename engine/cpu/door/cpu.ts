@@ -8,8 +8,9 @@ import { DoorError, parseCase } from "./spec.ts";
 const USAGE = `usage: npm run cpu -- FILE.bin [options]     runs one flat binary, prints one JSON document
        npm run cpu -- --many LIST.jsonl        runs one case a line, prints one JSON document a line
 
-  --mode 64|32|16        64: 4-level paging, flat segments, ring 0
-  --load ADDR            where the file goes and execution starts (0x10000)
+  --mode 64|32|16        64: 4-level paging; 32: protected mode without paging; 16: real mode; always
+                         ring 0, flat segments, SSE enabled, x87 as after FNINIT (64)
+  --load ADDR            where the file goes and execution starts (0x10000; 0x7c00 in real mode)
   --map ADDR:SIZE        more memory, readable, writable and executable (any number of times)
   --poke ADDR=HEXBYTES   memory contents (any number of times)
   --set REG=VALUE        rax..r15, rip, rflags, xmm0..xmm15, mxcsr, fcw, fs_base, gs_base (any number of times)

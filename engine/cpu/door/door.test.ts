@@ -55,6 +55,32 @@ describe("one process", () => {
     expect(run({ code: "0f0b" }).fault).toEqual({ vector: 6, error: 0, cr2: "0x0" });
   });
 
+  test("knows 32-bit protected mode and real mode", () => {
+    // mov eax, [0xe0000000]; inc eax (40 is a REX in 64-bit mode); push eax; hlt
+    const flat = run({
+      mode: 32,
+      code: "a1000000e0 40 50 f4",
+      map: [["0xe0000000", 4]],
+      poke: [["0xe0000000", "ffffffff"]],
+    });
+    expect(flat).toMatchObject({
+      stop: "hlt",
+      instructions: 4,
+      regs: { rax: "0x0", rsp: "0x7ffefffc", rip: "0x10008" },
+    });
+    // mov ax, 0x1000; mov ds, ax; mov al, [5]; hlt
+    const real = run({ mode: 16, code: "b80010 8ed8 a00500 f4", poke: [["0x10005", "5a"]] });
+    expect(real).toMatchObject({ stop: "hlt", regs: { rax: "0x105a", rip: "0x7c09" } });
+    expect(run({ mode: 32, code: "0f0b" }).fault).toMatchObject({ vector: 6 });
+    expect(() => run({ mode: 16, code: "f4", load: "0x20000" })).toThrow(/load/);
+  });
+
+  test("offers what the asked-for processor has", () => {
+    const popcnt = { code: "f30fb8c1 f4", set: { rcx: 7 } };
+    expect(run({ ...popcnt, cpu: "v2" })).toMatchObject({ stop: "hlt", regs: { rax: "0x3" } });
+    expect(run({ ...popcnt, cpu: "v1" }).fault).toMatchObject({ vector: 6 });
+  });
+
   test("stops at the limit", () => {
     expect(run({ code: "ebfe", max: 1000 })).toMatchObject({
       stop: "limit",

@@ -2,31 +2,32 @@
 
 import type { Cpu } from "../cpu.ts";
 import { REGISTER_NAMES, type RegisterName } from "../types.ts";
-import { AddressSpace, PAGE_BYTES } from "./address-space.ts";
+import { PAGE_BYTES } from "./address-space.ts";
 import { createCpu } from "./create-cpu.ts";
 import { type DoorCase, DoorError, type DoorResult } from "./spec.ts";
+import { enterMode, SHARED_PAGES, type Space, tablePages } from "./start.ts";
 
-/** Guest-physical memory of the processor that cases share; a case that maps more gets one of its own. */
-const SHARED_PAGES = 4096;
-/** Tables for maps that lie far apart, and the stack. */
-const SPARE_PAGES = 64;
-const FIRST_PAGE = 1;
 const MAX_MAPPED_BYTES = 1n << 30n;
-
-const STACK_BYTES = 0x10000n;
-/** Top of the stack, in the lower half and apart from where people like to load things. */
-const STACK_TOP = 0x7fff_0000n;
-const EVERYTHING = { write: true, execute: true, user: false } as const;
-
 const FCW_AFTER_FNINIT = 0x37f;
 const MXCSR_RESET = 0x1f80;
 const RFLAGS_RESET = 2n;
+const REAL_MODE_LAST = 0xffffn;
 const OPEN_BUS = 0xffffffff;
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 const hexBytes = (bytes: Uint8Array): string =>
   Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 const hexNumber = (bytes: Uint8Array): string => `0x${hexBytes(bytes.slice().reverse())}`;
+
+/** Runs `act`; an address outside memory becomes an error that names the field. */
+function inField<T>(field: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof RangeError) throw new DoorError(`${field}: ${error.message}`);
+    throw error;
+  }
+}
 
 interface Machine {
   readonly cpu: Cpu;
@@ -38,7 +39,6 @@ export class Door {
 
   /** Runs the case to its end. Throws DoorError if it cannot be set up. */
   run(c: DoorCase): DoorResult {
-    if (c.mode !== 64) throw new DoorError(`mode: the core has no ${c.mode}-bit start state yet`);
     const machine = this.#machine(c);
     const { cpu } = machine;
     const space = this.#prepare(machine, c);
@@ -58,57 +58,48 @@ export class Door {
       } else if (exit.kind === "halt") {
         stop = "hlt";
         break;
-      } else if (exit.kind !== "out") break;
+      } else if (exit.kind === "limit" || exit.kind === "shutdown") break;
     }
     return this.#describe(c, cpu, space, stop, fault);
   }
 
+  /** The processor that cases share, or a new one for a case that maps more than it has. */
   #machine(c: DoorCase): Machine {
-    let bytes = BigInt(c.code.length);
-    for (const m of c.map) bytes += m.bytes;
-    if (bytes > MAX_MAPPED_BYTES) throw new DoorError(`map: more than ${MAX_MAPPED_BYTES >> 20n} MiB in all`);
-    const pages = Number(bytes / BigInt(PAGE_BYTES)) + 2 * c.map.length + SPARE_PAGES;
-    const needed = pages + (pages >> 7) + 4 * c.map.length;
-    const size = Math.max(SHARED_PAGES, needed);
+    let pages = BigInt(c.code.length) / 4096n + 2n;
+    for (const m of c.map) pages += m.bytes / 4096n + 2n;
+    if (pages * 4096n > MAX_MAPPED_BYTES)
+      throw new DoorError(`map: more than ${MAX_MAPPED_BYTES >> 20n} MiB in all`);
+    const needed = c.mode === 64 ? Number(pages) + tablePages(Number(pages), c.map.length) : 0;
+    const size = Math.max(SHARED_PAGES[c.mode], needed);
     const key = `${c.cpu} ${size}`;
     let machine = this.#machines.get(key);
     if (machine === undefined) {
       const cpu = createCpu({ pages: size, model: c.cpu });
       machine = { cpu, blank: cpu.saveState() };
-      if (size === SHARED_PAGES) this.#machines.set(key, machine);
+      if (size === SHARED_PAGES[c.mode]) this.#machines.set(key, machine);
     }
     return machine;
   }
 
-  #prepare(machine: Machine, c: DoorCase): AddressSpace {
+  #prepare(machine: Machine, c: DoorCase): Space {
     const { cpu, blank } = machine;
     const zero = new Uint8Array(PAGE_BYTES);
     for (const gfn of cpu.memory.dirtyPages()) cpu.memory.write(gfn * PAGE_BYTES, zero);
     cpu.memory.clearDirty();
     cpu.loadState(blank);
     cpu.setExceptionExit(true);
-    const space = new AddressSpace(cpu.memory, FIRST_PAGE);
-    const need = (what: string, act: () => void): void => {
-      try {
-        act();
-      } catch (error) {
-        if (error instanceof RangeError) throw new DoorError(`${what}: ${error.message}`);
-        throw error;
-      }
-    };
-    need("load", () => space.map(c.load, BigInt(Math.max(c.code.length, 1)), EVERYTHING));
-    need("stack", () => space.map(STACK_TOP - STACK_BYTES, STACK_BYTES, EVERYTHING));
-    for (const m of c.map) need("map", () => space.map(m.address, m.bytes, EVERYTHING));
-    need("load", () => space.write(c.load, c.code));
-    for (const p of c.poke) need("poke", () => space.write(p.address, p.bytes));
-    cpu.enterLongMode(space.root);
     for (const name of REGISTER_NAMES) cpu.setRegister(name, 0n);
     cpu.setRegister("rflags", RFLAGS_RESET);
     cpu.setRegister("rip", c.load);
-    cpu.setRegister("rsp", STACK_TOP);
     cpu.setMxcsr(MXCSR_RESET);
     const empty = Array.from({ length: 8 }, () => new Uint8Array(10));
     cpu.setX87({ fcw: FCW_AFTER_FNINIT, fsw: 0, ftw: 0, st: empty });
+    const space = enterMode(cpu, c.mode);
+    inField("load", () => space.map(c.load, BigInt(Math.max(c.code.length, 1))));
+    for (const m of c.map) inField("map", () => space.map(m.address, m.bytes));
+    inField("load", () => space.write(c.load, c.code));
+    for (const p of c.poke) inField("poke", () => space.write(p.address, p.bytes));
+    if (c.mode === 16 && c.load > REAL_MODE_LAST) throw new DoorError("load: real mode starts below 64 KiB");
     for (const [name, value] of c.set) setRegister(cpu, name, value);
     return space;
   }
@@ -116,7 +107,7 @@ export class Door {
   #describe(
     c: DoorCase,
     cpu: Cpu,
-    space: AddressSpace,
+    space: Space,
     stop: DoorResult["stop"],
     fault: DoorResult["fault"],
   ): DoorResult {
@@ -126,12 +117,7 @@ export class Door {
     const top = (x87.fsw >> 11) & 7;
     const dump: Record<string, string> = {};
     for (const d of c.dump) {
-      try {
-        dump[hex(d.address)] = hexBytes(space.read(d.address, Number(d.bytes)));
-      } catch (error) {
-        if (error instanceof RangeError) throw new DoorError(`dump: ${error.message}`);
-        throw error;
-      }
+      dump[hex(d.address)] = inField("dump", () => hexBytes(space.read(d.address, Number(d.bytes))));
     }
     return {
       name: c.name,

@@ -1,0 +1,115 @@
+// The states that a case of the door can start from, and how its addresses reach memory.
+
+import type { Cpu } from "../cpu.ts";
+import type { PhysicalMemory } from "../types.ts";
+import { AddressSpace, PAGE_BYTES } from "./address-space.ts";
+
+export type Mode = 64 | 32 | 16;
+
+/** Memory as the addresses of a case see it. All throw RangeError for an address that is not there. */
+export interface Space {
+  map(address: bigint, bytes: bigint): void;
+  write(address: bigint, bytes: Uint8Array): void;
+  read(address: bigint, length: number): Uint8Array;
+}
+
+const FIRST_PAGE = 1;
+const EVERYTHING = { write: true, execute: true, user: false } as const;
+
+const STACK_BYTES = 0x10000n;
+/** Top of the stack: apart from where people like to load things. */
+const STACK_TOP: Readonly<Record<Mode, bigint>> = { 64: 0x7fff_0000n, 32: 0x7fff_0000n, 16: 0x7c00n };
+
+/** Guest-physical pages of a processor that runs cases of a mode, where the case's maps do not ask for more. */
+export const SHARED_PAGES: Readonly<Record<Mode, number>> = { 64: 4096, 32: 1 << 20, 16: 4096 };
+
+const CR0_PROTECTED = 0x33n; // PE MP ET NE
+const CR0_REAL = 0x32n;
+const CR4_SSE = 0x600n; // OSFXSR OSXMMEXCPT
+const CODE_SEGMENT = 1;
+const SELECTORS = { code: 8, data: 16 };
+
+/** Without paging, addresses are guest-physical: all of memory is there, and mapping only checks. */
+class PhysicalSpace implements Space {
+  readonly #memory: PhysicalMemory;
+
+  constructor(memory: PhysicalMemory) {
+    this.#memory = memory;
+  }
+
+  map(address: bigint, bytes: bigint): void {
+    if (address + bytes > BigInt(this.#memory.bytes)) {
+      throw new RangeError(
+        `0x${(address + bytes - 1n).toString(16)} is beyond the ${this.#memory.bytes >> 20} MiB of this mode`,
+      );
+    }
+  }
+
+  write(address: bigint, bytes: Uint8Array): void {
+    this.map(address, BigInt(bytes.length));
+    this.#memory.write(Number(address), bytes);
+  }
+
+  read(address: bigint, length: number): Uint8Array {
+    this.map(address, BigInt(length));
+    return this.#memory.read(Number(address), length);
+  }
+}
+
+class PagedSpace implements Space {
+  readonly pages: AddressSpace;
+
+  constructor(memory: PhysicalMemory) {
+    this.pages = new AddressSpace(memory, FIRST_PAGE);
+  }
+  map(address: bigint, bytes: bigint): void {
+    this.pages.map(address, bytes, EVERYTHING);
+  }
+  write(address: bigint, bytes: Uint8Array): void {
+    this.pages.write(address, bytes);
+  }
+  read(address: bigint, length: number): Uint8Array {
+    return this.pages.read(address, length);
+  }
+}
+
+/**
+ * Puts a processor that comes from RESET into the start state of `mode`: ring 0, flat segments, SSE enabled, a stack; in
+ * 64-bit mode with paging, in 32-bit protected mode without; 16 is real mode. Returns the memory the case will see.
+ */
+export function enterMode(cpu: Cpu, mode: Mode): Space {
+  const space = mode === 64 ? new PagedSpace(cpu.memory) : new PhysicalSpace(cpu.memory);
+  if (space instanceof PagedSpace) {
+    cpu.enterLongMode(space.pages.root);
+  } else {
+    cpu.setControl("cr0", mode === 32 ? CR0_PROTECTED : CR0_REAL);
+    cpu.setControl("cr4", CR4_SSE);
+    for (let i = 0; i < 6; i++) {
+      const code = i === CODE_SEGMENT;
+      cpu.setSegment(
+        i,
+        mode === 32
+          ? {
+              selector: code ? SELECTORS.code : SELECTORS.data,
+              base: 0n,
+              limit: 0xffffffff,
+              attributes: code ? 0xc09b : 0xc093,
+            }
+          : { selector: 0, base: 0n, limit: 0xffff, attributes: code ? 0x9b : 0x93 },
+      );
+    }
+  }
+  const bottom = STACK_TOP[mode] - (mode === 16 ? STACK_TOP[16] : STACK_BYTES);
+  space.map(bottom, STACK_TOP[mode] - bottom);
+  cpu.setRegister("rsp", STACK_TOP[mode]);
+  return space;
+}
+
+/** Pages that the tables for some maps take at most. */
+export function tablePages(mappedPages: number, maps: number): number {
+  return mode64Tables(mappedPages) + 3 * (maps + 2) + Number(STACK_BYTES) / PAGE_BYTES + 2;
+}
+
+function mode64Tables(pages: number): number {
+  return Math.ceil(pages / 512) + 1;
+}
