@@ -1,5 +1,5 @@
 // FXSAVE, FXRSTOR, LDMXCSR, STMXCSR (0F AE /0-/3). Image: SDM vol. 1 table 10-2.
-import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, MXCSR, XMM } from "./layout";
+import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, MODE, MODE_64, MXCSR, XMM } from "./layout";
 import { raise } from "./exception";
 import { opReg, raiseMisaligned, rexW, storeSized } from "./vector-operand";
 import { readable, writable, writeDone } from "./mmu";
@@ -8,6 +8,11 @@ import { updateSummary } from "./x87-state";
 /** Bits of MXCSR that exist: flags, DAZ, masks, rounding control, FTZ. The others are #GP when set. */
 export const MXCSR_MASK: u32 = 0xffff;
 const FXSAVE_BYTES: i32 = 512;
+
+/** XMM8-15 are neither saved nor loaded outside 64-bit mode (SDM vol. 2A, FXSAVE). */
+function savedXmm(): usize {
+  return load<u32>(MODE) == MODE_64 ? 16 : 8;
+}
 
 function fxsave(op: usize, ea: u64): i32 {
   if (ea & 15) return raiseMisaligned(ea);
@@ -37,7 +42,7 @@ function fxsave(op: usize, ea: u64): i32 {
     store<u64>(to, load<u64>(from));
     store<u64>(to, <u64>load<u16>(from, 8), 8);
   }
-  for (let i: usize = 0; i < 16; i++) {
+  for (let i: usize = 0; i < savedXmm(); i++) {
     v128.store(p + 160 + (i << 4), v128.load(XMM + (i << 5)));
   }
   writeDone(p);
@@ -66,7 +71,7 @@ function fxrstor(op: usize, ea: u64): i32 {
     store<u64>(to, load<u64>(from));
     store<u16>(to, load<u16>(from, 8), 8);
   }
-  for (let i: usize = 0; i < 16; i++) {
+  for (let i: usize = 0; i < savedXmm(); i++) {
     v128.store(XMM + (i << 5), v128.load(p + 160 + (i << 4)));
   }
   updateSummary();
