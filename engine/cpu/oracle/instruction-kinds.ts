@@ -170,6 +170,7 @@ export function isAmdsCr8(bytes: Uint8Array): boolean {
   );
 }
 
+const SIXTY_FOUR_KIB = 1n << 16n;
 const FOUR_GIB = 1n << 32n;
 const X87_PARTS = new Set<number>([M.Fld, M.Fstp, M.Fbld, M.Fbstp, M.Fldenv, M.Fnstenv, M.Frstor, M.Fnsave]);
 
@@ -182,17 +183,20 @@ export function addressDependsOnModel(
 ): boolean {
   const size = BigInt(Math.max(operandBytes(instruction), 1));
   const last = BigInt.asUintN(64, address + size - 1n);
-  // Whether an operand may wrap at the limit of a 4 GiB segment varies even from one execution to another (SDM vol. 3A 6.3).
-  if (mode === 32) return last >= FOUR_GIB;
+  const parts =
+    size > 16n ||
+    X87_PARTS.has(instruction.mnemonic) ||
+    FAR_POINTERS.has(instruction.mnemonic) ||
+    loadsFarPointer(instruction);
+  // Whether an operand may wrap at the limit of a 4 GiB segment varies even from one execution to another (SDM vol. 3A
+  // 6.3); one that is accessed in parts may wrap at the end of what its address size reaches.
+  if (mode === 32) return last >= FOUR_GIB || (parts && address < SIXTY_FOUR_KIB && last >= SIXTY_FOUR_KIB);
   // AMD checks the offset in FS and GS for being canonical, Intel the sum with the base (SDM vol. 1 3.3.7.1).
   const offset = BigInt.asUintN(64, address - segmentBase(instruction, state));
   if (isCanonical(offset) !== isCanonical(address)) return true;
-  // An operand that is accessed in parts may wrap at 4 GiB if its address has 32 bits, or fault in its first part.
-  const parts = X87_PARTS.has(instruction.mnemonic) || FAR_POINTERS.has(instruction.mnemonic);
-  if (parts || loadsFarPointer(instruction)) {
-    if (address < FOUR_GIB && last >= FOUR_GIB) return true;
-    if (isCanonical(address) !== isCanonical(last)) return true;
-  }
+  if (parts && offset < FOUR_GIB && offset + size > FOUR_GIB) return true;
+  // The parts before the one that is not canonical may fault first.
+  if (parts && isCanonical(address) !== isCanonical(last)) return true;
   // Of #GP for alignment and #SS for a non-canonical stack address, none is said to be first.
   return size === 16n && (address & 15n) !== 0n && !isCanonical(address);
 }
