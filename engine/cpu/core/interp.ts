@@ -90,7 +90,8 @@ function settleFault(p: usize): void {
   if (load<u32>(FAULT_SS)) {
     const code = load<u16>(p);
     // The operand's s is in the second half of double ops.
-    const s = code >= <u16>Op.GEN && code <= <u16>Op.X87 ? load<u8>(p, 21) : load<u8>(p, 5);
+    const double = (code >= <u16>Op.GEN && code <= <u16>Op.X87) || code == <u16>Op.RARE;
+    const s = double ? load<u8>(p, 21) : load<u8>(p, 5);
     if (s & 0x80) raise(SS, 0);
     store<u32>(FAULT_SS, 0);
   }
