@@ -756,11 +756,12 @@ export function decodeOne(): void {
       return;
     case 0xd4: case 0xd5: {
       if (long) return invalid();
+      if (refuseLock()) return;
       const base = <i32>next8();
       return genSlots(op == 0xd4 ? Gen.AAM : Gen.AAD, 0, 0, 0, base);
     }
     case 0xd6: if (long) invalid();
-      else genSlots(Gen.SALC, 0, 0, 0, 0);
+      else if (!refuseLock()) genSlots(Gen.SALC, 0, 0, 0, 0);
       return;
     case 0xd7: if (!refuseLock()) xlat();
       return;
