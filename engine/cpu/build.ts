@@ -1,11 +1,24 @@
 /**
  * Builds core.wasm from engine/cpu/core with the AssemblyScript compiler. Run by `npm ci` (prepare) and `npm run build:core`.
  */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import asc from "assemblyscript/asc";
+import { pairLookup, withPairs } from "./pairs.ts";
 
 const here = import.meta.dirname;
+/** Files of the compilation: the sources, but for what pairs.ts adds. */
+function readFile(name: string): string | null {
+  const path = resolve(here, name);
+  if (path === join(here, "core", "pairs.ts")) return pairLookup();
+  try {
+    const source = readFileSync(path, "utf8");
+    return path === join(here, "core", "interp.ts") ? withPairs(source) : source;
+  } catch {
+    return null;
+  }
+}
+
 const started = performance.now();
 const { error, stdout, stderr } = await asc.main(
   [
@@ -28,7 +41,7 @@ const { error, stdout, stderr } = await asc.main(
     "-O3",
     ...process.argv.slice(2),
   ],
-  { writeFile: (name, contents) => writeFileSync(join(here, name), contents) },
+  { readFile, writeFile: (name, contents) => writeFileSync(resolve(here, name), contents) },
 );
 process.stdout.write(stdout.toString());
 if (error) {

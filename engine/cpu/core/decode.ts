@@ -11,6 +11,7 @@ import { GP } from "./exception";
 import { ARENA, MODE, MODE_64, REGS, SLOT_CS, STRADDLE } from "./layout";
 import { frameOf, isMemory } from "./memory";
 import { fetchPage } from "./mmu";
+import { pairOf } from "./pairs";
 import { GROUP_B, GROUP_C, GROUP_D, GROUP_E, GROUP_F, Op, OP_BYTES, isDouble } from "./ops";
 
 /** Longest instruction, SDM vol. 2A 2.3.11. */
@@ -127,7 +128,7 @@ export function decodeBlock(at: usize, rip: u64, linear: u64, physical: u64, lim
     }
   }
   setDecoded(lowest, highest - lowest, -1, 0);
-  dropDeadFlags(at);
+  finishOps(at);
   return out;
 }
 
@@ -194,7 +195,7 @@ function emitEnd(rip: u64): void {
  * Replaces flag-setting codes by their twins where no one can see the flags. A micro-op that may fault or leave counts as
  * a reader: whoever handles the exception sees EFLAGS.
  */
-function dropDeadFlags(block: usize): void {
+function finishOps(block: usize): void {
   let ops = 0;
   let p = block;
   while (p < out && ops < OP_LIST_MAX) {
@@ -216,6 +217,20 @@ function dropDeadFlags(block: usize): void {
       if (code >= GROUP_C) live = true;
     } else {
       live = code >= GROUP_B;
+    }
+  }
+  joinPairs(ops);
+}
+
+/** Replaces the first of two ops by the code of their pair, where there is one. OP_LIST holds the block's ops. */
+function joinPairs(ops: i32): void {
+  for (let i = 0; i + 1 < ops; i++) {
+    const p = <usize>load<u32>(OP_LIST + (i << 2));
+    const next = <usize>load<u32>(OP_LIST + ((i + 1) << 2));
+    const pair = pairOf(load<u16>(p), load<u16>(next));
+    if (pair >= 0) {
+      store<u16>(p, <u16>pair);
+      i++;
     }
   }
 }

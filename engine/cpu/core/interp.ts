@@ -578,6 +578,8 @@ export function interpret(p: usize, ic: i64): void {
         why = WHY_JUMP;
         break;
       }
+      // The cases of pairs.ts are put here by the build.
+      // @pairs
       default: {
         store<u32>(CURRENT_OP, <u32>p); // for whoever looks at the wreck
         unreachable();

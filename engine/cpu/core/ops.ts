@@ -8,7 +8,7 @@
 // Some codes take a second 16 bytes, laid out as said at their group. Every block ends with a terminator, whose n is
 // the number of instructions of the block up to and including it.
 //
-// The groups below are in an order the decoder relies on to drop flags nobody reads (see decode.ts, dropDeadFlags).
+// The groups below are in an order the decoder relies on to drop flags nobody reads (see decode.ts, finishOps).
 
 export enum Op {
   // --- Group A: set all flags, read none, cannot fault. Each code is followed by its twin that sets no flags. ---
@@ -92,9 +92,10 @@ export enum Op {
   STALE, // head of a block that was dropped: look it up again
   FORWARD, // head of a dropped block that was decoded again: d = the new block
   RESYNC, // code after this point may have changed: leave and decode again
+  PAIRS, // and on: two ops in one dispatch, see ../pairs.ts
 }
 
-/** First codes of the groups, for dropDeadFlags. */
+/** First codes of the groups, for finishOps. */
 export const GROUP_B: i32 = Op.INC32;
 export const GROUP_C: i32 = Op.ADD32_RM;
 export const GROUP_D: i32 = Op.CMP8_RR;
