@@ -73,9 +73,7 @@ function group7(): void {
   const kind = (modrm >> 3) & 7;
   if (!isMem) {
     switch (modrm) {
-      case 0xc1: case 0xd9:
-        if (repeat || prefix66) return invalid();
-        return rareSimple(Rare.VMCALL, 0, modrm == 0xc1 ? 0 : 1);
+      case 0xc1: case 0xd9: return invalid(); // VMCALL and VMMCALL: CPUID offers neither VMX nor SVM
       case 0xf8: if (mode == MODE_64) rareSimple(Rare.SWAPGS, 0, 0);
       else invalid();
       return;
