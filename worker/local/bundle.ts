@@ -13,11 +13,14 @@ export interface WorkerModule {
 export const MODULES_ROOT = "/worker";
 const ENTRY = join(import.meta.dirname, "..", "index.ts");
 
-/** Bundles worker/index.ts, as wrangler would: one ES module, and beside it core.wasm and emu64.elf, which stay files. */
-export async function bundleWorker(): Promise<WorkerModule[]> {
+/**
+ * Bundles worker/index.ts, or another worker's entry, as wrangler would: one ES module, and beside it core.wasm, emu64.elf
+ * and the like, which stay files.
+ */
+export async function bundleWorker(entry: string = ENTRY): Promise<WorkerModule[]> {
   const files = new Map<string, string>();
   const { outputFiles } = await build({
-    entryPoints: [ENTRY],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     format: "esm",
@@ -29,7 +32,7 @@ export async function bundleWorker(): Promise<WorkerModule[]> {
       {
         name: "binary-modules",
         setup({ onResolve }) {
-          onResolve({ filter: /\.(wasm|elf)$/ }, ({ path, importer }) => {
+          onResolve({ filter: /\.(wasm|elf|bin)$/ }, ({ path, importer }) => {
             const name = basename(path);
             files.set(name, resolve(dirname(importer), path));
             return { path: `./${name}`, external: true };
