@@ -12,7 +12,7 @@ import {
   COMPARES_STRINGS,
   CONDITION_READS,
   DIVISIONS,
-  isAmdsCr8,
+  isUndefinedOnSomeModels,
   leadsIntoItself,
   mnemonicName,
   movesToSegment,
@@ -246,7 +246,7 @@ export class Generator {
       const decoder = new Decoder(mode, bytes, DecoderOptions.None);
       decoder.decodeOut(this.#instruction);
       decoder.free();
-      if (!this.#instruction.isInvalid || isAmdsCr8(bytes)) continue;
+      if (!this.#instruction.isInvalid || isUndefinedOnSomeModels(bytes)) continue;
       const state = startState(r, mode, "integer");
       const at = this.#codeAddress(bytes.length);
       state.rip = BigInt(at);

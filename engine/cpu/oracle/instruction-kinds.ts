@@ -162,16 +162,20 @@ function prefixesOf(
   return { legacy, rexW };
 }
 
-/** LOCK MOV to and from CR0 is CR8 on AMD (APM vol. 3, MOV CRn) and undefined on Intel. */
-export function isAmdsCr8(bytes: Uint8Array): boolean {
-  const opcode = bytes.indexOf(0x0f);
-  return (
-    bytes.subarray(0, opcode).includes(0xf0) && (bytes[opcode + 1] === 0x20 || bytes[opcode + 1] === 0x22)
-  );
+/**
+ * LOCK where it does not belong, but is not plainly #UD: LOCK MOV to and from CR0 is CR8 on AMD (APM vol. 3, MOV CRn), and
+ * its VERR and VERW look at the operand first.
+ */
+export function isUndefinedOnSomeModels(bytes: Uint8Array): boolean {
+  const escape0f = bytes.indexOf(0x0f);
+  if (!bytes.subarray(0, escape0f).includes(0xf0)) return false;
+  const opcode = bytes[escape0f + 1];
+  return opcode === 0x00 || opcode === 0x20 || opcode === 0x22;
 }
 
 const SIXTY_FOUR_KIB = 1n << 16n;
 const FOUR_GIB = 1n << 32n;
+const TASK_HALF = 1n << 46n; // no bit offset leads from below to where addresses stop being canonical
 const X87_PARTS = new Set<number>([M.Fld, M.Fstp, M.Fbld, M.Fbstp, M.Fldenv, M.Fnstenv, M.Frstor, M.Fnsave]);
 
 /** True for addresses whose treatment is the model's. */
@@ -194,6 +198,7 @@ export function addressDependsOnModel(
   // AMD checks the offset in FS and GS for being canonical, Intel the sum with the base (SDM vol. 1 3.3.7.1).
   const offset = BigInt.asUintN(64, address - segmentBase(instruction, state));
   if (isCanonical(offset) !== isCanonical(address)) return true;
+  if (BIT_TESTS.has(instruction.mnemonic) && offset !== address && offset >= TASK_HALF) return true;
   if (parts && offset < FOUR_GIB && offset + size > FOUR_GIB) return true;
   // The parts before the one that is not canonical may fault first.
   if (parts && isCanonical(address) !== isCanonical(last)) return true;
