@@ -27,7 +27,7 @@ import {
 } from "./instruction-kinds.ts";
 import { CODE, DATA, LOW, PAGE_BYTES, regionOf, STACK, STACK_END } from "./layout.ts";
 import { type Group, groupOf, isComparable } from "./offered.ts";
-import { aimOperand, gprOf, hasExplicitMemory, operandAddress } from "./operands.ts";
+import { aimOperand, gprOf, hasExplicitMemory, operandAddress, segmentBase } from "./operands.ts";
 import { nastyF32, nastyF64, nastyF80, nastyInteger, nastyVector, Random } from "./random.ts";
 import { startState } from "./start-state.ts";
 import { FLAG, SELECTOR, type State } from "./state.ts";
@@ -412,7 +412,7 @@ export class Generator {
     if (r.chance(0.97)) put(6, one === 0 ? safe : operandAddress(r, 8, false));
     if (r.chance(0.97))
       put(7, r.chance(0.2) && one < 0 ? (state.gpr(6) + BigInt(r.below(24) - 12)) & U64 : near);
-    if (one === 0) put(6, safe);
+    if (one === 0) put(6, (safe - (mode === 64 ? segmentBase(instruction, state) : 0n)) & U64);
     if (one === 1) put(7, safe);
     put(1, one >= 0 || r.chance(0.95) ? BigInt(r.below(24)) : BigInt(r.below(0x3000)));
     if (r.chance(0.3))
