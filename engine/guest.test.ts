@@ -63,6 +63,9 @@ class ScriptedCpu implements CpuApi {
   saveState(): Uint8Array {
     return new Uint8Array(0);
   }
+  architecturalState(): Uint8Array {
+    return new Uint8Array(0);
+  }
   loadState(): void {}
 }
 

@@ -11,6 +11,7 @@ import type {
   SliceEnd,
 } from "./machine-api.ts";
 import type { PageStore } from "./memory/page-store.ts";
+import { stateHash } from "./memory/state-hash.ts";
 import { CONSOLE_PORT, EVENT_VECTOR, emuRegion, LINES, STATISTICS, XENSTORE_PORT } from "./xenner/abi.ts";
 import { buildDomain } from "./xenner/domain-builder.ts";
 import { placeEmu } from "./xenner/emu-image.ts";
@@ -122,6 +123,13 @@ export class Guest implements MachineApi {
     return decodeStatistics(this.#cpu.memory.read(statistics, STATISTICS.bytes));
   }
 
+  stateHash(): string {
+    const { console, ...devices } = this.#host.save();
+    // Output that waits to be taken is no longer the guest's; when it is taken is the caller's business.
+    const small = { ...devices, input: console.waitingInput, inputs: this.#inputs };
+    return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
+  }
+
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
     const { memory } = this.#cpu;
     const dirty = memory.dirtyPages();
@@ -160,6 +168,10 @@ export class Guest implements MachineApi {
 /** What stays the same for all guests on one kind of processor. */
 export type CreateCpu = (options: CpuOptions) => CpuApi;
 
+function poolOf({ poolPages }: EngineParts): Pick<CpuOptions, "poolPages"> {
+  return poolPages === undefined ? {} : { poolPages };
+}
+
 /** A factory for guests on processors made by `createCpu`. */
 export function guestFactory(createCpu: CreateCpu) {
   return {
@@ -171,6 +183,7 @@ export function guestFactory(createCpu: CreateCpu) {
       const cpu = createCpu({
         module: parts.core,
         pages: emu.region.machinePages,
+        ...poolOf(parts),
         store,
         seed: config.seed,
       });
@@ -212,6 +225,7 @@ export function guestFactory(createCpu: CreateCpu) {
       const cpu = createCpu({
         module: parts.core,
         pages: emuRegion(saved.ramPages).machinePages,
+        ...poolOf(parts),
         store,
       });
       cpu.loadState(cpuState);

@@ -44,6 +44,14 @@ export const DOMAIN_LIMITS = {
   consoleInputBytes: 64 * KiB,
 } as const;
 
+/** Bounds of the pool of frames that guest pages are resident in (engine/cpu). */
+export const POOL_LIMITS = {
+  /** Most resident pages unless a machine is told otherwise: half of the 128 MB that an isolate of Workers has. */
+  poolPages: (64 * MiB) / (4 * KiB),
+  /** Smallest pool: the frames that the core must not take from an instruction in execution, and some to work with. */
+  minPoolPages: 512,
+} as const;
+
 /** Bounds of the xenstore (engine/xenner/xenstore); the names in brackets are xenstored's options. */
 export const XENSTORE_LIMITS = {
   /** Nodes a guest may own (quota-nodes, -N). */

@@ -20,6 +20,11 @@ export interface EngineParts {
   readonly core: WebAssembly.Module;
   /** emu64.elf. */
   readonly emu64: Uint8Array;
+  /**
+   * Most guest pages in memory at a time, the others being in the page store; default POOL_LIMITS.poolPages, Infinity for
+   * all. Nothing that the guest does or shows depends on it.
+   */
+  readonly poolPages?: number;
 }
 
 /** Why a slice ended. */
@@ -27,7 +32,11 @@ export type SliceEnd =
   /** The instruction budget was used up; the guest wants to go on. */
   | { readonly kind: "budget" }
   /** SCHEDOP_shutdown: xen/include/public/sched.h SHUTDOWN_*. */
-  | { readonly kind: "shutdown"; readonly reason: "poweroff" | "reboot" | "suspend" | "crash" | "watchdog" | "soft_reset" | "unknown"; readonly code: number }
+  | {
+      readonly kind: "shutdown";
+      readonly reason: "poweroff" | "reboot" | "suspend" | "crash" | "watchdog" | "soft_reset" | "unknown";
+      readonly code: number;
+    }
   /** The processor triple-faulted, or emu gave up on the guest; `message` says why. */
   | { readonly kind: "crash"; readonly message: string }
   /** The guest waits for an event that can never come: no timer is armed and no input is queued. */
@@ -78,6 +87,11 @@ export interface MachineApi {
   /** Queues console input for the guest; recorded at the present instruction count. */
   input(bytes: Uint8Array): void;
   statistics(): HypercallStatistics;
+  /**
+   * A hash of the whole state: guest memory, processor, devices and clock, 16 hexadecimal digits. Machines with the same
+   * configuration, input and instruction count have the same, however they came there. Reads all of memory.
+   */
+  stateHash(): string;
   /** Writes pages dirtied since the last checkpoint to the store and returns the rest of the state. */
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number };
 }

@@ -1,11 +1,13 @@
 /*
  * hello, our own PV guest, runs on the real core with the real emu. However its run is cut into slices, and however often
  * it is put away in a checkpoint and taken out again, it prints the same bytes after the same number of instructions.
+ * A pool of frames that is too small for it changes nothing either, and a hash of the whole state says so at many points.
  * Checkpoints that are not ours are refused.
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CHECKPOINT_VERSION, CheckpointError } from "./checkpoint.ts";
+import { POOL_LIMITS } from "./limits.ts";
 import { LoadError } from "./loader/errors.ts";
 import { create, restore } from "./machine.ts";
 import type { EngineParts, MachineApi, SliceEnd } from "./machine-api.ts";
@@ -80,6 +82,48 @@ describe("slices do not show", () => {
       return 1 + (state % 5000);
     };
     expect(finish(machine, budget)).toEqual(undisturbed);
+  });
+});
+
+describe("the state hash", () => {
+  const POINTS = 13;
+  const EVERY = 20_000;
+  /** The hashes at each EVERY instructions. */
+  function trail(poolPages: number, slice: number, restores: boolean): string[] {
+    const hashes: string[] = [];
+    const store = new MapPageStore();
+    const these = { ...parts, poolPages };
+    let machine = create(these, config, store);
+    for (let point = 1; point <= POINTS; point++) {
+      while (machine.instructions < point * EVERY) {
+        machine.run(Math.min(slice, point * EVERY - machine.instructions));
+        // A hash that depended on the output nobody has taken would differ.
+        if (restores) machine = restore(these, machine.checkpoint().state, store);
+        else machine.takeConsole();
+      }
+      hashes.push(machine.stateHash());
+    }
+    return hashes;
+  }
+  const expected = trail(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, false);
+
+  test("is another at each point, and for another seed", () => {
+    // Some points lie within one repeated instruction that clears memory: the first moment after it counts for all.
+    expect(new Set(expected).size).toBeGreaterThan(POINTS - 4);
+    const other = create(parts, { ...config, seed: 43n }, new MapPageStore());
+    other.run(EVERY);
+    expect(other.stateHash()).not.toBe(expected[0]);
+  });
+
+  test.each([
+    [POOL_LIMITS.minPoolPages, Number.POSITIVE_INFINITY, false],
+    [POOL_LIMITS.minPoolPages, 7001, true],
+    [POOL_LIMITS.minPoolPages, 997, false],
+    [550, 7001, false],
+    [POOL_LIMITS.poolPages, 1997, true],
+    [Number.POSITIVE_INFINITY, 1, false],
+  ])("is the same for a pool of %f pages, slices of %f, restored: %s", (pool, slice, restores) => {
+    expect(trail(pool, slice, restores)).toEqual(expected);
   });
 });
 

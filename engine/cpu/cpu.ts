@@ -1,3 +1,4 @@
+import { POOL_LIMITS } from "../limits.ts";
 import type { PageStore } from "../memory/page-store.ts";
 import { CoreMemory } from "./memory.ts";
 import {
@@ -11,7 +12,7 @@ import {
 
 /** Exports of core.wasm (engine/cpu/core/index.ts). */
 export interface CoreExports {
-  readonly init: (pages: number) => void;
+  readonly init: (pages: number, pool: number) => void;
   readonly reset: () => void;
   readonly restored: () => void;
   readonly enterLongMode: (cr3: number) => void;
@@ -58,6 +59,21 @@ const SYSFLAGS = 0x111c;
 /** Free for the host while the core is not running. */
 const SCRATCH = 0x2600;
 
+/**
+ * Parts of the state block that may differ although the processor is in the same state: slots of micro-ops, lazy flags
+ * (their value is told by getFlags), the limit of the present slice, and the interrupt line, which is the host's.
+ */
+const NOT_ARCHITECTURAL: readonly (readonly [from: number, to: number])[] = [
+  [REGS + 16 * 8, REGS + 20 * 8],
+  [REGS + 26 * 8, RIP],
+  [0x1108, 0x111c],
+  [0x1278, 0x1284],
+  [0x12e8, 0x12f0],
+];
+
+/** Where the flags go in what `architecturalState` returns: the place of the lazy ones. */
+const FLAGS_IN_STATE = 0x108;
+
 const IF = 0x200;
 
 /** EXIT_* of engine/cpu/core/system.ts. */
@@ -97,29 +113,60 @@ export interface X87State {
 export const CPU_MODELS = { v1: 0, v2: 0xffffffff } as const;
 export type CpuModel = keyof typeof CPU_MODELS;
 
+/** Pages read from and written to the page store by the core itself: not those of a checkpoint. */
+interface PagingCounts {
+  pagesIn: number;
+  pagesOut: number;
+}
+
+/** How the pool of frames does. */
+export interface Paging extends Readonly<PagingCounts> {
+  /** Pages that have a frame. */
+  readonly residentPages: number;
+}
+
 /** The x86-64 processor: the TypeScript face of core.wasm. */
 export class Cpu implements CpuApi {
   readonly memory: PhysicalMemory;
   readonly #core: CoreExports;
   readonly #wasm: WebAssembly.Memory;
+  readonly #paging: PagingCounts;
   #view: DataView;
 
-  private constructor(core: CoreExports, wasm: WebAssembly.Memory, pages: number) {
+  private constructor(
+    core: CoreExports,
+    wasm: WebAssembly.Memory,
+    pages: number,
+    store: PageStore,
+    paging: PagingCounts,
+  ) {
     this.#core = core;
+    this.#paging = paging;
     this.#wasm = wasm;
     this.#view = new DataView(wasm.buffer);
-    this.memory = new CoreMemory(core, wasm, pages);
+    this.memory = new CoreMemory(core, wasm, pages, store);
   }
 
   /** Makes a processor in its reset state, with memory that is read from the store when touched. */
   static create(options: CpuOptions): Cpu {
     const wasm = new WebAssembly.Memory({ initial: INITIAL_WASM_PAGES, maximum: MAXIMUM_WASM_PAGES });
     const store: PageStore = options.store;
+    const pool = options.poolPages ?? POOL_LIMITS.poolPages;
+    if (pool < POOL_LIMITS.minPoolPages && pool < options.pages) {
+      throw new RangeError(`a pool of ${pool} frames is too small; at least ${POOL_LIMITS.minPoolPages}`);
+    }
+    const paging = { pagesIn: 0, pagesOut: 0 };
     const instance = new WebAssembly.Instance(options.module, {
       env: {
         memory: wasm,
-        pageIn: (gfn: number, frame: number) => {
-          store.read(gfn, new Uint8Array(wasm.buffer, frame >>> 0, 4096));
+        pageIn: (gfn: number, at: number) => {
+          paging.pagesIn++;
+          const frame = new Uint8Array(wasm.buffer, at >>> 0, 4096);
+          if (!store.read(gfn, frame)) frame.fill(0);
+        },
+        pageOut: (gfn: number, at: number) => {
+          paging.pagesOut++;
+          store.write(gfn, new Uint8Array(wasm.buffer, at >>> 0, 4096));
         },
         abort: () => {
           throw new Error("the core aborted");
@@ -127,8 +174,8 @@ export class Cpu implements CpuApi {
       },
     });
     const core = instance.exports as unknown as CoreExports;
-    core.init(options.pages);
-    const cpu = new Cpu(core, wasm, options.pages);
+    core.init(options.pages, Math.min(pool, options.pages));
+    const cpu = new Cpu(core, wasm, options.pages, store, paging);
     cpu.#dv().setBigUint64(SEED, options.seed ?? 0n, true);
     return cpu;
   }
@@ -153,6 +200,11 @@ export class Cpu implements CpuApi {
   /** Bytes of linear memory in use, frames and tables included. */
   get wasmBytes(): number {
     return this.#wasm.buffer.byteLength;
+  }
+
+  /** What the pool of frames has cost so far. */
+  get paging(): Paging {
+    return { ...this.#paging, residentPages: this.#core.residentFrames() >>> 0 };
   }
 
   run(limit: number): CpuExit {
@@ -300,6 +352,13 @@ export class Cpu implements CpuApi {
       Math.min(bytes.length, 15),
       mode === 64 ? 0 : mode === 32 ? 1 : 2,
     );
+  }
+
+  architecturalState(): Uint8Array {
+    const state = new Uint8Array(this.#wasm.buffer, STATE, STATE_END - STATE).slice();
+    for (const [from, to] of NOT_ARCHITECTURAL) state.fill(0, from - STATE, to - STATE);
+    new DataView(state.buffer).setUint32(FLAGS_IN_STATE, this.#core.getFlags(), true);
+    return state;
   }
 
   saveState(): Uint8Array {

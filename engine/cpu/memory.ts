@@ -1,3 +1,4 @@
+import type { PageStore } from "../memory/page-store.ts";
 import type { CoreExports } from "./cpu.ts";
 import type { PhysicalMemory } from "./types.ts";
 
@@ -10,9 +11,11 @@ export class CoreMemory implements PhysicalMemory {
   readonly #core: CoreExports;
   readonly #wasm: WebAssembly.Memory;
   readonly #pages: number;
+  readonly #store: PageStore;
 
-  constructor(core: CoreExports, wasm: WebAssembly.Memory, pages: number) {
+  constructor(core: CoreExports, wasm: WebAssembly.Memory, pages: number, store: PageStore) {
     this.#core = core;
+    this.#store = store;
     this.#wasm = wasm;
     this.#pages = pages;
     this.bytes = pages * PAGE;
@@ -94,6 +97,14 @@ export class CoreMemory implements PhysicalMemory {
   page(gfn: number): Uint8Array {
     this.#check(gfn * PAGE, PAGE);
     return this.#bytes(gfn, 0, PAGE, false);
+  }
+
+  copyPage(gfn: number, into: Uint8Array): void {
+    this.#check(gfn * PAGE, PAGE);
+    const table = new Uint32Array(this.#wasm.buffer, this.#core.frameTableAddress() >>> 0, this.#pages);
+    const frame = table[gfn] ?? 0;
+    if (frame !== 0) into.set(new Uint8Array(this.#wasm.buffer, frame, PAGE));
+    else if (!this.#store.read(gfn, into)) into.fill(0);
   }
 
   clearDirty(): void {

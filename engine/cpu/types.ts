@@ -31,10 +31,13 @@ export interface PhysicalMemory {
   writeU8(address: number, value: number): void;
   writeU32(address: number, value: number): void;
   writeU64(address: number, value: bigint): void;
-  /** Guest page numbers written since the last `clearDirty`, ascending. */
+  /** Resident pages that differ from the page store, ascending: the others were stored when they lost their frame. */
   dirtyPages(): number[];
   /** A live view of one page (4096 bytes), valid only until the next call into the core or this object. */
   page(gfn: number): Uint8Array;
+  /** Copies a page (4096 bytes) into `into` without making it resident. */
+  copyPage(gfn: number, into: Uint8Array): void;
+  /** Call when every dirty page was stored. */
   clearDirty(): void;
 }
 
@@ -43,7 +46,10 @@ export interface CpuOptions {
   readonly module: WebAssembly.Module;
   /** Guest-physical memory in 4 KiB pages (RAM and whatever else, such as emu's region). */
   readonly pages: number;
-  /** Most frames resident at a time. */
+  /**
+   * Most pages resident at a time; the others are in the store. Default and minimum: POOL_LIMITS. Infinity for all of them.
+   * The guest cannot tell the difference.
+   */
   readonly poolPages?: number;
   readonly store: PageStore;
   /** Seed of RDRAND and RDSEED. */
@@ -92,6 +98,8 @@ export interface CpuApi {
    * SYSCALL enabled (EFER.LME, LMA, NXE, SCE), CR0 = PG|WP|NE|ET|MP|PE, CR4 = PAE|OSFXSR|OSXMMEXCPT, CR3 as given.
    */
   enterLongMode(cr3: number): void;
+  /** All that instructions can see of the processor except memory: equal bytes if and only if in equal states. */
+  architecturalState(): Uint8Array;
   /** The whole processor state except memory, as bytes; `loadState` of the same version restores it. */
   saveState(): Uint8Array;
   loadState(state: Uint8Array): void;

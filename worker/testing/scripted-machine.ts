@@ -49,6 +49,10 @@ class ScriptedMachine implements MachineApi {
     return this.instructions + this.#idleNanoseconds;
   }
 
+  stateHash(): string {
+    return this.instructions.toString(16).padStart(16, "0");
+  }
+
   run(budget: number): SliceEnd {
     const from = this.instructions;
     const limit = from + budget;

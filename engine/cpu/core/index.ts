@@ -20,9 +20,9 @@ import { EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, exitReason, setExitRea
 export { frameTableAddress, pageFlagsAddress, residentFrames } from "./memory";
 export { getFlags, setFlags } from "./flags";
 
-/** Lays out memory for `pages` guest pages and resets the processor. Once per instance. */
-export function init(pages: u32): void {
-  initMemory(pages);
+/** Lays out memory for `pages` guest pages, at most `pool` of them resident, and resets the processor. Once per instance. */
+export function init(pages: u32, pool: u32): void {
+  initMemory(pages, pool);
   reset();
 }
 
@@ -166,7 +166,7 @@ export function pageForWrite(gfn: u32, offset: u32, size: u32): usize {
   return frame;
 }
 
-/** Forgets which pages are dirty; later writes mark them again. */
+/** Every dirty page was stored; later writes mark them again. */
 export function clearDirty(): void {
   clearAllDirty();
   flushWrites();

@@ -6,8 +6,9 @@
 //
 // Translations of a context that is not current survive until somebody writes a page-table entry they came from: every
 // page-table page read by a walk remembers which contexts used it; a write over a present entry makes those contexts
-// stale, and a stale context is flushed when it is next loaded. So MOV to CR3 keeps its documented effect (SDM vol. 3A
-// 4.10.4.1) without flushing.
+// stale. The current one is flushed at once, another when it is next loaded. So MOV to CR3 keeps its documented effect
+// (SDM vol. 3A 4.10.4.1) without flushing, and no translation ever outlives the entries it came from: what the TLBs hold,
+// when they are flushed, by whom, cannot be seen by the guest. Checkpoints, evictions and the ends of slices flush them.
 
 import { writeToCode } from "./blocks";
 import { NM, raiseNonCanonical, raisePageFault } from "./exception";
@@ -15,7 +16,7 @@ import {
   BOUNCE, CONTEXTS, CONTEXT_COUNT, CPL, CR0, CR2, CR3, CR4, EFER, JUMPS, JUMPS_BYTES, MODE, MODE_64, NOWHERE_READ, NOWHERE_WRITE,
   PDPTE, SYSFLAGS, TAG, TAG_HIGH, TLB_BYTES, TLB_MASK, TLB_R, TLB_W, TLB_X,
 } from "./layout";
-import { codeMapOf, frameOf, isMemory, markDirty, setTableUsers, tableUsersOf } from "./memory";
+import { codeMapOf, frameOf, isMemory, isResident, markDirty, ownerOf, pin, setTableUsers, tableUsersOf } from "./memory";
 
 export const ACCESS_READ: i32 = 0;
 export const ACCESS_WRITE: i32 = 1;
@@ -148,6 +149,7 @@ export function flushWrites(): void {
 
 /** Call when a page begins to hold code or page tables: stores to it must be seen. */
 export function watchPage(gfn: u32): void {
+  if (!isResident(gfn)) return; // nothing in the write TLB leads to it
   // Entries are tagged by linear page, so the few that may map this frame are found by their frame's address.
   const frame = <u32>frameOf(gfn);
   for (let e: usize = TLB_W; e < TLB_W + TLB_BYTES; e += 16) {
@@ -169,6 +171,10 @@ function writeToTable(gfn: u32, frame: usize, pa: u64, size: i32): void {
         if ((users >> i) & 1) store<u32>(CONTEXTS + (i << 4) + 12, 1);
       }
       setTableUsers(gfn, 0);
+      if ((users >> context) & 1) {
+        freshTag();
+        setTags();
+      }
       return;
     }
   }
@@ -328,7 +334,11 @@ function fill(array: usize, va: u64, frame: usize, tag: u64): void {
 /** Host address of a readable byte, or 0 with an exception pending. Outside memory reads as all ones. */
 function hostRead(va: u64, user: bool): usize {
   const e = TLB_R + tlbOffset(va);
-  if (load<u64>(e) == ((va & ~0xfff) | (load<u64>(TAG) & ~1) | <u64>user)) return <usize>(<u32>va + load<u32>(e, 8));
+  if (load<u64>(e) == ((va & ~0xfff) | (load<u64>(TAG) & ~1) | <u64>user)) {
+    const known = <usize>(<u32>va + load<u32>(e, 8));
+    pin(known & ~0xfff);
+    return known;
+  }
   const pa = translate(va, ACCESS_READ, user);
   if (pa == WALK_FAULT) return 0;
   const gfn = pa >> 12;
@@ -344,7 +354,11 @@ function hostRead(va: u64, user: bool): usize {
 /** Host address of a writable byte of `size` bytes in one page, or 0 with an exception pending. */
 function hostWrite(va: u64, size: i32, user: bool): usize {
   const e = TLB_W + tlbOffset(va);
-  if (load<u64>(e) == ((va & ~0xfff) | (load<u64>(TAG) & ~1) | <u64>user)) return <usize>(<u32>va + load<u32>(e, 8));
+  if (load<u64>(e) == ((va & ~0xfff) | (load<u64>(TAG) & ~1) | <u64>user)) {
+    const known = <usize>(<u32>va + load<u32>(e, 8));
+    pin(known & ~0xfff);
+    return known;
+  }
   const pa = translate(va, ACCESS_WRITE, user);
   if (pa == WALK_FAULT) return 0;
   const gfn64 = pa >> 12;
@@ -438,8 +452,16 @@ export function writable(ea: u64, size: i32): usize {
   return writableAs(ea, size, isUser());
 }
 
+/** The walk for the second half of a write may have cached what the first half is about to overwrite. */
+function bouncedToTable(at: usize, size: i32): void {
+  const gfn = ownerOf(at);
+  if (gfn >= 0 && tableUsersOf(<u32>gfn)) writeToTable(<u32>gfn, at & ~0xfff, at & 0xfff, size);
+}
+
 export function writeDone(ptr: usize): void {
   if (ptr != BOUNCE_WRITE) return;
+  bouncedToTable(bounceFirst, bounceRoom);
+  bouncedToTable(bounceSecond, bounceSize - bounceRoom);
   memory.copy(bounceFirst, BOUNCE_WRITE, bounceRoom);
   memory.copy(bounceSecond, BOUNCE_WRITE + bounceRoom, bounceSize - bounceRoom);
 }

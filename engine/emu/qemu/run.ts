@@ -70,6 +70,9 @@ class ArrayMemory implements PhysicalMemory {
   page(gfn: number): Uint8Array {
     return this.#data.subarray(gfn * 4096, (gfn + 1) * 4096);
   }
+  copyPage(gfn: number, into: Uint8Array): void {
+    into.set(this.page(gfn));
+  }
   clearDirty(): void {}
 }
 

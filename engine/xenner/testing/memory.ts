@@ -61,6 +61,10 @@ export class ArrayMemory implements PhysicalMemory {
     return this.#data.subarray(gfn * PAGE_BYTES, (gfn + 1) * PAGE_BYTES);
   }
 
+  copyPage(gfn: number, into: Uint8Array): void {
+    into.set(this.page(gfn));
+  }
+
   clearDirty(): void {
     this.#dirty.clear();
   }
