@@ -1,29 +1,51 @@
+import { checksumBytes, mixWord } from "../../engine/memory/checksum.ts";
 import type { Monitor, MonitorState } from "../../jobs/monitor.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
+import { DamagedCheckpoint } from "./damaged.ts";
 
 /** Raised whenever what is stored below or in a MonitorState changes its meaning. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** The small state of a checkpoint; the pages are in the page store. */
 export interface StoredCheckpoint {
   readonly machine: Uint8Array;
   readonly monitor: MonitorState;
+  /** What the page store has to hold: SqlPageStore.manifest. */
+  readonly manifest: string;
+}
+
+function sumOf(machine: Uint8Array, version: number, texts: readonly string[]): number {
+  const text = new TextEncoder().encode(JSON.stringify([version, ...texts]));
+  return mixWord(checksumBytes(machine), checksumBytes(text)) >>> 0;
 }
 
 /** Only inside the transaction that commits the pages. */
-export function saveCheckpoint(sql: SqlStorage, machine: Uint8Array, monitor: Monitor): void {
+export function saveCheckpoint(
+  sql: SqlStorage,
+  machine: Uint8Array,
+  monitor: Monitor,
+  manifest: string,
+): void {
   dropCheckpoint(sql);
   for (let at = 0, seq = 0; at < machine.length; at += STORAGE_LIMITS.stateRowBytes, seq++) {
     const part = machine.subarray(at, at + STORAGE_LIMITS.stateRowBytes);
     sql.exec("INSERT INTO checkpoint_part VALUES (?, ?)", seq, part);
   }
-  sql.exec("INSERT INTO checkpoint VALUES (1, ?, ?)", VERSION, JSON.stringify(monitor.save()));
+  const judged = JSON.stringify(monitor.save());
+  const sum = sumOf(machine, VERSION, [judged, manifest]);
+  sql.exec("INSERT INTO checkpoint VALUES (1, ?, ?, ?, ?)", VERSION, judged, manifest, sum);
 }
 
-/** The last checkpoint; undefined if there is none. Throws if another version of this program wrote it. */
+/**
+ * The last checkpoint; undefined if there is none. Throws if another version of this program wrote it.
+ *
+ * @throws DamagedCheckpoint
+ */
 export function loadCheckpoint(sql: SqlStorage): StoredCheckpoint | undefined {
   const [row] = sql
-    .exec<{ version: number; monitor: string }>("SELECT version, monitor FROM checkpoint")
+    .exec<{ version: number; monitor: string; manifest: string; sum: number }>(
+      "SELECT version, monitor, manifest, sum FROM checkpoint",
+    )
     .toArray();
   if (row === undefined) return undefined;
   if (row.version !== VERSION) {
@@ -39,7 +61,10 @@ export function loadCheckpoint(sql: SqlStorage): StoredCheckpoint | undefined {
     machine.set(part, at);
     at += part.length;
   }
-  return { machine, monitor: JSON.parse(row.monitor) as MonitorState };
+  if (row.sum !== sumOf(machine, row.version, [row.monitor, row.manifest])) {
+    throw new DamagedCheckpoint("the checkpoint's checksum is wrong");
+  }
+  return { machine, manifest: row.manifest, monitor: JSON.parse(row.monitor) as MonitorState };
 }
 
 export function dropCheckpoint(sql: SqlStorage): void {

@@ -9,6 +9,7 @@ import { RUNNER_LIMITS } from "../limits.ts";
 import { dropCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { ConsoleDivergence, ConsoleLog } from "./console-log.ts";
 import { consoleResponse } from "./console-response.ts";
+import { DamagedCheckpoint } from "./damaged.ts";
 import { Guest } from "./guest.ts";
 import { MachineSlots } from "./machine-slots.ts";
 import { Pace } from "./pace.ts";
@@ -231,6 +232,9 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     try {
       const stored = loadCheckpoint(this.#sql);
       if (stored === undefined) return undefined;
+      if (store.manifest() !== stored.manifest) {
+        throw new DamagedCheckpoint("the stored pages are not those of the checkpoint");
+      }
       const machine = this.engine.factory.restore(this.engine.parts, stored.machine, store);
       log.seek(stored.monitor.bytes);
       this.#save({ ...this.#job(), state: "running", resumes: record.resumes + 1 });
@@ -258,7 +262,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       store.begin();
       const { state, pagesWritten } = guest.machine.checkpoint();
       store.commit();
-      saveCheckpoint(this.#sql, state, guest.monitor);
+      saveCheckpoint(this.#sql, state, guest.monitor, store.manifest());
       const record = this.#job();
       const figures = record.checkpoints;
       this.#save({
@@ -296,7 +300,11 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       );
       return;
     }
-    this.#save({ ...record, failures, lastError: message });
+    if (error instanceof DamagedCheckpoint) {
+      // Each further try from it would meet the same damage.
+      dropCheckpoint(this.#sql);
+      this.#save({ ...record, failures, lastError: `Checkpoint refused, started over: ${message}` });
+    } else this.#save({ ...record, failures, lastError: message });
     await this.ctx.storage.setAlarm(
       Date.now() + RUNNER_LIMITS.failureDelayMilliseconds * 2 ** (failures - 1),
     );

@@ -1,5 +1,7 @@
+import { checksum, isZero } from "../../engine/memory/checksum.ts";
 import type { PageStore } from "../../engine/memory/page-store.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
+import { DamagedCheckpoint } from "./damaged.ts";
 
 const PAGE = 4096;
 const PAGES = STORAGE_LIMITS.pagesPerRow;
@@ -13,9 +15,14 @@ interface Buffered {
   written: number;
 }
 
-/** `bytes` is a whole buffer, so it is aligned. */
-function isZero(bytes: Uint8Array): boolean {
-  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4).every((word) => word === 0);
+/** `row` is a whole buffer, so it is aligned. */
+function wordsOf(row: Uint8Array): Uint32Array {
+  return new Uint32Array(row.buffer, row.byteOffset, row.length / 4);
+}
+
+/** The cluster counts, so that a row cannot pass for another's. */
+function sumOf(cluster: number, row: Uint8Array): number {
+  return checksum(wordsOf(row), cluster);
 }
 
 /**
@@ -25,6 +32,8 @@ function isZero(bytes: Uint8Array): boolean {
  * leave their frame in between). `commit` folds everything into `page` and must run inside the transaction that stores
  * the rest of the checkpoint; `rewind` forgets what came after the last one. A cluster of nothing but zero pages has no
  * row in `page`, and an empty one in `page_overlay`.
+ *
+ * Each row carries a checksum, looked at whenever it is read; that no row is lost or moved is what the manifest is for.
  */
 export class SqlPageStore implements PageStore {
   readonly #sql: SqlStorage;
@@ -79,7 +88,7 @@ export class SqlPageStore implements PageStore {
   commit(): void {
     this.#flush();
     this.#sql.exec(
-      "INSERT OR REPLACE INTO page SELECT cluster, data FROM page_overlay WHERE length(data) > 0",
+      "INSERT OR REPLACE INTO page SELECT cluster, sum, data FROM page_overlay WHERE length(data) > 0",
     );
     this.#sql.exec(
       "DELETE FROM page WHERE cluster IN (SELECT cluster FROM page_overlay WHERE length(data) = 0)",
@@ -94,6 +103,16 @@ export class SqlPageStore implements PageStore {
     this.#cache.clear();
     this.#committing = false;
     this.#sql.exec("DELETE FROM page_overlay");
+  }
+
+  /** What `page` holds, for the checkpoint that it belongs to. Only looks at the beginning of each row. */
+  manifest(): string {
+    const { rows, sums, clusters } = this.#sql
+      .exec<{ rows: number; sums: number; clusters: number }>(
+        "SELECT count(*) AS rows, total(sum) AS sums, total(cluster) AS clusters FROM page",
+      )
+      .one();
+    return `${rows} rows, sums ${sums}, clusters ${clusters}`;
   }
 
   /** Forgets every page. */
@@ -116,13 +135,18 @@ export class SqlPageStore implements PageStore {
   }
 
   #select(table: "page" | "page_overlay", cluster: number): Uint8Array | undefined {
-    for (const row of this.#sql.exec<{ data: ArrayBuffer }>(
-      `SELECT data FROM ${table} WHERE cluster = ?`,
-      cluster,
-    )) {
-      return new Uint8Array(row.data);
+    const [row] = this.#sql
+      .exec<{ sum: number; data: ArrayBuffer }>(`SELECT sum, data FROM ${table} WHERE cluster = ?`, cluster)
+      .toArray();
+    if (row === undefined) return undefined;
+    const data = new Uint8Array(row.data);
+    const isWhole = data.length === ROW || (data.length === 0 && table === "page_overlay");
+    if (!isWhole || row.sum !== sumOf(cluster, data)) {
+      throw new DamagedCheckpoint(
+        `guest pages ${cluster * PAGES} to ${(cluster + 1) * PAGES - 1} are damaged`,
+      );
     }
-    return undefined;
+    return data;
   }
 
   #remember(cluster: number, data: Uint8Array | undefined): void {
@@ -138,13 +162,15 @@ export class SqlPageStore implements PageStore {
   #flush(): void {
     for (const [cluster, { data, written }] of this.#buffered) {
       if (written !== ALL) this.#fillUnwritten(cluster, data, written);
-      const zero = isZero(data);
+      const zero = isZero(wordsOf(data));
+      const row = zero ? ZERO_ROW : data;
+      const sum = sumOf(cluster, row);
       if (!this.#committing) {
-        this.#sql.exec("INSERT OR REPLACE INTO page_overlay VALUES (?, ?)", cluster, zero ? ZERO_ROW : data);
+        this.#sql.exec("INSERT OR REPLACE INTO page_overlay VALUES (?, ?, ?)", cluster, sum, row);
       } else {
         this.#sql.exec("DELETE FROM page_overlay WHERE cluster = ?", cluster);
         if (zero) this.#sql.exec("DELETE FROM page WHERE cluster = ?", cluster);
-        else this.#sql.exec("INSERT OR REPLACE INTO page VALUES (?, ?)", cluster, data);
+        else this.#sql.exec("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", cluster, sum, row);
       }
       this.#rowsWritten++;
       this.#cache.delete(cluster);
