@@ -1,7 +1,7 @@
 // Control and debug registers (SDM vol. 3A 2.5, 17.2).
 
 import { GP, UD, raise, raiseNoError } from "./exception";
-import { CR0, CR2, CR3, CR4, DR, EFER, MODE, MODE_64, PDPTE, REGS } from "./layout";
+import { CR0, CR2, CR3, CR4, CR8, DR, EFER, MODE, MODE_64, PDPTE, REGS } from "./layout";
 import {
   CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, PHYSICAL_BITS, flushAll, switchContext,
 } from "./mmu";
@@ -31,7 +31,11 @@ function loadPdptes(cr3: u64): bool {
       return false;
     }
   }
+  // Translations through pointer entries that are others now are nobody's any more: no store to a table told so.
+  let changed = false;
+  for (let i: usize = 0; i < 32; i += 8) if (load<u64>(PDPTE + i) != load<u64>(at + i)) changed = true;
   memory.copy(PDPTE, at, 32);
+  if (changed) flushAll();
   return true;
 }
 
@@ -80,7 +84,7 @@ export function writeCr3(v: u64): i32 {
   return 1;
 }
 
-/** MOV from a control register; CR8 reads as 0. */
+/** MOV from a control register. */
 export function readControl(n: i32, at: usize): i32 {
   let v: u64;
   switch (n) {
@@ -88,7 +92,7 @@ export function readControl(n: i32, at: usize): i32 {
     case 2: v = load<u64>(CR2); break;
     case 3: v = load<u64>(CR3); break;
     case 4: v = load<u64>(CR4); break;
-    case 8: v = 0; break;
+    case 8: v = load<u32>(CR8); break;
     default: return raiseNoError(UD);
   }
   store<u64>(at, v);
@@ -101,7 +105,10 @@ export function writeControl(n: i32, v: u64): i32 {
     case 2: store<u64>(CR2, v); return 1;
     case 3: return writeCr3(v);
     case 4: return writeCr4(v);
-    case 8: return v & ~15 ? raise(GP, 0) : 1;
+    case 8:
+      if (v & ~15) return raise(GP, 0);
+      store<u32>(CR8, <u32>v);
+      return 1;
     default: return raiseNoError(UD);
   }
 }

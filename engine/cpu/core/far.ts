@@ -290,6 +290,12 @@ export function farReturn(log2: i32, extra: u64): i32 {
   return returnTo(selector, ip, log2, 2 * bytes + ((selector & 3) > load<u32>(CPL) ? extra : 0), extra, false);
 }
 
+/** POPF or IRET cleared TF: the single-step trap after it is still due, for TF was set when it began. */
+export let stepCleared: bool = false;
+export function clearStepCleared(): void {
+  stepCleared = false;
+}
+
 /** Flags that IRET and POPF may change at a privilege. */
 export function loadFlags(v: u32, log2: i32, cpl: u32, iret: bool): void {
   let changeable: u32 = ARITH | TF | DF | NT;
@@ -301,6 +307,7 @@ export function loadFlags(v: u32, log2: i32, cpl: u32, iret: bool): void {
   if (cpl == 0 && iret && log2 >= 2) changeable |= VIF | VIP;
   let r = (old & ~changeable) | (v & changeable);
   if (!iret) r &= ~RF;
+  if (old & TF && !(r & TF)) stepCleared = true;
   setFlags(r);
 }
 
@@ -309,7 +316,11 @@ export function interruptReturn(log2: i32): i32 {
   const bytes: u64 = 1 << log2;
   const flagsNow = load<u32>(SYSFLAGS);
   if (flagsNow & VM && (flagsNow & IOPL) != IOPL) return raise(GP, 0);
-  if (!isLong() && flagsNow & NT && !isRealStyle()) return raise(GP, 0); // no hardware task switches
+  if (!isLong() && flagsNow & NT && !isRealStyle()) {
+    // No hardware task switches: whatever the link names is no task to go back to.
+    const link = readableAs(load<u64>(TR_BASE), 2, false);
+    return link ? raise(TS, <i32>load<u16>(link) & 0xfffc) : 0;
+  }
   if (isLong() && flagsNow & NT) return raise(GP, 0);
   if (!peek(0, log2)) return 0;
   const ip = maskIp(popped, log2);
@@ -337,21 +348,33 @@ export function interruptReturn(log2: i32): i32 {
 
 /** SDM vol. 3A 20.2.2. */
 function returnToVirtual8086(ip: u64, selector: u32, flags: u32): i32 {
-  for (let i: u64 = 3; i < 9; i++) if (!peek(i * 4, 2)) return 0;
-  peek(12, 2);
+  // Everything is read before SS changes.
+  if (!peek(12, 2)) return 0;
   const sp = popped;
-  setFlags(flags & ~RF);
-  for (let i = 0; i < 5; i++) {
-    peek(16 + <u64>i * 4, 2);
-    const s = <u32>popped & 0xffff;
-    setSegment(i == 0 ? 2 : i == 1 ? 0 : i + 1, s, <u64>s << 4, 0xffff, 0xf3);
+  let low: u64 = 0; // SS ES DS FS
+  for (let i: u64 = 0; i < 4; i++) {
+    if (!peek(16 + i * 4, 2)) return 0;
+    low |= (popped & 0xffff) << (i * 16);
   }
-  setSegment(1, selector, <u64>selector << 4, 0xffff, 0xf3);
+  if (!peek(32, 2)) return 0;
+  setVirtual8086Segment(5, popped);
+  setVirtual8086Segment(2, low);
+  setVirtual8086Segment(0, low >> 16);
+  setVirtual8086Segment(3, low >> 32);
+  setVirtual8086Segment(4, low >> 48);
+  setVirtual8086Segment(1, selector);
+  setFlags(flags & ~RF);
   store<u64>(RSP, sp);
   store<u64>(RIP, ip & 0xffff);
   store<u32>(CPL, 3);
+  store<u32>(NMI_BLOCKED, 0);
   updateMode();
   return 1;
+}
+
+function setVirtual8086Segment(i: i32, selector: u64): void {
+  const s = <u32>selector & 0xffff;
+  setSegment(i, s, <u64>s << 4, 0xffff, 0xf3);
 }
 
 /** Code and stack segments of the fast system calls: flat, only the selector is looked at. */

@@ -606,7 +606,9 @@ function cmpxchg16b(p: usize): i32 {
 
 /** EFLAGS as PUSHF stores it: RF and VM read as 0. */
 function pushf(log2: i32): i32 {
-  return push(<u64>(getFlags() & ~(RF | VM)), log2);
+  const flags = getFlags();
+  if (flags & VM && (flags & IOPL) != IOPL) return raise(GP, 0);
+  return push(<u64>(flags & ~(RF | VM)), log2);
 }
 
 function enter(log2: i32, imm: i32): i32 {

@@ -4,6 +4,7 @@ import { flushBlocks, lookupOnce, writeToCode } from "./blocks";
 import { decodeLengthOf } from "./decode";
 import { DB } from "./exception";
 import { IF, TF } from "./flags";
+import { clearStepCleared, stepCleared } from "./far";
 import { FAST_LIMIT, interpret, resume } from "./interp";
 import { CAUSE_EXTERNAL, deliver, deliverPending } from "./interrupt";
 import {
@@ -15,7 +16,7 @@ import {
 } from "./memory";
 import { flushAll, flushWrites, switchContext, writable, writeDone } from "./mmu";
 import { setSegment, updateMode } from "./segment";
-import { EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, exitReason, setExitReason } from "./system";
+import { EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, SHADOW_SS, exitReason, setExitReason } from "./system";
 
 export { frameTableAddress, pageFlagsAddress, residentFrames } from "./memory";
 export { getFlags, setFlags } from "./flags";
@@ -140,8 +141,12 @@ export function run(limit: f64): i32 {
       continue;
     }
     store<u64>(LIMIT, done + <u64>n);
+    clearStepCleared();
     interpret(p, n);
-    if (flags & TF && load<u64>(INSTRUCTIONS) > done && load<u32>(SYSFLAGS) & TF && !exitReason) {
+    if (
+      flags & TF && load<u64>(INSTRUCTIONS) > done && (load<u32>(SYSFLAGS) & TF || stepCleared) && load<u32>(SHADOW) != SHADOW_SS &&
+      !exitReason
+    ) {
       if (!trapStep()) return EXIT_SHUTDOWN;
     }
   }

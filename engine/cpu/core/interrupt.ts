@@ -24,6 +24,13 @@ function store5(h: usize, log2: i32, i: usize, v: u64): void {
   else store<u16>(h + (i << 1), <u16>v);
 }
 
+/** A fault on a selector that the delivery of an event loads: the event's EXT bit goes into its error code. */
+function withExt(ext: i32): i32 {
+  const vector = load<i32>(EXC_VECTOR);
+  if (vector == GP || vector == TS || vector == SS || vector == NP) store<i32>(EXC_ERROR, load<i32>(EXC_ERROR) | ext);
+  return 0;
+}
+
 /** 64-bit gates: returns 0 with an exception pending. */
 function deliverLong(vector: i32, errorCode: i32, cause: i32): i32 {
   const ext = cause == CAUSE_SOFTWARE ? 0 : 1;
@@ -42,15 +49,13 @@ function deliverLong(vector: i32, errorCode: i32, cause: i32): i32 {
   const selector = w0 >> 16;
   const error = <i32>(selector & 0xfffc) + ext;
   if ((selector & 0xfffc) == 0) return raise(GP, ext);
-  if (!readDescriptor(selector, GP)) {
-    if (load<i32>(EXC_VECTOR) == GP) raise(GP, error);
-    return 0;
-  }
+  if (!readDescriptor(selector, GP)) return withExt(ext);
   const attributes = descriptorAttributes();
   const dpl = descriptorDpl();
   if ((attributes & (ATTR_S | 8)) != (ATTR_S | 8) || dpl > oldCpl) return raise(GP, error);
   if (!(attributes & ATTR_P)) return raise(NP, error);
   if ((attributes & (ATTR_L | ATTR_DB)) != ATTR_L) return raise(GP, error);
+  if (!isCanonical(target)) return raise(GP, ext);
   const cpl = attributes & 4 ? oldCpl : dpl;
   const ist = w1 & 7;
   let sp: u64;
@@ -108,7 +113,7 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   const selector = w0 >> 16;
   const error = <i32>(selector & 0xfffc) + ext;
   if ((selector & 0xfffc) == 0) return raise(GP, ext);
-  if (!readDescriptor(selector, GP)) return 0;
+  if (!readDescriptor(selector, GP)) return withExt(ext);
   const attributes = descriptorAttributes();
   const dpl = descriptorDpl();
   if ((attributes & (ATTR_S | 8)) != (ATTR_S | 8) || dpl > oldCpl) return raise(GP, error);
@@ -136,7 +141,7 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
     if (!h) return 0;
     sp = wide ? load<u32>(h) : <u64>load<u16>(h);
     newSs = wide ? load<u16>(h, 4) : load<u16>(h, 2);
-    if (!loadStackSegment(newSs, cpl)) return 0;
+    if (!loadStackSegment(newSs, cpl)) return withExt(ext);
     stackBase = descriptorBase();
     ssBase = stackBase;
     ssLimit = descriptorLimit();
@@ -146,7 +151,7 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   }
   const bytes = words << log2;
   const newSp = (sp - <u64>bytes) & mask;
-  if (!outer && !checkSegment(2, newSp, bytes, true)) return 0;
+  if (!outer && !checkSegment(2, newSp, bytes, true)) return withExt(ext);
   const h = writableAs((stackBase + newSp) & 0xffffffff, bytes, cpl == 3);
   if (!h) return 0;
   let i: usize = 0;
@@ -229,7 +234,9 @@ export function deliverPending(first: i32): bool {
       vector = DFV;
       error = 0;
     }
-    if (deliver(vector, isLong() || !isRealStyle() ? error : -1, CAUSE_EXCEPTION)) break;
+    // Real mode has no error codes; virtual-8086 mode is left for protected mode.
+    const real = !isLong() && isRealStyle() && !(load<u32>(SYSFLAGS) & VM);
+    if (deliver(vector, real ? -1 : error, CAUSE_EXCEPTION)) break;
     previous = vector;
   }
   return true;

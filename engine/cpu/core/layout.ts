@@ -88,7 +88,7 @@ export const INSTRUCTIONS: usize = 0x1268; // u64: retired; exact only outside t
 export const IDLE: usize = 0x1270; // u64: ticks skipped while idle
 export const LIMIT: usize = 0x1278; // u64: the instruction count at which the present entry of the interpreter ends
 export const IRQ: usize = 0x1280; // i32: vector on the interrupt line, or -1
-export const SHADOW: usize = 0x1284; // u32: 1 while STI or MOV SS holds interrupts off for one instruction
+export const SHADOW: usize = 0x1284; // u32: 1 while STI, 2 while MOV SS holds interrupts off for one instruction
 export const HALTED: usize = 0x1288; // u32
 export const NMI_BLOCKED: usize = 0x128c; // u32
 export const SEED: usize = 0x1290; // u64 state of RDRAND and RDSEED
@@ -104,6 +104,7 @@ export const IO_PENDING: usize = 0x12b4; // u32: 1 = an IN waits for its value
 /** u64: where INS puts its value; IO_PENDING is 2 then. */
 export const IO_LINEAR: usize = 0x12f0;
 export const FAULT_SS: usize = 0x12c0; // u32: 1 = the pending #GP came from a non-canonical address (becomes #SS for stack operands)
+export const CR8: usize = 0x12c4; // u32: task priority; nothing here has one, it is kept as written
 export const PDPTE: usize = 0x12c8; // four u64: page-directory-pointer entries loaded at MOV to CR3 under PAE
 
 // --- Working state: rebuilt after a restore, never kept. ---

@@ -6,7 +6,7 @@ import { DB, GP, NM, UD, raise, raiseNoError } from "./exception";
 import { farReturn, farTransfer, interruptReturn, loadFlags, syscall, sysenter, sysexit, sysret } from "./far";
 import { DF, IF, IOPL, OF, TF, VM, getArithFlags, getFlags, getOF, getZF, setArithFlags, setFlags, ZF } from "./flags";
 import { addressOf } from "./generic";
-import { CAUSE_SOFTWARE, deliver } from "./interrupt";
+import { CAUSE_EXTERNAL, CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
   CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
   LDT_BASE, MODE, MODE_64, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX,
@@ -279,10 +279,13 @@ function storeOperand(p: usize, v: u64, log2: i32): i32 {
   return R_GO;
 }
 
+/** A load of SS holds off the single-step trap too; STI does not. */
+export const SHADOW_SS: u32 = 2;
+
 /** After a load of SS interrupts are held off for one instruction (SDM vol. 3A 6.8.3). */
 function afterSegment(i: i32): i32 {
   if (i == 2) {
-    store<u32>(SHADOW, 1);
+    store<u32>(SHADOW, SHADOW_SS);
     updateMode();
     return R_EXIT;
   }
@@ -393,7 +396,8 @@ export function execRare(p: usize, again: u64): i32 {
     case Rare.INT:
     case Rare.INT3: return softwareInterrupt(imm, again);
     case Rare.INTO: return getOF() ? softwareInterrupt(4, again) : R_GO;
-    case Rare.INT1: return softwareInterrupt(DB, again);
+    // Not a software interrupt: no privilege of the gate is checked, and EXT is set (SDM vol. 2A, INT n).
+    case Rare.INT1: return deliver(DB, -1, CAUSE_EXTERNAL) ? R_GO : R_FAULT;
     case Rare.IRET: return interruptReturn(log2) ? afterFlags() : R_FAULT;
     case Rare.SYSCALL: return done(syscall());
     case Rare.SYSRET: return sysret(log2) ? afterFlags() : R_FAULT;
