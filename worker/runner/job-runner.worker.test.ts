@@ -219,6 +219,47 @@ describe("turns and checkpoints", () => {
     expect(await consoleOf(id)).toBe("begin\n");
   });
 
+  test.each([
+    ["page", "UPDATE page SET sum = sum + 1"],
+    ["manifest", "UPDATE checkpoint SET manifest = 'none'"],
+    ["state", "UPDATE checkpoint_part SET data = zeroblob(length(data))"],
+  ])("a checkpoint with a damaged %s is refused and the job starts over", async (_, damage) => {
+    const name = crypto.randomUUID();
+    const events: ScriptEvent[] = [
+      { at: 10, print: "begin\n" },
+      { at: 1.2 * TURN, fail: "once" },
+      { at: 1.5 * TURN, end: POWEROFF },
+    ];
+    const { id } = await createJob({ name, events });
+    while ((await jobOf(id)).lastError === null) await scheduler.wait(5);
+    await runInDurableObject(env.JOB_RUNNER.getByName(id), (_, state) => void state.storage.sql.exec(damage));
+    expect(await endOf(id)).toMatchObject({
+      state: "passed",
+      restarts: 1,
+      lastError: expect.stringMatching(/started over/),
+    });
+    expect(await consoleOf(id)).toBe("begin\n");
+  });
+
+  test("a damaged page that a running guest touches makes the job start over", async () => {
+    const events: ScriptEvent[] = [];
+    for (let turn = 0; turn < 40; turn++) events.push({ at: (turn + 0.5) * TURN, print: `${turn}\n` });
+    events.push({ at: 39.6 * TURN, touch: true }, { at: 40 * TURN, end: POWEROFF });
+    const { id } = await createJob({ name: crypto.randomUUID(), events });
+    while ((await jobOf(id)).instructions < 2 * TURN) await scheduler.wait(1);
+    await runInDurableObject(
+      env.JOB_RUNNER.getByName(id),
+      (_, state) => void state.storage.sql.exec("UPDATE page SET sum = sum + 1 WHERE cluster > 0"),
+    );
+    expect(await endOf(id)).toMatchObject({
+      state: "passed",
+      instructions: 40 * TURN,
+      restarts: 1,
+      lastError: expect.stringMatching(/started over/),
+    });
+    expect(await consoleOf(id)).toBe(Array.from({ length: 40 }, (_, turn) => `${turn}\n`).join(""));
+  });
+
   test("a kernel that is gone ends the job as an error", async () => {
     const name = crypto.randomUUID();
     const { id, kernel } = await createJob({ name, events: [{ at: 10, fail: "once" }] });

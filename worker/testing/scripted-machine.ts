@@ -13,6 +13,8 @@ export interface ScriptEvent {
   readonly print?: string;
   /** Guest seconds spent idle. */
   readonly idle?: number;
+  /** The guest touches a page that has been in the store since its domain was built. */
+  readonly touch?: true;
   /** The machine itself fails: each time, or the first time in this process only. */
   readonly fail?: "always" | "once";
   /** Prints something else each time it is run. */
@@ -28,6 +30,7 @@ export interface Script {
 }
 
 const PAGE_OF_COUNT = 5;
+const PAGE_OF_KERNEL = 1000;
 /** Names of scripts whose "once" has happened. */
 const failed = new Set<string>();
 let divergence = 0;
@@ -60,6 +63,7 @@ class ScriptedMachine implements MachineApi {
       if (event.at <= from || event.at > limit) continue;
       this.instructions = event.at;
       if (event.idle !== undefined) this.#idleNanoseconds += event.idle * 1e9;
+      if (event.touch === true) this.#store.read(PAGE_OF_KERNEL, new Uint8Array(4096));
       if (event.print !== undefined) this.#console += event.print;
       if (event.diverge === true) this.#console += `run ${divergence++}\n`;
       if (event.fail === "always" || (event.fail === "once" && !failed.has(this.#script.name ?? ""))) {
@@ -120,7 +124,9 @@ class ScriptedMachine implements MachineApi {
 }
 
 export const SCRIPTED: MachineFactory = {
-  create: (_parts, config: MachineConfig, store) =>
-    new ScriptedMachine(JSON.parse(new TextDecoder().decode(config.kernel)) as Script, store),
+  create: (_parts, config: MachineConfig, store) => {
+    store.write(PAGE_OF_KERNEL, new Uint8Array(4096).fill(1));
+    return new ScriptedMachine(JSON.parse(new TextDecoder().decode(config.kernel)) as Script, store);
+  },
   restore: (_parts, state, store) => ScriptedMachine.restore(state, store),
 };
