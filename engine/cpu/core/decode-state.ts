@@ -458,7 +458,8 @@ export function emit(code: i32, a: i32, b: i32, c: i32, s: i32, n: i32, d: i32, 
  */
 export function emitAlu(code: i32, a: i32, b: i32, i: i32): void {
   // Nothing of this instruction may have been emitted yet, such as the load of a memory operand.
-  const p = out == firstOfInstruction ? previousOp : 0;
+  // And all its bytes must have been there, or the MOV would be lost with what is decoded again.
+  const p = out == firstOfInstruction && !overflow ? previousOp : 0;
   if (p) {
     const previous = <i32>load<u16>(p);
     // A 32-bit MOV has cleared the upper half, so a 64-bit operation cannot look behind it.

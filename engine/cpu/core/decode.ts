@@ -171,6 +171,8 @@ let followTarget: u64 = 0;
 /** An unconditional jump to `target`: true if the block goes on there, so that nothing need be emitted. */
 export function follow(target: u64): bool {
   if (follows == 0 || ((target + codeBase) & ~0xfff) != blockPage) return false;
+  // A block's first op stands for the block's RIP.
+  if (count() == 1) emit(Op.NOP, 0, 0, 0, 0, 0, 0, 0);
   follows--;
   followed = true;
   followTarget = target;
