@@ -1,6 +1,7 @@
 // Control and debug registers (SDM vol. 3A 2.5, 17.2).
 
-import { GP, UD, raise, raiseNoError } from "./exception";
+import { DR6_BD, DR7_GD, breakpointsChanged, setDr6 } from "./breakpoints";
+import { DB, GP, UD, raise, raiseNoError } from "./exception";
 import { CR0, CR2, CR3, CR4, CR8, DR, EFER, MODE, MODE_64, PDPTE, REGS } from "./layout";
 import {
   CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, PHYSICAL_BITS, flushAll, switchContext,
@@ -113,6 +114,15 @@ export function writeControl(n: i32, v: u64): i32 {
   }
 }
 
+/** DR7.GD: any access to a debug register is #DB, and the handler may use them again (SDM vol. 3A 17.2.4). */
+function generalDetect(): bool {
+  if (!(load<u64>(DR + 56) & DR7_GD)) return false;
+  setDr6(DR6_BD);
+  store<u64>(DR + 56, load<u64>(DR + 56) & ~DR7_GD);
+  raiseNoError(DB);
+  return true;
+}
+
 /** DR4 and DR5 are DR6 and DR7 while CR4.DE is 0. */
 function debugIndex(n: i32): i32 {
   if (n == 4 || n == 5) return load<u64>(CR4) & 8 ? -1 : n + 2;
@@ -122,6 +132,7 @@ function debugIndex(n: i32): i32 {
 export function readDebug(n: i32, at: usize): i32 {
   const i = debugIndex(n);
   if (i < 0) return raiseNoError(UD);
+  if (generalDetect()) return 0;
   store<u64>(at, load<u64>(DR + (<usize>i << 3)));
   return 1;
 }
@@ -129,6 +140,7 @@ export function readDebug(n: i32, at: usize): i32 {
 export function writeDebug(n: i32, v: u64): i32 {
   const i = debugIndex(n);
   if (i < 0) return raiseNoError(UD);
+  if (generalDetect()) return 0;
   if (i == 6) {
     if (v >> 32) return raise(GP, 0);
     v = (v & 0xe00f) | 0xffff0ff0;
@@ -137,5 +149,6 @@ export function writeDebug(n: i32, v: u64): i32 {
     v = (v & 0xffff2bff) | 0x400;
   }
   store<u64>(DR + (<usize>i << 3), v);
+  if (breakpointsChanged()) flushAll();
   return 1;
 }

@@ -1,5 +1,6 @@
 // Far jumps, calls and returns, IRET, and the fast system calls (SDM vol. 3A 5.8, 6.12; vol. 2).
 
+import { breakpointsEnabled } from "./breakpoints";
 import { GP, NP, SS, TS, UD, raise, raiseNoError } from "./exception";
 import { AC, ARITH, DF, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM, getFlags, setFlags } from "./flags";
 import {
@@ -342,6 +343,8 @@ export function interruptReturn(log2: i32): i32 {
   const always = load<u32>(MODE) == MODE_64;
   if (!returnTo(selector, ip, log2, 3 * bytes, 0, always)) return 0;
   loadFlags(flags, log2, cpl, true);
+  // RF lasts for one instruction; without breakpoints nobody could tell.
+  if (!breakpointsEnabled()) setFlags(getFlags() & ~RF);
   store<u32>(NMI_BLOCKED, 0);
   return 1;
 }

@@ -1,15 +1,16 @@
 // What the core offers its host: the run loop, reset, and access to memory.
 
 import { flushBlocks, lookupOnce, writeToCode } from "./blocks";
+import { DR6_BS, breakpointsChanged, breakpointsEnabled, codeHits, setDr6, takeHits } from "./breakpoints";
 import { decodeLengthOf } from "./decode";
 import { DB } from "./exception";
-import { IF, TF } from "./flags";
+import { IF, RF, TF } from "./flags";
 import { clearStepCleared, stepCleared } from "./far";
 import { FAST_LIMIT, interpret, resume } from "./interp";
 import { CAUSE_EXTERNAL, deliver, deliverPending } from "./interrupt";
 import {
   APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_SIZE,
-  IRQ, LIMIT, MISC_ENABLE, MXCSR, PAT, REGS, RIP, SHADOW, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED,
+  IRQ, LIMIT, MISC_ENABLE, MODE, MODE_64, MXCSR, PAT, REGS, RIP, SHADOW, SLOT_CS, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED,
 } from "./layout";
 import {
   clearAllDirty, clearTableUsers, frameOf, initMemory, isMemory, markDirty, tableUsersOf,
@@ -56,6 +57,8 @@ export function restored(): void {
   store<u32>(CURRENT_OP, 0);
   clearTableUsers();
   flushBlocks();
+  breakpointsChanged();
+  takeHits();
   flushAll();
   updateMode();
 }
@@ -100,9 +103,9 @@ export function completeIn(value: u32): void {
   store<u32>(IO_PENDING, 0);
 }
 
-/** Takes a single-step trap. */
-function trapStep(): bool {
-  store<u64>(DR + 48, load<u64>(DR + 48) | 0x4000);
+/** Takes a debug exception, for these reasons of DR6. */
+function trapDebug(reasons: u64): bool {
+  setDr6(reasons);
   store<i32>(EXC_VECTOR, DB);
   store<i32>(EXC_ERROR, -1);
   return deliverPending(-1);
@@ -126,14 +129,25 @@ export function run(limit: f64): i32 {
     const done = load<u64>(INSTRUCTIONS);
     if (done >= until) return EXIT_LIMIT;
     const left = <i64>(until - done);
-    if (!shadow && !(flags & TF) && left >= FAST_LIMIT) {
+    const stepping = breakpointsEnabled();
+    if (stepping) {
+      const linear = load<u32>(MODE) == MODE_64 ? load<u64>(RIP) : (load<u64>(RIP) + load<u64>(REGS + SLOT_CS * 8)) & 0xffffffff;
+      const met = flags & RF || shadow == SHADOW_SS ? 0 : codeHits(linear);
+      if (met) {
+        if (!trapDebug(met)) return EXIT_SHUTDOWN;
+        continue;
+      }
+      store<u32>(SYSFLAGS, flags & ~RF);
+      if (shadow != SHADOW_SS) takeHits();
+    }
+    if (!shadow && !stepping && !(flags & TF) && left >= FAST_LIMIT) {
       store<u64>(LIMIT, until);
       const p = resume();
       if (!p) return exitReason;
       interpret(p, left);
       continue;
     }
-    const n: i64 = shadow || flags & TF ? 1 : left;
+    const n: i64 = shadow || stepping || flags & TF ? 1 : left;
     store<u32>(SHADOW, 0);
     const p = lookupOnce(load<u64>(RIP), <i32>n);
     if (!p) {
@@ -143,12 +157,11 @@ export function run(limit: f64): i32 {
     store<u64>(LIMIT, done + <u64>n);
     clearStepCleared();
     interpret(p, n);
-    if (
-      flags & TF && load<u64>(INSTRUCTIONS) > done && (load<u32>(SYSFLAGS) & TF || stepCleared) && load<u32>(SHADOW) != SHADOW_SS &&
-      !exitReason
-    ) {
-      if (!trapStep()) return EXIT_SHUTDOWN;
-    }
+    // A load of SS holds debug traps off until after the next instruction.
+    if (load<u64>(INSTRUCTIONS) == done || exitReason || load<u32>(SHADOW) == SHADOW_SS) continue;
+    let reasons: u64 = stepping ? takeHits() : 0;
+    if (flags & TF && (load<u32>(SYSFLAGS) & TF || stepCleared)) reasons |= DR6_BS;
+    if (reasons && !trapDebug(reasons)) return EXIT_SHUTDOWN;
   }
   return EXIT_NONE; // not reached
 }

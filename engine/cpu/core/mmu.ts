@@ -11,6 +11,7 @@
 // when they are flushed, by whom, cannot be seen by the guest. Checkpoints, evictions and the ends of slices flush them.
 
 import { writeToCode } from "./blocks";
+import { isWatched, noteAccess, watching } from "./breakpoints";
 import { NM, raiseNonCanonical, raisePageFault } from "./exception";
 import {
   BOUNCE, CONTEXTS, CONTEXT_COUNT, CPL, CR0, CR2, CR3, CR4, EFER, JUMPS, JUMPS_BYTES, MODE, MODE_64, NOWHERE_READ, NOWHERE_WRITE,
@@ -326,6 +327,7 @@ function translate(va: u64, access: i32, user: bool): u64 {
 }
 
 function fill(array: usize, va: u64, frame: usize, tag: u64): void {
+  if (watching && isWatched(va)) return;
   const e = array + tlbOffset(va);
   store<u64>(e, (va & ~0xfff) | tag);
   store<u32>(e, <u32>frame - <u32>(va & ~0xfff), 8);
@@ -444,11 +446,13 @@ export function writableAs(ea: u64, size: i32, user: bool): usize {
  * buffer when the access crosses a page. 0 when an exception is pending.
  */
 export function readable(ea: u64, size: i32): usize {
+  if (watching) noteAccess(ea, size, false);
   return readableAs(ea, size, isUser());
 }
 
 /** Likewise for writing, contents preloaded for read-modify-write; call `writeDone` with the pointer after storing. */
 export function writable(ea: u64, size: i32): usize {
+  if (watching) noteAccess(ea, size, true);
   return writableAs(ea, size, isUser());
 }
 

@@ -421,7 +421,12 @@ export function execRare(p: usize, again: u64): i32 {
       return privileged() ? done(writeControl(imm, log2 == 3 ? v : v & 0xffffffff)) : R_FAULT;
     }
     case Rare.MOV_FROM_DR: return privileged() ? done(readDebug(imm, REGS + <usize>load<u8>(p, 3))) : R_FAULT;
-    case Rare.MOV_TO_DR: return privileged() ? done(writeDebug(imm, load<u64>(REGS + <usize>load<u8>(p, 3)))) : R_FAULT;
+    case Rare.MOV_TO_DR: {
+      // Breakpoints change how instructions are run.
+      if (!privileged()) return R_FAULT;
+      const v = load<u64>(REGS + <usize>load<u8>(p, 3));
+      return writeDebug(imm, load<u32>(MODE) == MODE_64 ? v : v & 0xffffffff) ? R_EXIT : R_FAULT;
+    }
     case Rare.CLTS:
       if (!privileged()) return R_FAULT;
       store<u64>(CR0, load<u64>(CR0) & ~8);

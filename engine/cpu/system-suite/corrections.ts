@@ -205,6 +205,12 @@ export const CORRECTIONS: readonly Correction[] = [
     right: `L and D both set: ${longFault(0x21, 0x2).replace("error=0000000000000000", "error=0000000000000080")}`,
     source: "SDM vol. 2A, JMP: #GP(selector) if L and D of the code segment are both set in IA-32e mode",
   },
+  {
+    image: "debug",
+    told: /^both at once: /,
+    right: field("dr6", (d) => (d | 3) >>> 0),
+    source: "SDM vol. 3A 17.2.3: B0-B3 are set for every breakpoint whose condition was met",
+  },
 ];
 
 /** The line that a processor would tell, and the rule that made it so. */

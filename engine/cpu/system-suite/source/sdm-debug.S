@@ -1,0 +1,48 @@
+/* Debug registers where qemu does not do what the manual says. */
+        .include "common.inc"
+        .include "long.inc"
+
+        .code32
+start:
+        mov     esp, KERNEL_STACK
+        call    setup32
+        and     byte ptr [gdt + TSS64 + 5], 0xfd
+        call    setup64
+        .code64
+        .macro  DR n, value:vararg
+        mov     eax, \value
+        mov     dr\n, rax
+        .endm
+
+        /* DR7 is written anew before an attempt: qemu keeps the hits of the one before. */
+        .macro  REARM
+        mov     rcx, dr7
+        DR      7, 0x400
+        mov     dr7, rcx
+        .endm
+
+        /* SDM vol. 3A 17.3.1.4 and table 17-2: one #DB for both, with BS and the breakpoint's bit in DR6. */
+        TITLE64 "data breakpoint and single step (SDM vol. 3A 17.3.1.4)"
+        mov     qword ptr [returning], 1
+        DR      0, DATA_AREA
+        DR      7, 0x10402
+        TRY64   "together with TF"
+        push    0x102
+        popfq
+        mov     byte ptr [DATA_AREA], 1
+        push    2
+        popfq
+        END64
+        DR      7, 0x400
+        mov     qword ptr [returning], 0
+
+        /* SDM vol. 3A 17.2.4: a fault before the instruction, with BD in DR6; GD is cleared on entry to the handler. */
+        TITLE64 "general detect (SDM vol. 3A 17.2.4)"
+        TRY64   "MOV to DR0 with DR7.GD"
+        DR      7, 0x2400
+        mov     dr0, rax
+        END64
+        mov     rcx, dr7
+        SHOW64  "dr7 after", rcx
+        STOP64
+image_end:
