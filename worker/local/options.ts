@@ -24,6 +24,7 @@ const FLAGS = {
   fail: { type: "string", multiple: true },
   seed: { type: "string" },
   "start-time": { type: "string" },
+  "state-hash-every": { type: "string" },
   url: { type: "string" },
   token: { type: "string" },
   json: { type: "boolean" },
@@ -40,6 +41,8 @@ export interface StartOptions {
   readonly config: Readonly<Record<string, unknown>>;
   readonly expectPass?: readonly string[];
   readonly expectFail?: readonly string[];
+  /** Instructions between two hashes of the whole state. */
+  readonly stateHashEvery?: number;
   readonly url?: string;
   readonly token?: string;
   readonly json: boolean;
@@ -76,12 +79,21 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     }),
   );
   const startTime = values["start-time"];
+  const hashes = values["state-hash-every"];
+  if (hashes !== undefined && values.url !== undefined) {
+    throw new UsageError("--state-hash-every runs the guest in this process; it does not go with --url");
+  }
+  const stateHashEvery = hashes === undefined ? undefined : numberOf(hashes, "state-hash-every");
+  if (stateHashEvery !== undefined && (!Number.isSafeInteger(stateHashEvery) || stateHashEvery < 1)) {
+    throw new UsageError("--state-hash-every needs a number of instructions, at least 1");
+  }
   return {
     ...(values.fixture === undefined ? {} : { fixture: values.fixture }),
     ...(values.kernel === undefined ? {} : { kernel: values.kernel }),
     ...(values.initrd === undefined ? {} : { initrd: values.initrd }),
     ...(values.expect === undefined ? {} : { expectPass: values.expect }),
     ...(values.fail === undefined ? {} : { expectFail: values.fail }),
+    ...(stateHashEvery === undefined ? {} : { stateHashEvery }),
     ...(values.url === undefined ? {} : { url: urlOf(values.url) }),
     ...(values.token === undefined ? {} : { token: values.token }),
     config: {
@@ -136,6 +148,7 @@ ${LIMIT_NAMES.map((name) => `  ${`--${flagOf(name)} N`.padEnd(30)}default ${LIMI
 Other
   --seed N                seed of the guest's random numbers (default 1)
   --start-time N|now      the guest's date, in seconds since 1970 (default: the beginning of 2026)
+  --state-hash-every N    run the guest in this process and print a hash of its whole state every N instructions
   --url URL --token T     send the job to this worker instead of a local one
   --json                  print one JSON document and nothing else on standard output
   --list                  list the fixtures

@@ -12,6 +12,7 @@ import { parseStartOptions, START_HELP, type StartOptions, UsageError } from "./
 import { Progress } from "./progress.ts";
 import { hypercallTable, summary } from "./report.ts";
 import { LocalServer } from "./server.ts";
+import { stateHashes } from "./state-hashes.ts";
 
 const EXIT = { pass: 0, fail: 1, infrastructure: 2, usage: 64 } as const;
 const DEFAULT_FIXTURE = "debian-cloud";
@@ -142,6 +143,13 @@ async function main(args: readonly string[]): Promise<number> {
     return EXIT.pass;
   }
   const subject = await subjectOf(options);
+  if (options.stateHashEvery !== undefined) {
+    const { verdict, reason } = await stateHashes(subject, options.stateHashEvery, (instructions, hash) =>
+      process.stdout.write(`${instructions} ${hash}\n`),
+    );
+    note(`${verdict}: ${reason}`);
+    return verdict === "pass" ? EXIT.pass : EXIT.fail;
+  }
   const abort = new AbortController();
   const server = options.url === undefined ? await LocalServer.start({ log: note }) : undefined;
   const stopOn = (name: NodeJS.Signals): void => {

@@ -1,0 +1,52 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { create } from "../../engine/machine.ts";
+import { MapPageStore } from "../../engine/memory/page-store.ts";
+import { Monitor } from "../../jobs/monitor.ts";
+import { parseConfig } from "../../jobs/spec.ts";
+import type { Outcome } from "../../jobs/verdict.ts";
+import { Guest } from "../runner/guest.ts";
+
+const ENGINE = join(import.meta.dirname, "../../engine");
+/** The Workers types know only compiled modules; in Node one can be made from bytes. */
+const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
+
+/** A guest, as files. */
+export interface HashedGuest {
+  readonly kernel: string;
+  readonly initrd?: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Boots a guest in this process, without a worker, and calls `print` with the instruction count and the hash of the whole
+ * state at the first moment at or after every `every` instructions at which a run is judged, and at the end.
+ */
+export async function stateHashes(
+  guest: HashedGuest,
+  every: number,
+  print: (instructions: number, hash: string) => void,
+): Promise<Outcome> {
+  const config = parseConfig(guest.config, () => Math.floor(Date.now() / 1000));
+  const machine = create(
+    {
+      core: new NodeModule(await readFile(join(ENGINE, "cpu/core.wasm"))),
+      emu64: await readFile(join(ENGINE, "emu/emu64.elf")),
+    },
+    {
+      kernel: await readFile(guest.kernel),
+      ...(guest.initrd !== undefined && { initrd: await readFile(guest.initrd) }),
+      cmdline: config.cmdline,
+      memoryMiB: config.memory,
+      seed: BigInt(config.seed),
+      startTime: config.startTime,
+    },
+    new MapPageStore(),
+  );
+  const judged = new Guest(machine, new Monitor(config));
+  for (let next = every; ; next += every) {
+    const { outcome } = judged.slice(Math.max(1, next - machine.instructions));
+    print(machine.instructions, machine.stateHash());
+    if (outcome !== undefined) return outcome;
+  }
+}
