@@ -1,4 +1,4 @@
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseStartOptions, UsageError } from "./options.ts";
 import { stateHashes } from "./state-hashes.ts";
@@ -8,7 +8,7 @@ import { stateHashes } from "./state-hashes.ts";
  * leaves another.
  */
 
-const kernel = fileURLToPath(new URL("../../r2-fixtures/hello/hello.elf", import.meta.url));
+const kernel = join(import.meta.dirname, "../../r2-fixtures/hello/hello.elf");
 
 async function trailOf(config: Readonly<Record<string, unknown>>): Promise<string[]> {
   const lines: string[] = [];
