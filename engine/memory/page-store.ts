@@ -3,6 +3,9 @@
  *
  * A store is synchronous, because the core touches memory in the middle of an instruction. An all-zero page is stored
  * as nothing: `read` answers false and the frame is zero-filled by the caller.
+ *
+ * Cold pages are written whenever the pool of frames is full, not only when a checkpoint is taken. A store that has to go
+ * back to its last checkpoint keeps the two apart.
  */
 export interface PageStore {
   /** Copies page `gfn` (4096 bytes) into `into`; false if the store has no such page, that is, it is all zero. */
