@@ -19,7 +19,7 @@ import {
 } from "./suite.ts";
 
 /** A processor of Intel's with what our core offers: NX, 1 GiB pages, 40 physical address bits; no SMEP, SMAP, PCID. */
-const CPU = "Nehalem,vendor=GenuineIntel,+pdpe1gb,+syscall,+nx,+sep,phys-bits=40";
+const CPU = "Nehalem,vendor=GenuineIntel,+pdpe1gb,+syscall,+nx,+sep,+rdtscp,+rdrand,+rdseed,phys-bits=40";
 const STOPPED = (0x10 << 1) | 1;
 const TIMEOUT_MS = 20_000;
 
