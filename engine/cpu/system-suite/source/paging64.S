@@ -251,6 +251,18 @@ start:
         SHOW64  "first space, changed meanwhile", rbx
         SHOW64  "second space, changed before the switch", rcx
 
+        TITLE64 "INVLPG far from any large page"
+        ENTRY   (PML4+0x900), PDPT + 7
+        ENTRY   PT1, FRAME + 7
+        FLUSH
+        mov     rbx, 0xffff900000000000 + TESTED
+        mov     esi, [rbx]
+        ENTRY   PT1, FRAME + 0x1007
+        invlpg  [rbx + 0x123]
+        mov     edi, [rbx]
+        SHOW64  "before", rsi
+        SHOW64  "after", rdi
+
         TITLE64 "code that changes"
         ENTRY   PT1, FRAME + 7
         FLUSH
