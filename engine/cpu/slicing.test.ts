@@ -4,19 +4,17 @@
  * treats specially: jumps that a block follows, a block that begins with a jump, a MOV taken in by the arithmetic behind
  * it, fused compare-and-branch, pairs, code that is changed while it runs, and instructions across a page boundary.
  */
-import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { MapPageStore } from "../memory/page-store.ts";
-import { Cpu } from "./cpu.ts";
+import type { Cpu } from "./cpu.ts";
+import { createCpu } from "./door/create-cpu.ts";
 import { REGISTER_NAMES } from "./types.ts";
 
-const module = new WebAssembly.Module(readFileSync(new URL("core.wasm", import.meta.url)));
 const CODE = 0x10_0000;
 const STEPS = 700;
 
 /** Identity-maps the first 16 MiB by large pages at 0x1000. */
 function start(code: Uint8Array, at: number): Cpu {
-  const cpu = Cpu.create({ module, pages: 4096, store: new MapPageStore() });
+  const cpu = createCpu({ pages: 4096, model: "v2" });
   cpu.memory.writeU64(0x1000, 0x2003n);
   cpu.memory.writeU64(0x2000, 0x3003n);
   for (let i = 0; i < 8; i++) cpu.memory.writeU64(0x3000 + i * 8, BigInt(i * 0x20_0000) | 0x83n);
