@@ -42,6 +42,16 @@ export const LINE_BYTES = 4096;
  */
 export const JUDGE_INTERVAL = 1_000_000;
 
+/** Steps of a job's input. */
+export const INPUT_STEPS = 64;
+/** Bytes of all steps together. */
+export const INPUT_BYTES = 16 * 1024;
+
+/** Snapshots a job may make of itself. */
+export const SNAPSHOT_POINTS = 4;
+/** What a snapshot may be called: it is part of an address. */
+export const SNAPSHOT_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
+
 export const SEED_DEFAULT = 1n;
 export const SEED_MAX = (1n << 64n) - 1n;
 

@@ -1,5 +1,8 @@
-import { JUDGE_INTERVAL, LINE_BYTES } from "./limits.ts";
+import { InputScript, type InputState } from "./input.ts";
+import { JUDGE_INTERVAL } from "./limits.ts";
+import { Lines, textOf } from "./lines.ts";
 import { Pattern } from "./pattern/match.ts";
+import { SnapshotPoints, type SnapshotPointsState } from "./snapshot-points.ts";
 import type { JobConfig } from "./spec.ts";
 import { type Finding, judge, type Outcome } from "./verdict.ts";
 
@@ -27,34 +30,33 @@ export interface MonitorState {
   readonly findings: readonly Finding[];
   /** A pass pattern matched the panic's own line: the panic was what the user asked for. */
   readonly panicExpected: boolean;
+  /** Where the run began: not at 0 if it began from a snapshot. */
+  readonly start: Clock;
+  /** What was on the unfinished line when the run began, until that line ends. */
+  readonly before: string;
   readonly lastOutput: Clock;
   /** Guest time at which the verdict was known. */
   readonly decidedAt: number | null;
+  readonly input: InputState;
+  readonly snapshots: SnapshotPointsState;
 }
+
+/** What a run from a snapshot takes over. */
+export interface RunStart {
+  readonly clock: Clock;
+  /** The line the guest had not finished, one character a byte: input may wait for the prompt on it. */
+  readonly line: string;
+}
+
+const FROM_KERNEL: RunStart = { clock: { instructions: 0, guestNanoseconds: 0 }, line: "" };
 
 /** Linux kernel/panic.c. */
 const PANIC = "Kernel panic - not syncing";
-/** Escape sequences (ECMA-48 CSI and the short ones), which GRUB draws its prompt with, are no text. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: ESC is what an escape sequence begins with
-const ESCAPES = /\u001b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|[()][0-9A-B]|[=>78cDEHM])/g;
 const EXCERPT = 200;
 const NANOSECONDS = 1e9;
 
 const seconds = (value: number): string => `${value} guest second${value === 1 ? "" : "s"}`;
 const count = (value: number): string => value.toLocaleString("en-US");
-
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
-}
-
-const DECODER = new TextDecoder();
-/** What a console line says: UTF-8 decoded, without escape sequences and carriage returns. */
-function textOf(line: string): string {
-  const bytes = Uint8Array.from(line, (character) => character.charCodeAt(0));
-  return DECODER.decode(bytes).replace(ESCAPES, "").replaceAll("\r", "");
-}
 
 /**
  * Watches one guest: its console for patterns, panics and floods, its clock for limits; and says when the run is over and
@@ -68,42 +70,63 @@ export class Monitor {
   readonly #pass: readonly Pattern[];
   readonly #fail: readonly Pattern[];
   #bytes = 0;
-  #line = "";
+  readonly #lines: Lines;
   #lastLine = "";
   #passed: (string | null)[];
   #findings: Finding[] = [];
   #panicExpected = false;
-  #lastOutput: Clock = { instructions: 0, guestNanoseconds: 0 };
+  readonly #start: Clock;
+  /** What was on the unfinished line when the run began, until that line ends. No pattern for a verdict sees it. */
+  #before: string;
+  #lastOutput: Clock;
   #decidedAt: number | null = null;
-  #printedSinceCheck = false;
 
-  constructor(config: JobConfig, saved?: MonitorState) {
+  /** What is to be typed, and when. */
+  readonly input: InputScript;
+  /** When the job is to make snapshots of itself. */
+  readonly snapshots: SnapshotPoints;
+
+  /** `start` is for a run that begins from a snapshot; `saved` for one that goes on. */
+  constructor(config: JobConfig, saved?: MonitorState, start: RunStart = FROM_KERNEL) {
     this.#config = config;
     this.#pass = config.expect.pass.map((source) => new Pattern(source));
     this.#fail = config.expect.fail.map((source) => new Pattern(source));
     this.#passed = config.expect.pass.map(() => null);
+    this.#lines = new Lines(saved?.line);
+    this.#start = saved?.start ?? start.clock;
+    this.#before = saved?.before ?? start.line;
+    this.#lastOutput = saved?.lastOutput ?? this.#start;
+    this.input = new InputScript(config.input, saved?.input, start.line);
+    this.snapshots = new SnapshotPoints(config.snapshots, saved?.snapshots);
     if (saved === undefined) return;
     this.#bytes = saved.bytes;
-    this.#line = saved.line;
     this.#lastLine = saved.lastLine;
     this.#passed = [...saved.passed];
     this.#findings = [...saved.findings];
     this.#panicExpected = saved.panicExpected;
-    this.#lastOutput = saved.lastOutput;
     this.#decidedAt = saved.decidedAt;
   }
 
   save(): MonitorState {
     return {
       bytes: this.#bytes,
-      line: this.#line,
+      line: this.#lines.unfinished,
       lastLine: this.#lastLine,
       passed: this.#passed,
       findings: this.#findings,
       panicExpected: this.#panicExpected,
+      start: this.#start,
+      before: this.#before,
       lastOutput: this.#lastOutput,
       decidedAt: this.#decidedAt,
+      input: this.input.save(),
+      snapshots: this.snapshots.save(),
     };
+  }
+
+  /** The line the guest has not finished, one character a byte, also if it began before this run did. */
+  get unfinishedLine(): string {
+    return this.#before + this.#lines.unfinished;
   }
 
   /** Console bytes kept so far. */
@@ -114,23 +137,19 @@ export class Monitor {
   /** The instruction count up to which the guest may run before the next `check`. */
   nextCheck(instructions: number): number {
     const next = (Math.floor(instructions / JUDGE_INTERVAL) + 1) * JUDGE_INTERVAL;
-    return instructions < this.#config.limits.instructions
-      ? Math.min(next, this.#config.limits.instructions)
-      : next;
+    const limit = this.#start.instructions + this.#config.limits.instructions;
+    return instructions < limit ? Math.min(next, limit) : next;
   }
 
   /** Takes console output; returns the part of it that is kept (all of it, up to the console limit). */
   output(bytes: Uint8Array): Uint8Array {
     const kept = bytes.subarray(0, Math.max(0, this.#config.limits.consoleBytes - this.#bytes));
     this.#bytes += kept.length;
-    if (bytes.length > 0) this.#printedSinceCheck = true;
-    const lines = (this.#line + latin1(kept)).split("\n");
-    this.#line = lines.pop() ?? "";
-    for (const line of lines) this.#longLine(line);
-    while (this.#line.length > LINE_BYTES) {
-      this.#matchLine(this.#line.slice(0, LINE_BYTES));
-      this.#line = this.#line.slice(LINE_BYTES);
-    }
+    const lines = this.#lines.take(kept);
+    if (lines.length > 0) this.#before = "";
+    for (const line of lines) this.#matchLine(line);
+    this.input.output(kept);
+    this.snapshots.output(kept);
     if (kept.length < bytes.length && !this.#found("console-flood")) {
       this.#findings.push({
         verdict: "fail",
@@ -143,9 +162,10 @@ export class Monitor {
 
   /** To be called at every `nextCheck`, after `output`. An outcome means the run is over. */
   check(clock: Clock): Outcome | undefined {
-    if (this.#printedSinceCheck) this.#lastOutput = clock;
-    else if (this.#line !== "") this.#matchLine(this.#line);
-    this.#printedSinceCheck = false;
+    if (this.#lines.check()) this.#lastOutput = clock;
+    else if (this.#lines.unfinished !== "") this.#matchLine(this.#lines.unfinished);
+    this.input.check();
+    this.snapshots.check(clock.instructions);
     if (this.#found("console-flood")) return this.#outcome();
 
     if (this.#decidedAt === null && (this.#findings.length > 0 || this.#allPassed()))
@@ -163,10 +183,20 @@ export class Monitor {
     return this.#outcome();
   }
 
+  /**
+   * The guest waits for an event that only input could be: everything it printed was given to `output`. True if there is
+   * something to type or a snapshot to make, after which it may go on.
+   */
+  rests(clock: Clock): boolean {
+    this.input.check(true);
+    this.snapshots.check(clock.instructions, true);
+    return this.input.isDue || this.snapshots.due.length > 0;
+  }
+
   /** The guest ended by itself at `clock`; everything it printed was given to `output`. */
   ended(end: GuestEnd): Outcome {
-    if (this.#line !== "") this.#matchLine(this.#line);
-    this.#line = "";
+    if (this.#lines.unfinished !== "") this.#matchLine(this.#lines.unfinished);
+    this.#lines.clear();
     const finding = this.#endFinding(end);
     if (finding !== undefined) this.#findings.push(finding);
     return this.#outcome();
@@ -176,14 +206,13 @@ export class Monitor {
     return this.#findings.some((finding) => finding.code === code);
   }
 
+  /** Everything that was asked for has happened: nothing is left to be seen, and nothing to be typed. */
   #allPassed(): boolean {
-    return this.#passed.length > 0 && !this.#passed.includes(null);
+    return this.#asked() && !this.#passed.includes(null) && this.input.waitingFor === undefined;
   }
 
-  #longLine(line: string): void {
-    for (let start = 0; start === 0 || start < line.length; start += LINE_BYTES) {
-      this.#matchLine(line.slice(start, start + LINE_BYTES));
-    }
+  #asked(): boolean {
+    return this.#passed.length > 0 || this.input.waitingFor !== undefined;
   }
 
   #matchLine(raw: string): void {
@@ -217,8 +246,8 @@ export class Monitor {
 
   #exceeded(clock: Clock): Finding | undefined {
     const { limits } = this.#config;
-    const guestSeconds = clock.guestNanoseconds / NANOSECONDS;
-    if (clock.instructions >= limits.instructions) {
+    const guestSeconds = (clock.guestNanoseconds - this.#start.guestNanoseconds) / NANOSECONDS;
+    if (clock.instructions - this.#start.instructions >= limits.instructions) {
       return this.#timeout(
         "instructions",
         `${count(limits.instructions)} instructions (limits.instructions)`,
@@ -227,7 +256,8 @@ export class Monitor {
     if (guestSeconds >= limits.guestSeconds) {
       return this.#timeout("guest-time", `${seconds(limits.guestSeconds)} (limits.guestSeconds)`);
     }
-    const silent = guestSeconds - this.#lastOutput.guestNanoseconds / NANOSECONDS >= limits.silentSeconds;
+    const silent =
+      (clock.guestNanoseconds - this.#lastOutput.guestNanoseconds) / NANOSECONDS >= limits.silentSeconds;
     const busy = clock.instructions - this.#lastOutput.instructions >= limits.silentInstructions;
     if (!silent && !busy) return undefined;
     const span = silent
@@ -238,7 +268,7 @@ export class Monitor {
     return {
       verdict: "timeout",
       code: "silent",
-      message: `The guest stopped printing for ${span}; its last line: ${this.#lastLine}`,
+      message: `The guest stopped printing for ${span}; its last line: ${this.#lastLine}${this.#waiting()}`,
     };
   }
 
@@ -254,14 +284,21 @@ export class Monitor {
 
   #missing(): string {
     const missing = this.#config.expect.pass.filter((_, index) => this.#passed[index] === null);
-    return missing.length === 0 ? "." : `; not seen: ${missing.map((source) => `/${source}/`).join(", ")}.`;
+    const seen =
+      missing.length === 0 ? "" : `; not seen: ${missing.map((source) => `/${source}/`).join(", ")}`;
+    return `${seen}${this.#waiting()}.`;
+  }
+
+  #waiting(): string {
+    const waiting = this.input.waitingFor;
+    return waiting === undefined ? "" : `; ${waiting}`;
   }
 
   /** What is wrong with an end of this kind, given what was seen before; undefined when nothing is. */
   #endFinding(end: GuestEnd): Finding | undefined {
     if (end.kind === "crash")
       return { verdict: "crash", code: "machine-crash", message: `The guest crashed: ${end.message}` };
-    const patternsAsked = this.#passed.length > 0;
+    const patternsAsked = this.#asked();
     if (end.kind === "idle") {
       if (this.#allPassed()) return undefined;
       if (this.#bytes === 0) {

@@ -1,5 +1,7 @@
 import {
   CMDLINE_BYTES,
+  INPUT_BYTES,
+  INPUT_STEPS,
   LIMIT_RANGES,
   MEMORY_MIB,
   PATTERN_CHARACTERS,
@@ -7,6 +9,8 @@ import {
   type Range,
   SEED_DEFAULT,
   SEED_MAX,
+  SNAPSHOT_NAME,
+  SNAPSHOT_POINTS,
   START_TIME_DEFAULT,
   START_TIME_MAX,
 } from "./limits.ts";
@@ -34,6 +38,27 @@ export interface JobConfig {
   readonly seed: string;
   /** Seconds since 1970-01-01 UTC. */
   readonly startTime: number;
+  /** What is typed on the console, in order. */
+  readonly input: readonly InputStep[];
+  /** Snapshots the job makes of itself. */
+  readonly snapshots: readonly SnapshotPoint[];
+}
+
+/** One thing to type. */
+export interface InputStep {
+  /** Pattern that a line printed after the step before must match first; without it, the text follows at once. */
+  readonly expect?: string;
+  readonly send: string;
+}
+
+/** Where a job that makes a snapshot of itself does so if it does not say. */
+export const AT_END = "end";
+
+/** A snapshot to be made by the job itself. */
+export interface SnapshotPoint {
+  readonly name: string;
+  /** When: a pattern has been seen, this many instructions have been executed, or the run is over (AT_END). */
+  readonly at: string | number;
 }
 
 /** What a fixture says about itself; a user's configuration goes before it. */
@@ -178,13 +203,121 @@ function startTimeOf(value: unknown, path: string, now: () => number): number {
   return numberIn(value, path, range, 'seconds since 1970-01-01 UTC, or "now"', true);
 }
 
+function inputOf(value: unknown, path: string): readonly InputStep[] {
+  const list = listOf(value, path, "steps", INPUT_STEPS);
+  const steps = list.map((entry, index): InputStep => {
+    const at = `${path}[${index}]`;
+    const { expect, send } = fieldsOf(entry, at, ["expect", "send"]);
+    if (typeof send !== "string" || send === "") {
+      throw new SpecError(
+        send === "" ? "empty" : "wrong-type",
+        `${at}.send`,
+        `${at}.send must be the text to type, such as "ls\\n" (the \\n is the Enter key), but it is ${send === "" ? "empty" : describe(send)}.`,
+      );
+    }
+    return expect === undefined ? { send } : { expect: patternOf(expect, `${at}.expect`), send };
+  });
+  const bytes = steps.reduce((sum, { send }) => sum + new TextEncoder().encode(send).length, 0);
+  if (bytes <= INPUT_BYTES) return steps;
+  throw new SpecError("too-long", path, `${path} types ${bytes} bytes; at most ${INPUT_BYTES} are allowed.`);
+}
+
+function listOf(value: unknown, path: string, what: string, most: number): readonly unknown[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) {
+    throw new SpecError(
+      "wrong-type",
+      path,
+      `${path} must be a list of ${what}, but it is ${describe(value)}.`,
+    );
+  }
+  if (value.length > most) {
+    throw new SpecError(
+      "too-many",
+      path,
+      `${path} has ${value.length} ${what}; at most ${most} are allowed.`,
+    );
+  }
+  return value;
+}
+
+function snapshotsOf(value: unknown, path: string): readonly SnapshotPoint[] {
+  const list = listOf(value, path, "snapshots", SNAPSHOT_POINTS);
+  const points = list.map((entry, index): SnapshotPoint => {
+    const where = `${path}[${index}]`;
+    const { name, at } = fieldsOf(entry, where, ["name", "at"]);
+    return { name: parseSnapshotName(name, `${where}.name`), at: pointOf(at, `${where}.at`) };
+  });
+  for (const [index, { name }] of points.entries()) {
+    if (points.findIndex((other) => other.name === name) === index) continue;
+    throw new SpecError(
+      "duplicate",
+      `${path}[${index}].name`,
+      `${path} has two snapshots named "${name}"; give each its own name.`,
+    );
+  }
+  return points;
+}
+
+function pointOf(value: unknown, path: string): string | number {
+  if (value === undefined || value === AT_END) return AT_END;
+  if (typeof value !== "number") return patternOf(value, path);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new SpecError(
+    "out-of-range",
+    path,
+    `${path} is ${value}; an instruction count is a whole number above 0.`,
+  );
+}
+
+/** A snapshot's name. Throws SpecError. */
+export function parseSnapshotName(value: unknown, path: string): string {
+  if (typeof value === "string" && SNAPSHOT_NAME.test(value)) return value;
+  throw new SpecError(
+    "bad-name",
+    path,
+    `${path} must be a name of at most 64 letters, digits, dots, dashes and underscores that begins with a letter or digit.`,
+  );
+}
+
+/** What a snapshot fixes: the guest is past the moment at which these were asked for. */
+export type MachineFields = Pick<JobConfig, "cmdline" | "memory" | "seed" | "startTime">;
+
+/** As parseConfig, for a job that starts from a snapshot made with `machine`. Throws SpecError. */
+export function parseForkConfig(value: unknown, machine: MachineFields): JobConfig {
+  const { cmdline, memory, seed, startTime } = machine;
+  const fixed = { cmdline, memory, seed, startTime };
+  const fields = fieldsOf(value ?? {}, "config", CONFIG_FIELDS);
+  for (const [name, known] of Object.entries(fixed)) {
+    const asked = fields[name];
+    if (asked === undefined || String(asked) === String(known)) continue;
+    throw new SpecError(
+      "fixed-by-snapshot",
+      `config.${name}`,
+      `config.${name} is fixed by the snapshot (${JSON.stringify(known)}); leave it out, or boot a kernel with another.`,
+    );
+  }
+  return parseConfig({ ...fields, ...fixed }, () => startTime);
+}
+
+const CONFIG_FIELDS = [
+  "cmdline",
+  "memory",
+  "expect",
+  "limits",
+  "seed",
+  "startTime",
+  "input",
+  "snapshots",
+] as const;
+
 /**
  * Validates a configuration and fills in defaults. `now` gives seconds since 1970, for `startTime: "now"`.
  * Throws SpecError: unknown fields are errors, as a misspelt limit would otherwise silently not be one.
  */
 export function parseConfig(value: unknown, now: () => number, defaults: ConfigDefaults = {}): JobConfig {
   const path = "config";
-  const fields = fieldsOf(value ?? {}, path, ["cmdline", "memory", "expect", "limits", "seed", "startTime"]);
+  const fields = fieldsOf(value ?? {}, path, CONFIG_FIELDS);
   const expected = fieldsOf(fields.expect ?? {}, `${path}.expect`, ["pass", "fail"]);
   const limitNames = Object.keys(LIMIT_RANGES) as LimitName[];
   const limits = fieldsOf(fields.limits ?? {}, `${path}.limits`, limitNames);
@@ -214,6 +347,8 @@ export function parseConfig(value: unknown, now: () => number, defaults: ConfigD
     limits: Object.fromEntries(limitNames.map((name) => [name, limitOf(name)])) as Record<LimitName, number>,
     seed: seedOf(fields.seed, `${path}.seed`),
     startTime: startTimeOf(fields.startTime, `${path}.startTime`, now),
+    input: inputOf(fields.input, `${path}.input`),
+    snapshots: snapshotsOf(fields.snapshots, `${path}.snapshots`),
   };
 }
 
@@ -256,4 +391,32 @@ export function parseSha256(value: unknown, path: string): string {
     );
   }
   return text;
+}
+
+/** The snapshot a job starts from: one that a job of this worker made, or one that was imported. */
+export type SnapshotReference =
+  | { readonly job: string; readonly snapshot: string }
+  | { readonly snapshot: string };
+
+const JOB_ID = /^[0-9a-f]{32}$/;
+
+/** `{job, snapshot}` or `{snapshot}`. Throws SpecError. */
+export function parseSnapshotReference(value: unknown, path: string): SnapshotReference {
+  const { job, snapshot } = fieldsOf(value, path, ["job", "snapshot"]);
+  if (job === undefined) {
+    if (typeof snapshot === "string" && JOB_ID.test(snapshot)) return { snapshot };
+    throw new SpecError(
+      "bad-reference",
+      `${path}.snapshot`,
+      `${path} must be {"job": ID, "snapshot": NAME} for a snapshot that a job made, or {"snapshot": ID} for an imported one.`,
+    );
+  }
+  if (typeof job !== "string" || !JOB_ID.test(job)) {
+    throw new SpecError(
+      "bad-reference",
+      `${path}.job`,
+      `${path}.job must be the id of a job, 32 hexadecimal digits.`,
+    );
+  }
+  return { job, snapshot: parseSnapshotName(snapshot, `${path}.snapshot`) };
 }
