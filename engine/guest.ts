@@ -130,6 +130,10 @@ export class Guest implements MachineApi {
     return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
   }
 
+  get dirtyPages(): number {
+    return this.#cpu.memory.dirtyPages().length;
+  }
+
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
     const { memory } = this.#cpu;
     const dirty = memory.dirtyPages();

@@ -92,6 +92,8 @@ export interface MachineApi {
    * configuration, input and instruction count have the same, however they came there. Reads all of memory.
    */
   stateHash(): string;
+  /** Pages that a checkpoint would write now. Looks through all of them: some 30 us for 128 MiB of RAM. */
+  readonly dirtyPages: number;
   /** Writes pages dirtied since the last checkpoint to the store and returns the rest of the state. */
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number };
 }

@@ -29,6 +29,8 @@ export type FindingCode =
   | "machine-crash"
   /** error: the kernel passed the check at POST but cannot be built into a domain. */
   | "bad-kernel"
+  /** error: the job stored more than one job may. */
+  | "storage"
   /** error: ours. */
   | "infrastructure";
 

@@ -28,10 +28,10 @@ export const RUNNER_LIMITS = {
   sliceMilliseconds: 6,
   /** Every so many slices the yield is a timer instead of a mere turn of the event loop: the clock moves on then. */
   slicesPerTimer: 16,
-  /** Instructions between two checkpoints, that is, in one alarm: 2 to 5 s of work. What a crash costs at most. */
-  turnInstructions: 500_000_000,
+  /** Most instructions between two checkpoints, that is, in one alarm, for where the clock stands still: about 20 s. */
+  turnInstructions: 4_000_000_000,
   /** Turns begun without one having ended in a checkpoint, however they broke off: the process was killed, out of memory ... */
-  attempts: 50,
+  attempts: 20,
   /** Turns that threw since the last checkpoint. */
   failures: 3,
   /** Wait after the first failure; doubled with each further one. */
@@ -44,9 +44,42 @@ export const RUNNER_LIMITS = {
   machinePollMilliseconds: 50,
   /** A job that was not heard of for this long has lost its machine, or its place in the queue. */
   machineStaleMilliseconds: 30_000,
+  /**
+   * The platform gives an alarm up when it has failed this often. One that comes for the last time but some sets itself anew
+   * before it does anything else.
+   */
+  alarmRetries: 3,
+  /** How far ahead that is. */
+  alarmRenewalMilliseconds: 5_000,
+  /** How long the pages of a job that failed are kept, unless the setting KEEP_FAILED_SECONDS says otherwise. */
+  keepFailedMilliseconds: 3_600_000,
+  /** How long a job's result and console are kept after its end. Then nothing is left of it. */
+  keepResultMilliseconds: 30 * 24 * 3_600_000,
+} as const;
+
+/** When to write a checkpoint: see CheckpointPolicy. */
+export const CHECKPOINT_LIMITS = {
+  /** Least and most wall time between two. */
+  minMilliseconds: 1_000,
+  maxMilliseconds: 20_000,
+  /** How long a process is assumed to live while nothing is known of it. */
+  lifeMilliseconds: 300_000,
+  /** What a checkpoint is assumed to cost before any was measured: as measured locally, with 64 KiB rows. */
+  microsecondsPerPage: 45,
+  /** As many pages does that assumption weigh. */
+  assumedPages: 1_000,
+  /** What one costs without any page. */
+  baseMilliseconds: 3,
+  /** It costs no less than this, whatever the clock says: in production it stands still while rows are written. */
+  minMicrosecondsPerPage: 10,
 } as const;
 
 export const STORAGE_LIMITS = {
+  /**
+   * Most that one job's storage may take. The largest guest (512 MiB) whose every page is stored twice, in a checkpoint and
+   * in what came after it, needs 1.1 GiB.
+   */
+  jobBytes: 1536 * MiB,
   /** Pages in one row. 64 KiB rows are written at 155-197 MB/s, 4 KiB rows at 80-125, and rows written are what is paid for. */
   pagesPerRow: 16,
   /** Rows of changed pages kept in memory before they are written. */

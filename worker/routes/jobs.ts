@@ -3,7 +3,8 @@ import { readBlob } from "../blobs/store.ts";
 import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
-import type { JobRunnerObject } from "../runner/job-runner.ts";
+import type { JobRunnerObject, Unreadable } from "../runner/job-runner.ts";
+import type { JobView } from "../runner/record.ts";
 import { type ParsedRequest, readJobRequest } from "./job-request.ts";
 
 type AppContext = Context<{ Bindings: Env }>;
@@ -16,6 +17,16 @@ const noJob = (): HttpError =>
   new HttpError(404, "no-job", "There is no such job; its id is in the answer to POST /jobs.", {
     field: "id",
   });
+
+function readable(job: JobView | Unreadable | null): JobView {
+  if (job === null) throw noJob();
+  if (!("unreadable" in job)) return job;
+  throw new HttpError(
+    500,
+    "damaged",
+    `This job is stored, but cannot be read: ${job.unreadable}. Post it again.`,
+  );
+}
 
 function runnerOf(context: AppContext): DurableObjectStub<JobRunnerObject> {
   const id = context.req.param("id") ?? "";
@@ -63,15 +74,12 @@ export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
   });
 
   app.get("/:id", async (context) => {
-    const job = await runnerOf(context).status();
-    if (job === null) throw noJob();
+    const job = readable(await runnerOf(context).status());
     return context.json(job, 200, { "cache-control": "no-store" });
   });
 
   app.delete("/:id", async (context) => {
-    const job = await runnerOf(context).cancel();
-    if (job === null) throw noJob();
-    return context.json(job);
+    return context.json(readable(await runnerOf(context).cancel()));
   });
 
   app.get("/:id/console", async (context) => {

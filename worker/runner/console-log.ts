@@ -1,12 +1,19 @@
+import { checksumBytes } from "../../engine/memory/checksum.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
+import { DamagedConsole } from "./damaged.ts";
 
 /** A guest that was run again from a checkpoint printed something else than the first time. */
 export class ConsoleDivergence extends Error {
-  constructor(offset: number) {
-    super(`run again from its checkpoint, the guest printed something else at console offset ${offset}`);
+  constructor(offset: number, what = "printed something else at") {
+    super(`run again from its checkpoint, the guest ${what} console offset ${offset}`);
     this.name = "ConsoleDivergence";
   }
 }
+
+type Row = { readonly offset: number; readonly data: ArrayBuffer; readonly sum: number };
+
+/** The row's place counts, so that a row cannot pass for another. */
+const sumOf = (offset: number, data: Uint8Array): number => checksumBytes(data, offset);
 
 /**
  * A job's console, append-only. `position` is where the machine is, `length` what has been stored; after a crash the
@@ -16,17 +23,21 @@ export class ConsoleLog {
   readonly #sql: SqlStorage;
   #length = 0;
   #position = 0;
-  /** Content of the last row, which grows until it is full. */
-  #tail: Uint8Array = new Uint8Array(0);
+  /** Content of the last row, which grows until it is full; undefined if a new row has to be begun. */
+  #tail: Uint8Array | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    for (const row of sql.exec<{ offset: number; data: ArrayBuffer }>(
-      "SELECT offset, data FROM console ORDER BY offset DESC LIMIT 1",
-    )) {
-      this.#tail = new Uint8Array(row.data);
-      this.#length = row.offset + this.#tail.length;
-    }
+    this.reopen();
+  }
+
+  /** Looks at what is stored, which another instance of this object may have changed. Nothing is checked yet. */
+  reopen(): void {
+    this.#tail = undefined;
+    const [row] = this.#sql
+      .exec<{ end: number }>("SELECT offset + length(data) AS end FROM console ORDER BY offset DESC LIMIT 1")
+      .toArray();
+    this.#length = row?.end ?? 0;
     this.#position = this.#length;
   }
 
@@ -35,13 +46,48 @@ export class ConsoleLog {
     return this.#length;
   }
 
-  /** The machine goes on from this offset. */
+  /** Where the machine is. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /**
+   * Reads every row.
+   *
+   * @param least how many bytes there were at some time: fewer are a loss.
+   * @throws DamagedConsole
+   */
+  verify(least = 0): void {
+    let end = 0;
+    for (const row of this.#sql.exec<Row>("SELECT offset, data, sum FROM console ORDER BY offset")) {
+      if (row.offset !== end) throw new DamagedConsole(end);
+      end += this.#checked(row).length;
+    }
+    if (end < least) throw new DamagedConsole(end);
+  }
+
+  /** Forgets what begins at `offset` or later: it cannot be trusted, and a guest that is run again will print it once more. */
+  truncate(offset: number): void {
+    this.#sql.exec("DELETE FROM console WHERE offset >= ?", offset);
+    this.reopen();
+  }
+
+  /**
+   * The machine goes on from this offset.
+   *
+   * @throws DamagedConsole if less than that is stored
+   */
   seek(position: number): void {
-    if (position > this.#length) throw new ConsoleDivergence(this.#length);
+    if (position > this.#length) throw new DamagedConsole(this.#length);
     this.#position = position;
   }
 
-  /** What the machine printed at its position. Throws ConsoleDivergence. */
+  /** The machine has ended: it must have printed all that was served. @throws ConsoleDivergence */
+  finish(): void {
+    if (this.#position < this.#length) throw new ConsoleDivergence(this.#position, "ended at");
+  }
+
+  /** What the machine printed at its position. @throws ConsoleDivergence, DamagedConsole */
   append(bytes: Uint8Array): void {
     const known = Math.min(bytes.length, this.#length - this.#position);
     for (let at = 0; at < known; ) {
@@ -53,32 +99,47 @@ export class ConsoleLog {
     this.#position += bytes.length;
     let rest = bytes.subarray(known);
     while (rest.length > 0) {
-      const room = STORAGE_LIMITS.consoleRowBytes - this.#tail.length;
-      if (room <= 0) {
-        this.#tail = new Uint8Array(0);
-        continue;
-      }
-      const taken = rest.subarray(0, room);
+      this.#tail ??= this.#lastRow();
+      if (this.#tail.length >= STORAGE_LIMITS.consoleRowBytes) this.#tail = new Uint8Array(0);
+      const taken = rest.subarray(0, STORAGE_LIMITS.consoleRowBytes - this.#tail.length);
       const row = new Uint8Array(this.#tail.length + taken.length);
       row.set(this.#tail);
       row.set(taken, this.#tail.length);
-      this.#sql.exec("INSERT OR REPLACE INTO console VALUES (?, ?)", this.#length - this.#tail.length, row);
+      const offset = this.#length - this.#tail.length;
+      this.#sql.exec("INSERT OR REPLACE INTO console VALUES (?, ?, ?)", offset, row, sumOf(offset, row));
       this.#tail = row;
       this.#length += taken.length;
       rest = rest.subarray(taken.length);
     }
   }
 
-  /** Up to `max` bytes from `offset`; at least one if there is one. */
+  /** Up to `max` bytes from `offset`; at least one if there is one. @throws DamagedConsole */
   read(offset: number, max: number = STORAGE_LIMITS.consoleReadBytes): Uint8Array {
     if (offset >= this.#length) return new Uint8Array(0);
-    for (const row of this.#sql.exec<{ offset: number; data: ArrayBuffer }>(
-      "SELECT offset, data FROM console WHERE offset <= ? ORDER BY offset DESC LIMIT 1",
-      offset,
-    )) {
-      const start = offset - row.offset;
-      return new Uint8Array(row.data).subarray(start, start + max);
-    }
-    return new Uint8Array(0);
+    const [row] = this.#sql
+      .exec<Row>(
+        "SELECT offset, data, sum FROM console WHERE offset <= ? ORDER BY offset DESC LIMIT 1",
+        offset,
+      )
+      .toArray();
+    if (row === undefined) throw new DamagedConsole(0);
+    const data = this.#checked(row);
+    const start = offset - row.offset;
+    // A row between this one and the next is lost.
+    if (start >= data.length) throw new DamagedConsole(row.offset + data.length);
+    return data.subarray(start, start + max);
+  }
+
+  #lastRow(): Uint8Array {
+    const [row] = this.#sql
+      .exec<Row>("SELECT offset, data, sum FROM console ORDER BY offset DESC LIMIT 1")
+      .toArray();
+    return row === undefined ? new Uint8Array(0) : this.#checked(row);
+  }
+
+  #checked(row: Row): Uint8Array {
+    const data = new Uint8Array(row.data);
+    if (row.sum !== sumOf(row.offset, data)) throw new DamagedConsole(row.offset);
+    return data;
   }
 }

@@ -2,19 +2,28 @@ import { DurableObject } from "cloudflare:workers";
 import type { EngineParts, HypercallStatistics, MachineFactory } from "../../engine/machine-api.ts";
 import { Monitor } from "../../jobs/monitor.ts";
 import { finalState, isFinal } from "../../jobs/states.ts";
-import { judge, type Outcome } from "../../jobs/verdict.ts";
+import { judge, type Outcome, type Verdict } from "../../jobs/verdict.ts";
 import { readBlob } from "../blobs/store.ts";
 import type { Env } from "../env.ts";
-import { RUNNER_LIMITS } from "../limits.ts";
+import { errorBody } from "../errors.ts";
+import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
 import { dropCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { isCheckpointDue } from "./checkpoint-policy.ts";
 import { ConsoleDivergence, ConsoleLog } from "./console-log.ts";
 import { consoleResponse } from "./console-response.ts";
-import { DamagedCheckpoint } from "./damaged.ts";
+import { DamagedCheckpoint, DamagedConsole } from "./damaged.ts";
 import { Guest } from "./guest.ts";
+import { JobStore, Superseded } from "./job-store.ts";
 import { MachineSlots } from "./machine-slots.ts";
 import { Pace } from "./pace.ts";
-import { type JobRecord, type JobRequest, type JobView, newRecord, type Progress, viewOf } from "./record.ts";
-import { createTables, tablesExist } from "./schema.ts";
+import {
+  type JobRecord,
+  type JobRequest,
+  type JobView,
+  type Progress,
+  type StorageFigures,
+  viewOf,
+} from "./record.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
 
 /** The machine and its compiled parts. */
@@ -33,8 +42,39 @@ interface Loaded {
   runMilliseconds: number;
 }
 
+/** What bounds a job; tests have smaller ones. */
+export interface RunnerBounds {
+  /** RUNNER_LIMITS.turnInstructions */
+  readonly turnInstructions: number;
+  /** STORAGE_LIMITS.jobBytes */
+  readonly storageBytes: number;
+}
+
+/** The answer for a job that is stored but cannot be read. */
+export interface Unreadable {
+  /** Why. */
+  readonly unreadable: string;
+}
+
 /** Shared by all objects of this isolate. */
 const SLOTS = new MachineSlots();
+
+function damagedResponse(reason: string): Response {
+  return Response.json(errorBody("damaged", `This job cannot be answered for: ${reason}. Post it again.`), {
+    status: 500,
+  });
+}
+
+/** After these the guest's memory is worth looking at. */
+const KEPT: ReadonlySet<Verdict> = new Set<Verdict>(["timeout", "no-output", "fail", "crash"]);
+
+/** The job has stored more than it may. */
+class StorageExceeded extends Error {
+  override readonly name = "StorageExceeded";
+  constructor(limit: number) {
+    super(`The job's storage has outgrown its limit of ${limit / 2 ** 20} MiB; give the guest less memory.`);
+  }
+}
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -51,49 +91,66 @@ function letOthersIn(moveClock: boolean): Promise<void> {
  * the next alarm. All that matters is in storage, so the process may be killed at any moment: the alarm comes again, the
  * turn starts at the last checkpoint (or from the kernel, when there is none), and determinism makes the guest print the
  * same bytes once more.
+ *
+ * An alarm comes at least once. The same object lets a second one wait for the first; another instance of the object takes the
+ * job over by a new epoch, after which this one can write nothing (JobStore). After the job's end, alarms clean up.
  */
 export abstract class JobRunnerObject extends DurableObject<Env> {
   protected abstract readonly engine: Engine;
+  protected readonly bounds: RunnerBounds = {
+    turnInstructions: RUNNER_LIMITS.turnInstructions,
+    storageBytes: STORAGE_LIMITS.jobBytes,
+  };
 
   readonly #sql: SqlStorage;
+  readonly #jobs: JobStore;
   readonly #pace = new Pace();
   readonly #followers = new Set<() => void>();
   #record: JobRecord | undefined;
+  /** The epoch that #record was read or written with. */
+  #epoch = 0;
+  #unreadable: string | undefined;
   #console: ConsoleLog | undefined;
   #loaded: Loaded | undefined;
-  #inTurn = false;
+  #alarm: Promise<void> | undefined;
+  /** When this object was made; undefined once its first alarm came. */
+  #made: number | undefined = Date.now();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
-    if (!tablesExist(this.#sql)) return;
-    const [row] = this.#sql.exec<{ record: string }>("SELECT record FROM job").toArray();
-    if (row === undefined) return;
-    this.#record = JSON.parse(row.record) as JobRecord;
-    this.#console = new ConsoleLog(this.#sql);
+    this.#jobs = new JobStore(this.#sql);
+    this.#reread();
   }
 
   /** Creates the job of this object and queues it. Creating it again changes nothing. */
   async create(request: JobRequest): Promise<JobView> {
     if (this.#record === undefined) {
-      createTables(this.#sql);
-      this.#console = new ConsoleLog(this.#sql);
-      this.#save(newRecord(request, Date.now()));
+      this.ctx.storage.transactionSync(() => this.#jobs.create(request, Date.now()));
+      this.#reread();
       await this.ctx.storage.setAlarm(Date.now());
     }
     return this.#view(this.#job());
   }
 
   /** The job; null if this object has none. */
-  status(): JobView | null {
-    return this.#record === undefined ? null : this.#view(this.#record);
+  async status(): Promise<JobView | Unreadable | null> {
+    this.#reread();
+    if (this.#unreadable !== undefined) return { unreadable: this.#unreadable };
+    if (this.#record === undefined) return null;
+    await this.#wake(this.#record);
+    return this.#view(this.#record);
   }
 
   /** Ends the job unless it has ended; null if this object has none. */
-  cancel(): JobView | null {
+  async cancel(): Promise<JobView | Unreadable | null> {
+    this.#reread();
+    if (this.#unreadable !== undefined) return { unreadable: this.#unreadable };
     if (this.#record === undefined) return null;
     if (!isFinal(this.#record.state)) {
-      this.#end(
+      // Whoever else runs it must not go on.
+      if (this.#loaded === undefined) this.#epoch = this.#jobs.take(this.#record);
+      await this.#end(
         judge([{ verdict: "canceled", code: "canceled", message: "The job was canceled by request." }]),
       );
     }
@@ -109,8 +166,17 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   /** The console, as GET /jobs/:id/console serves it: `?offset=N`, `?follow=1`. */
   override fetch(request: Request): Response {
     const { searchParams } = new URL(request.url);
+    if (this.#unreadable !== undefined) return damagedResponse(this.#unreadable);
     const log = this.#console;
     if (log === undefined) return new Response(null, { status: 404 });
+    try {
+      // What is damaged later breaks the answer off.
+      log.read(Number(searchParams.get("offset") ?? 0), 1);
+      if (this.#ended()) log.verify(this.#job().consoleBytes);
+    } catch (error) {
+      if (!(error instanceof DamagedConsole)) throw error;
+      return damagedResponse(error.message);
+    }
     return consoleResponse({
       log,
       offset: Number(searchParams.get("offset") ?? 0),
@@ -120,54 +186,90 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     });
   }
 
-  override async alarm(): Promise<void> {
+  override alarm(info?: AlarmInvocationInfo): Promise<void> {
+    this.#alarm ??= this.#handleAlarm(info?.retryCount ?? 0).finally(() => {
+      this.#alarm = undefined;
+    });
+    return this.#alarm;
+  }
+
+  async #handleAlarm(retryCount: number): Promise<void> {
+    const began = this.#made ?? Date.now();
+    this.#made = undefined;
+    this.#reread();
+    if (retryCount >= RUNNER_LIMITS.alarmRetries) {
+      await this.ctx.storage.setAlarm(Date.now() + RUNNER_LIMITS.alarmRenewalMilliseconds);
+    }
     const record = this.#record;
-    // An alarm comes at least once: it may find the job ended, or a turn under way.
-    if (record === undefined || isFinal(record.state) || this.#inTurn) return;
-    this.#inTurn = true;
+    if (record === undefined) {
+      if (this.#unreadable !== undefined) await this.#cleanUpUnreadable();
+      return;
+    }
+    if (isFinal(record.state)) {
+      await this.#cleanUp(record);
+      return;
+    }
     try {
-      await this.#turn(record);
-    } finally {
-      this.#inTurn = false;
+      await this.#turn(record, began);
+    } catch (error) {
+      // What is in memory may be anything now; what counts is what is stored.
+      this.#unload();
+      this.#readStored();
+      if (!(error instanceof Superseded)) throw error;
+      if (this.#record !== undefined && (await this.ctx.storage.getAlarm()) === null) {
+        await this.ctx.storage.setAlarm(Date.now() + RUNNER_LIMITS.machineStaleMilliseconds);
+      }
     }
   }
 
-  async #turn(record: JobRecord): Promise<void> {
+  async #turn(record: JobRecord, began: number): Promise<void> {
     const { id } = record.request;
-    const place = SLOTS.acquire(id, Date.now());
+    const place = SLOTS.acquire(id, this, Date.now());
     if (place > 0) {
       await this.ctx.storage.setAlarm(Date.now() + place * RUNNER_LIMITS.machinePollMilliseconds);
       return;
     }
+    if (this.#loaded === undefined) this.#epoch = this.#jobs.take(record);
     if (record.attempts >= RUNNER_LIMITS.attempts) {
-      this.#endAsError(`The job was begun ${record.attempts} times without getting to a checkpoint.`);
+      await this.#endAsError(`The job was begun ${record.attempts} times without getting to a checkpoint.`);
       return;
     }
-    this.#save({ ...record, attempts: record.attempts + 1 });
+    this.#save({
+      ...record,
+      inTurn: true,
+      attempts: record.attempts + 1,
+      interruptions: record.interruptions + (record.inTurn ? 1 : 0),
+    });
     try {
-      const loaded = this.#loaded ?? (await this.#load());
+      const loaded = this.#loaded ?? (await this.#load(began));
       if (loaded === undefined) return;
       this.#loaded = loaded;
       const outcome = await this.#run(loaded);
       if (this.#ended()) return;
       if (outcome !== undefined) {
-        this.#end(outcome);
+        this.#console?.finish();
+        this.#console?.verify();
+        await this.#end(outcome);
         return;
       }
       this.#checkpoint(loaded);
-      if (SLOTS.shouldYield(id, Date.now())) this.#unload();
+      if (SLOTS.shouldYield(id, this, Date.now())) this.#unload();
       await this.ctx.storage.setAlarm(Date.now());
     } catch (error) {
+      if (error instanceof Superseded) throw error;
       if (this.#ended()) return;
-      await this.#failed(error);
+      if (error instanceof StorageExceeded) {
+        await this.#end(judge([{ verdict: "error", code: "storage", message: error.message }]));
+      } else await this.#failed(error);
     }
   }
 
-  /** Runs slices until the turn's instructions are used up; an outcome if the run is over. */
+  /** Runs slices until it is time for a checkpoint; an outcome if the run is over. */
   async #run(loaded: Loaded): Promise<Outcome | undefined> {
     const { guest } = loaded;
     const log = this.#console!;
-    const until = guest.machine.instructions + RUNNER_LIMITS.turnInstructions;
+    const until = guest.machine.instructions + this.bounds.turnInstructions;
+    const runBefore = loaded.runMilliseconds;
     let counted = Date.now();
     for (let slices = 1; guest.machine.instructions < until; slices++) {
       const began = Date.now();
@@ -176,25 +278,44 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       for (const bytes of output) log.append(bytes);
       if (output.length > 0) this.#wakeFollowers();
       this.#pace.took(guest.machine.instructions - from, Date.now() - began);
-      await letOthersIn(slices % RUNNER_LIMITS.slicesPerTimer === 0);
+      const isTimer = slices % RUNNER_LIMITS.slicesPerTimer === 0;
+      await letOthersIn(isTimer);
+      // From here to the next wait nobody can take the job over.
+      if (this.#ended()) return undefined;
+      this.#jobs.check(this.#epoch);
       const now = Date.now();
       loaded.runMilliseconds += now - counted;
       counted = now;
-      if (this.#ended()) return undefined;
       if (outcome !== undefined) return outcome;
+      if (isTimer && this.#isTurnOver(loaded, loaded.runMilliseconds - runBefore)) return undefined;
     }
     return undefined;
   }
 
+  /** Whether a checkpoint is due, or others have waited for this machine long enough. */
+  #isTurnOver({ guest, runMilliseconds }: Loaded, millisecondsSince: number): boolean {
+    const { request, checkpoints, interruptions } = this.#job();
+    if (SLOTS.shouldYield(request.id, this, Date.now())) return true;
+    this.#checkStorage();
+    const { pagesWritten, milliseconds } = checkpoints;
+    const { dirtyPages } = guest.machine;
+    const circumstances = { millisecondsSince, dirtyPages, pagesWritten, milliseconds };
+    return isCheckpointDue({ ...circumstances, runMilliseconds, interruptions });
+  }
+
   /** Gets the guest into memory: from the last checkpoint, or from its kernel. Undefined if the job ended meanwhile. */
-  async #load(): Promise<Loaded | undefined> {
+  async #load(began: number): Promise<Loaded | undefined> {
     const { engine } = this;
     const record = this.#job();
     const store = new SqlPageStore(this.#sql);
     store.rewind();
     const log = this.#console!;
+    log.reopen();
     const resumed = this.#resume(record, store, log);
-    if (resumed !== undefined) return { guest: resumed, store, runMilliseconds: record.runMilliseconds };
+    if (resumed !== undefined) {
+      this.#resumedAfter(Date.now() - began);
+      return { guest: resumed, store, runMilliseconds: record.runMilliseconds };
+    }
 
     const begunBefore = record.startedAt !== undefined;
     this.#save({
@@ -208,6 +329,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       record.request.initrd === undefined ? undefined : this.#blob(record.request.initrd.sha256, "initrd"),
     ]);
     if (this.#ended()) return undefined;
+    this.#jobs.check(this.#epoch);
     const { config } = record.request;
     store.clear();
     const machine = engine.factory.create(
@@ -230,6 +352,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   /** The guest of the last checkpoint; undefined if there is none, or none that can be read. */
   #resume(record: JobRecord, store: SqlPageStore, log: ConsoleLog): Guest | undefined {
     try {
+      log.verify(record.consoleBytes);
       const stored = loadCheckpoint(this.#sql);
       if (stored === undefined) return undefined;
       if (store.manifest() !== stored.manifest) {
@@ -242,10 +365,28 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     } catch (error) {
       // Nothing is lost by starting over but time: the run will be the same.
       console.warn(`job ${record.request.id}: checkpoint refused, starting over: ${messageOf(error)}`);
-      this.#save({ ...this.#job(), lastError: `Checkpoint refused, started over: ${messageOf(error)}` });
-      dropCheckpoint(this.#sql);
+      this.#startOver(error, this.#job());
       return undefined;
     }
+  }
+
+  /** The checkpoint cannot be used: each further try would meet the same. */
+  #startOver(error: unknown, record: JobRecord): void {
+    // Followers wait where they are: the guest will print the same again.
+    if (error instanceof DamagedConsole) this.#console?.truncate(error.offset);
+    dropCheckpoint(this.#sql);
+    this.#save({
+      ...record,
+      consoleBytes: this.#console?.length ?? 0,
+      lastError: `Checkpoint refused, started over: ${messageOf(error)}`,
+    });
+  }
+
+  /** Noted here, stored with the next checkpoint. */
+  #resumedAfter(milliseconds: number): void {
+    const record = this.#job();
+    const most = Math.max(milliseconds, record.resumeMilliseconds?.most ?? 0);
+    this.#record = { ...record, resumeMilliseconds: { last: milliseconds, most } };
   }
 
   async #blob(sha256: string, what: string): Promise<Uint8Array> {
@@ -256,30 +397,48 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
 
   /** Pages, processor, devices, monitor and progress become the new checkpoint together, or not at all. */
   #checkpoint(loaded: Loaded): void {
+    this.ctx.storage.transactionSync(() => this.#save(this.#writeCheckpoint(loaded)));
+    this.#checkStorage();
+  }
+
+  /** All of a checkpoint but the record, which is returned. Only inside a transaction. */
+  #writeCheckpoint(loaded: Loaded): JobRecord {
     const { guest, store } = loaded;
     const began = Date.now();
-    this.ctx.storage.transactionSync(() => {
-      store.begin();
-      const { state, pagesWritten } = guest.machine.checkpoint();
-      store.commit();
-      saveCheckpoint(this.#sql, state, guest.monitor, store.manifest());
-      const record = this.#job();
-      const figures = record.checkpoints;
-      this.#save({
-        ...record,
-        ...this.#progress(loaded),
-        statistics: guest.machine.statistics(),
-        attempts: 0,
-        failures: 0,
-        checkpoints: {
-          count: figures.count + 1,
-          instructions: guest.machine.instructions,
-          pagesWritten: figures.pagesWritten + pagesWritten,
-          stateBytes: figures.stateBytes + state.length,
-          milliseconds: figures.milliseconds + (Date.now() - began),
-        },
-      });
-    });
+    const bytesBefore = store.bytesWritten;
+    store.begin();
+    const { state, pagesWritten: pages } = guest.machine.checkpoint();
+    store.commit();
+    saveCheckpoint(this.#sql, state, guest.monitor, store.manifest());
+    const record = this.#job();
+    const figures = record.checkpoints;
+    const bytes = store.bytesWritten - bytesBefore + state.length;
+    const milliseconds = Date.now() - began;
+    return {
+      ...record,
+      ...this.#progress(loaded),
+      statistics: guest.machine.statistics(),
+      consoleBytes: this.#console?.length ?? 0,
+      storageMost: Math.max(record.storageMost, this.#sql.databaseSize),
+      inTurn: false,
+      attempts: 0,
+      failures: 0,
+      checkpoints: {
+        count: figures.count + 1,
+        instructions: guest.machine.instructions,
+        pagesWritten: figures.pagesWritten + pages,
+        bytesWritten: figures.bytesWritten + bytes,
+        stateBytes: figures.stateBytes + state.length,
+        milliseconds: figures.milliseconds + milliseconds,
+        last: { pages, bytes, milliseconds },
+      },
+    };
+  }
+
+  /** @throws StorageExceeded */
+  #checkStorage(): void {
+    if (this.#sql.databaseSize > this.bounds.storageBytes)
+      throw new StorageExceeded(this.bounds.storageBytes);
   }
 
   /** A turn threw: try again from the last checkpoint, a few times. */
@@ -287,56 +446,110 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     this.#unload();
     const message = messageOf(error);
     if (this.engine.isLoadError(error)) {
-      this.#end(judge([{ verdict: "error", code: "bad-kernel", message }]));
+      await this.#end(judge([{ verdict: "error", code: "bad-kernel", message }]));
       return;
     }
     console.error(`job ${this.#job().request.id}: ${error instanceof Error ? error.stack : message}`);
     // The storage may be what failed; what counts is what it holds.
-    const record = this.#job();
+    const record = { ...this.#job(), inTurn: false };
     const failures = record.failures + 1;
     if (failures >= RUNNER_LIMITS.failures || error instanceof ConsoleDivergence) {
-      this.#endAsError(
+      await this.#endAsError(
         `The worker failed ${failures === 1 ? "" : `${failures} times `}while running the guest: ${message}`,
       );
       return;
     }
-    if (error instanceof DamagedCheckpoint) {
-      // Each further try from it would meet the same damage.
-      dropCheckpoint(this.#sql);
-      this.#save({ ...record, failures, lastError: `Checkpoint refused, started over: ${message}` });
-    } else this.#save({ ...record, failures, lastError: message });
+    if (error instanceof DamagedCheckpoint) this.#startOver(error, { ...record, failures });
+    else this.#save({ ...record, failures, lastError: message });
     await this.ctx.storage.setAlarm(
       Date.now() + RUNNER_LIMITS.failureDelayMilliseconds * 2 ** (failures - 1),
     );
   }
 
-  #endAsError(message: string): void {
-    this.#end(judge([{ verdict: "error", code: "infrastructure", message }]));
+  #endAsError(message: string): Promise<void> {
+    return this.#end(judge([{ verdict: "error", code: "infrastructure", message }]));
   }
 
-  /** The job is over: its outcome and statistics stay, its memory goes. */
-  #end(outcome: Outcome): void {
+  /** The job is over: its outcome and statistics stay. So does its memory for a while if the guest failed, else it goes. */
+  async #end(outcome: Outcome): Promise<void> {
     const loaded = this.#loaded;
+    const endedAt = Date.now();
+    const keep = loaded !== undefined && KEPT.has(outcome.verdict) ? this.#keepMilliseconds() : 0;
     this.ctx.storage.transactionSync(() => {
+      let record = this.#job();
+      if (loaded !== undefined && keep > 0) record = this.#writeCheckpoint(loaded);
+      else {
+        if (loaded !== undefined) {
+          record = { ...record, ...this.#progress(loaded), statistics: loaded.guest.machine.statistics() };
+        }
+        this.#dropPages();
+      }
       this.#save({
-        ...this.#job(),
-        ...(loaded === undefined
-          ? {}
-          : { ...this.#progress(loaded), statistics: loaded.guest.machine.statistics() }),
+        ...record,
+        inTurn: false,
+        consoleBytes: this.#console?.length ?? 0,
+        storageMost: Math.max(record.storageMost, this.#sql.databaseSize),
         state: finalState(outcome.verdict),
         outcome,
-        endedAt: Date.now(),
+        endedAt,
+        ...(keep > 0 ? { keptUntil: endedAt + keep } : {}),
       });
-      new SqlPageStore(this.#sql).clear();
-      dropCheckpoint(this.#sql);
     });
     this.#unload();
     this.#wakeFollowers();
+    await this.ctx.storage.setAlarm(this.#nextCleanUp(this.#job()));
+  }
+
+  #keepMilliseconds(): number {
+    const seconds = Number(this.env.KEEP_FAILED_SECONDS ?? Number.NaN);
+    return seconds >= 0 ? seconds * 1000 : RUNNER_LIMITS.keepFailedMilliseconds;
+  }
+
+  #nextCleanUp({ keptUntil, endedAt = 0 }: JobRecord): number {
+    return keptUntil ?? endedAt + RUNNER_LIMITS.keepResultMilliseconds;
+  }
+
+  /** After the end: pages go when their time has come, and at last everything does. */
+  async #cleanUp(record: JobRecord): Promise<void> {
+    const now = Date.now();
+    if (now >= (record.endedAt ?? 0) + RUNNER_LIMITS.keepResultMilliseconds) {
+      await this.ctx.storage.deleteAlarm();
+      await this.ctx.storage.deleteAll();
+      this.#readStored();
+      return;
+    }
+    if (record.keptUntil !== undefined && now >= record.keptUntil) {
+      this.ctx.storage.transactionSync(() => {
+        const { keptUntil: _, ...rest } = record;
+        this.#dropPages();
+        this.#save(rest);
+      });
+    }
+    await this.ctx.storage.setAlarm(this.#nextCleanUp(this.#job()));
+  }
+
+  /** What cannot be read is of no use to anybody; that there was a job is still told for a while. */
+  async #cleanUpUnreadable(): Promise<void> {
+    const rows = this.#sql.exec("SELECT id FROM job").toArray();
+    if (rows.length === 0) {
+      await this.ctx.storage.deleteAll();
+      this.#readStored();
+      return;
+    }
+    for (const table of ["page", "page_overlay", "checkpoint", "checkpoint_part", "console", "job"]) {
+      this.#sql.exec(`DELETE FROM ${table}`);
+    }
+    await this.ctx.storage.setAlarm(Date.now() + RUNNER_LIMITS.keepResultMilliseconds);
+  }
+
+  #dropPages(): void {
+    new SqlPageStore(this.#sql).clear();
+    dropCheckpoint(this.#sql);
   }
 
   #unload(): void {
     this.#loaded = undefined;
-    SLOTS.release(this.#job().request.id);
+    if (this.#record !== undefined) SLOTS.release(this.#record.request.id, this);
   }
 
   #progress(loaded: Loaded): Progress {
@@ -357,14 +570,48 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     return isFinal(this.#job().state);
   }
 
+  /** @throws Superseded */
   #save(record: JobRecord): void {
-    this.#sql.exec("INSERT OR REPLACE INTO job VALUES (1, ?)", JSON.stringify(record));
+    this.#jobs.save(record, this.#epoch);
     this.#record = record;
+  }
+
+  /** Looks at what is stored, unless this object runs the job and knows better. */
+  #reread(): void {
+    if (this.#loaded === undefined && this.#alarm === undefined) this.#readStored();
+  }
+
+  #readStored(): void {
+    const stored = this.#jobs.read();
+    this.#record = stored.kind === "job" ? stored.record : undefined;
+    this.#unreadable = stored.kind === "unreadable" ? stored.reason : undefined;
+    if (stored.kind !== "job") {
+      this.#console = undefined;
+      return;
+    }
+    this.#epoch = stored.epoch;
+    this.#console ??= new ConsoleLog(this.#sql);
+    this.#console.reopen();
+    if (stored.damaged) {
+      // Whatever the job had come to, running it again comes to the same.
+      this.#epoch = this.#jobs.take(stored.record);
+      this.#dropPages();
+      this.#save({ ...stored.record, restarts: 1, lastError: "The job's record was damaged; started over." });
+    }
+  }
+
+  /** A job that has not ended has an alarm, unless the platform has given it up: then it gets one again. */
+  async #wake(record: JobRecord): Promise<void> {
+    if (isFinal(record.state) || this.#alarm !== undefined) return;
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now());
   }
 
   #view(record: JobRecord): JobView {
     const progress = this.#loaded === undefined ? record : this.#progress(this.#loaded);
-    return viewOf(record, this.#console?.length ?? 0, Date.now(), progress);
+    const bytes = this.#sql.databaseSize;
+    const most = Math.max(bytes, record.storageMost);
+    const storage: StorageFigures = { bytes, most, limit: this.bounds.storageBytes };
+    return viewOf(record, this.#console?.length ?? 0, Date.now(), storage, progress);
   }
 
   #wakeFollowers(): void {

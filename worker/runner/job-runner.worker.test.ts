@@ -1,7 +1,7 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { RUNNER_LIMITS } from "../limits.ts";
+import { TEST_BOUNDS } from "../testing/bounds.ts";
 import { consoleOf, createJob, endOf, jobOf, request } from "../testing/client.ts";
 import type { Script, ScriptEvent } from "../testing/scripted-machine.ts";
 
@@ -11,7 +11,7 @@ import type { Script, ScriptEvent } from "../testing/scripted-machine.ts";
  * from a pair that does not agree, so a checkpoint that was torn apart would be seen.
  */
 
-const TURN = RUNNER_LIMITS.turnInstructions;
+const TURN = TEST_BOUNDS.turnInstructions;
 const POWEROFF: ScriptEvent["end"] = { kind: "shutdown", reason: "poweroff", code: 0 };
 
 function rowsOf(id: string): Promise<Record<string, number>> {

@@ -8,15 +8,24 @@ import { MachineSlots } from "./machine-slots.ts";
  */
 
 const QUANTUM = RUNNER_LIMITS.machineQuantumMilliseconds;
+const OBJECT = {};
 const STALE = RUNNER_LIMITS.machineStaleMilliseconds;
 
 describe("slots", () => {
   test("are given first come, first served", () => {
     const slots = new MachineSlots(1);
-    expect(slots.acquire("a", 0)).toBe(0);
-    expect([slots.acquire("b", 1), slots.acquire("c", 2), slots.acquire("b", 3)]).toEqual([1, 2, 1]);
-    slots.release("a");
-    expect([slots.acquire("c", 4), slots.acquire("b", 5), slots.acquire("c", 6)]).toEqual([2, 0, 1]);
+    expect(slots.acquire("a", OBJECT, 0)).toBe(0);
+    expect([
+      slots.acquire("b", OBJECT, 1),
+      slots.acquire("c", OBJECT, 2),
+      slots.acquire("b", OBJECT, 3),
+    ]).toEqual([1, 2, 1]);
+    slots.release("a", OBJECT);
+    expect([
+      slots.acquire("c", OBJECT, 4),
+      slots.acquire("b", OBJECT, 5),
+      slots.acquire("c", OBJECT, 6),
+    ]).toEqual([2, 0, 1]);
   });
 
   test("are never more than there are, whatever the order of asking", () => {
@@ -27,9 +36,9 @@ describe("slots", () => {
       seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
       const job = `job ${(seed >>> 8) % 10}`;
       if ((seed >>> 20) % 3 === 0) {
-        slots.release(job);
+        slots.release(job, OBJECT);
         holding.delete(job);
-      } else if (slots.acquire(job, now) === 0) holding.add(job);
+      } else if (slots.acquire(job, OBJECT, now) === 0) holding.add(job);
       else expect(holding.has(job)).toBe(false);
       expect(holding.size).toBeLessThanOrEqual(3);
     }
@@ -37,23 +46,44 @@ describe("slots", () => {
 
   test("are to be given back after a while if others wait, and only then", () => {
     const slots = new MachineSlots(1);
-    slots.acquire("a", 0);
-    slots.acquire("a", QUANTUM);
-    expect(slots.shouldYield("a", QUANTUM)).toBe(false);
-    slots.acquire("b", QUANTUM);
-    expect(slots.shouldYield("a", QUANTUM)).toBe(true);
-    slots.release("a");
-    expect(slots.acquire("a", QUANTUM + 1)).toBe(2);
-    expect(slots.acquire("b", QUANTUM + 2)).toBe(0);
-    expect(slots.shouldYield("b", QUANTUM + 3)).toBe(false);
+    slots.acquire("a", OBJECT, 0);
+    slots.acquire("a", OBJECT, QUANTUM);
+    expect(slots.shouldYield("a", OBJECT, QUANTUM)).toBe(false);
+    slots.acquire("b", OBJECT, QUANTUM);
+    expect(slots.shouldYield("a", OBJECT, QUANTUM)).toBe(true);
+    slots.release("a", OBJECT);
+    expect(slots.acquire("a", OBJECT, QUANTUM + 1)).toBe(2);
+    expect(slots.acquire("b", OBJECT, QUANTUM + 2)).toBe(0);
+    expect(slots.shouldYield("b", OBJECT, QUANTUM + 3)).toBe(false);
   });
 
   test("come back from jobs that are not heard of any more", () => {
     const slots = new MachineSlots(1);
-    slots.acquire("gone", 0);
-    slots.acquire("waiting and gone", 1);
-    expect(slots.acquire("b", STALE)).toBe(2);
-    expect(slots.acquire("b", STALE + 2)).toBe(0);
-    expect(slots.shouldYield("gone", STALE + 3)).toBe(true);
+    slots.acquire("gone", OBJECT, 0);
+    slots.acquire("waiting and gone", OBJECT, 1);
+    expect(slots.acquire("b", OBJECT, STALE)).toBe(2);
+    expect(slots.acquire("b", OBJECT, STALE + 2)).toBe(0);
+    expect(slots.shouldYield("gone", OBJECT, STALE + 3)).toBe(true);
+  });
+
+  test("stay with a job that runs for long without asking again", () => {
+    const slots = new MachineSlots(1);
+    slots.acquire("a", OBJECT, 0);
+    for (let now = 0; now < 3 * STALE; now += 1000) {
+      slots.shouldYield("a", OBJECT, now);
+      expect(slots.acquire("b", OBJECT, now)).toBe(1);
+    }
+  });
+
+  test("pass to a job's new object; the old one cannot give them away", () => {
+    const slots = new MachineSlots(1);
+    const renewed = {};
+    slots.acquire("a", OBJECT, 0);
+    expect(slots.acquire("a", renewed, 1)).toBe(0);
+    expect(slots.shouldYield("a", OBJECT, 2)).toBe(true);
+    slots.release("a", OBJECT);
+    expect(slots.acquire("b", OBJECT, 3)).toBe(1);
+    slots.release("a", renewed);
+    expect(slots.acquire("b", OBJECT, 4)).toBe(0);
   });
 });

@@ -19,10 +19,26 @@ export interface CheckpointFigures {
   readonly count: number;
   /** Instruction count of the last one. */
   readonly instructions: number;
-  /** Sums over all. */
+  /** Sums over all. `bytesWritten` are rows of pages, which neighbours of dirty pages are written with, and state. */
   readonly pagesWritten: number;
+  readonly bytesWritten: number;
   readonly stateBytes: number;
   readonly milliseconds: number;
+  /** The last one by itself. */
+  readonly last: { readonly pages: number; readonly bytes: number; readonly milliseconds: number } | null;
+}
+
+/** What a job's storage takes, in bytes. */
+export interface StorageFigures {
+  readonly bytes: number;
+  readonly most: number;
+  readonly limit: number;
+}
+
+/** From the alarm (from the making of its object, if it had to be made) to the first guest instruction. */
+export interface ResumeTimes {
+  readonly last: number;
+  readonly most: number;
 }
 
 /** A job as its Durable Object stores it. Times are milliseconds since 1970. */
@@ -43,10 +59,21 @@ export interface JobRecord {
   /** Times the job went on from a checkpoint, and times it began anew without one. */
   readonly resumes: number;
   readonly restarts: number;
+  readonly resumeMilliseconds?: ResumeTimes;
+  /** A turn is under way. If one finds this set when it begins, the one before was killed. */
+  readonly inTurn: boolean;
+  /** Turns that were killed. */
+  readonly interruptions: number;
   /** Turns begun, and turns that threw, since the last checkpoint. */
   readonly attempts: number;
   readonly failures: number;
   readonly lastError?: string;
+  /** Bytes the console had when this was stored: it never has fewer. */
+  readonly consoleBytes: number;
+  /** Most bytes of storage seen in use. */
+  readonly storageMost: number;
+  /** Until when the pages are kept; not set if there are none. */
+  readonly keptUntil?: number;
 }
 
 export function newRecord(request: JobRequest, now: number): JobRecord {
@@ -57,11 +84,23 @@ export function newRecord(request: JobRequest, now: number): JobRecord {
     instructions: 0,
     guestNanoseconds: 0,
     runMilliseconds: 0,
-    checkpoints: { count: 0, instructions: 0, pagesWritten: 0, stateBytes: 0, milliseconds: 0 },
+    checkpoints: {
+      count: 0,
+      instructions: 0,
+      pagesWritten: 0,
+      bytesWritten: 0,
+      stateBytes: 0,
+      milliseconds: 0,
+      last: null,
+    },
     resumes: 0,
     restarts: 0,
+    inTurn: false,
+    interruptions: 0,
     attempts: 0,
     failures: 0,
+    consoleBytes: 0,
+    storageMost: 0,
   };
 }
 
@@ -91,7 +130,12 @@ export interface JobView {
   readonly checkpoints: CheckpointFigures;
   readonly resumes: number;
   readonly restarts: number;
+  readonly interruptions: number;
+  readonly resumeMilliseconds: ResumeTimes | null;
   readonly lastError: string | null;
+  readonly storage: StorageFigures;
+  /** Until when the memory of a guest that failed is kept for inspection. */
+  readonly keptUntil: string | null;
   readonly links: { readonly self: string; readonly console: string; readonly hypercalls: string };
 }
 
@@ -110,6 +154,7 @@ export function viewOf(
   record: JobRecord,
   consoleBytes: number,
   now: number,
+  storage: StorageFigures,
   progress: Progress = record,
 ): JobView {
   const { request, outcome } = record;
@@ -139,7 +184,11 @@ export function viewOf(
     checkpoints: record.checkpoints,
     resumes: record.resumes,
     restarts: record.restarts,
+    interruptions: record.interruptions,
+    resumeMilliseconds: record.resumeMilliseconds ?? null,
     lastError: record.lastError ?? null,
+    storage,
+    keptUntil: iso(record.keptUntil),
     links: {
       self: `/jobs/${request.id}`,
       console: `/jobs/${request.id}/console`,

@@ -42,6 +42,7 @@ export class SqlPageStore implements PageStore {
   readonly #cache = new Map<number, Uint8Array | undefined>();
   #committing = false;
   #rowsWritten = 0;
+  #bytesWritten = 0;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -50,6 +51,11 @@ export class SqlPageStore implements PageStore {
   /** Rows written since this store was made. */
   get rowsWritten(): number {
     return this.#rowsWritten;
+  }
+
+  /** Bytes of the rows written since this store was made; those that a commit moves out of the overlay count twice. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
   }
 
   read(gfn: number, into: Uint8Array): boolean {
@@ -87,6 +93,9 @@ export class SqlPageStore implements PageStore {
   /** Ends a checkpoint: everything written so far is in `page`, and the overlay is empty. */
   commit(): void {
     this.#flush();
+    this.#bytesWritten += this.#sql
+      .exec<{ bytes: number }>("SELECT total(length(data)) AS bytes FROM page_overlay")
+      .one().bytes;
     this.#sql.exec(
       "INSERT OR REPLACE INTO page SELECT cluster, sum, data FROM page_overlay WHERE length(data) > 0",
     );
@@ -173,6 +182,7 @@ export class SqlPageStore implements PageStore {
         else this.#sql.exec("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", cluster, sum, row);
       }
       this.#rowsWritten++;
+      this.#bytesWritten += row.length;
       this.#cache.delete(cluster);
     }
     this.#buffered.clear();

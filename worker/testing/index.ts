@@ -5,6 +5,7 @@
 import { LoadError } from "../../engine/loader/errors.ts";
 import { createApp } from "../app.ts";
 import { type Engine, JobRunnerObject } from "../runner/job-runner.ts";
+import { TEST_BOUNDS } from "./bounds.ts";
 import { SCRIPTED } from "./scripted-machine.ts";
 
 const ENGINE: Engine = {
@@ -21,6 +22,7 @@ const ENGINE: Engine = {
 
 export class JobRunner extends JobRunnerObject {
   protected override readonly engine = ENGINE;
+  protected override readonly bounds = TEST_BOUNDS;
 }
 
 export default createApp(({ kernel }) => {

@@ -52,6 +52,10 @@ class ScriptedMachine implements MachineApi {
     return this.instructions + this.#idleNanoseconds;
   }
 
+  get dirtyPages(): number {
+    return 1;
+  }
+
   stateHash(): string {
     return this.instructions.toString(16).padStart(16, "0");
   }
