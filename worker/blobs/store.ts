@@ -68,7 +68,7 @@ export async function putBlob(
 }
 
 /** Gathers chunks into pieces of exactly `size` bytes, all but the last. */
-async function* pieces(chunks: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+export async function* pieces(chunks: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
   let piece = new Uint8Array(size);
   let filled = 0;
   for await (let chunk of chunks) {

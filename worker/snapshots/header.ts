@@ -1,0 +1,97 @@
+import { SnapshotError } from "../../engine/snapshot-format.ts";
+import { MEMORY_MIB } from "../../jobs/limits.ts";
+import type { MachineFields } from "../../jobs/spec.ts";
+import type { Blob } from "../blobs/store.ts";
+import { STORAGE_LIMITS } from "../limits.ts";
+
+/** The JSON at the beginning of a snapshot's file: what somebody needs who has nothing but the file. */
+export interface SnapshotHeader {
+  readonly format: typeof FORMAT;
+  readonly name: string;
+  /** The job that made it. */
+  readonly job: string;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  readonly instructions: number;
+  readonly guestNanoseconds: number;
+  /** Bytes the guest had printed since its kernel was started. */
+  readonly consoleBytes: number;
+  /** The console line it had not finished, one character a byte. */
+  readonly line: string;
+  readonly config: MachineFields;
+  readonly kernel: Blob;
+  readonly initrd?: Blob;
+  readonly fixture?: string;
+  readonly pageBytes: number;
+  readonly pagesPerCluster: number;
+  /** Clusters in the file. */
+  readonly clusters: number;
+}
+
+export const FORMAT = "xenner snapshot";
+export const PAGE_BYTES = 4096;
+/** Bytes of a cluster of pages when decompressed. */
+export const CLUSTER_BYTES = PAGE_BYTES * STORAGE_LIMITS.pagesPerRow;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function refuse(field: string): never {
+  throw new SnapshotError(
+    "damaged",
+    `the snapshot's header says nothing this worker understands in "${field}"`,
+  );
+}
+
+function objectIn(fields: Fields, name: string): Fields {
+  const value = fields[name];
+  return typeof value === "object" && value !== null ? (value as Fields) : refuse(name);
+}
+
+function textIn(fields: Fields, name: string, pattern: RegExp): string {
+  const value = fields[name];
+  return typeof value === "string" && pattern.test(value) ? value : refuse(name);
+}
+
+function countIn(fields: Fields, name: string, max = Number.MAX_SAFE_INTEGER): number {
+  const value = fields[name];
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= max
+    ? value
+    : refuse(name);
+}
+
+function blobIn(fields: Fields, name: string): Blob {
+  const blob = objectIn(fields, name);
+  return { sha256: textIn(blob, "sha256", /^[0-9a-f]{64}$/), size: countIn(blob, "size") };
+}
+
+/** A header that came in a file. @throws SnapshotError for one that this worker did not write */
+export function parseSnapshotHeader(value: unknown): SnapshotHeader {
+  const fields = typeof value === "object" && value !== null ? (value as Fields) : refuse("format");
+  if (fields.format !== FORMAT) refuse("format");
+  if (fields.pageBytes !== PAGE_BYTES) refuse("pageBytes");
+  if (fields.pagesPerCluster !== STORAGE_LIMITS.pagesPerRow) refuse("pagesPerCluster");
+  const config = objectIn(fields, "config");
+  const memory = countIn(config, "memory", MEMORY_MIB.max);
+  return {
+    format: FORMAT,
+    name: textIn(fields, "name", /^[\w.-]{1,64}$/),
+    job: textIn(fields, "job", /^[0-9a-f]{32}$/),
+    createdAt: textIn(fields, "createdAt", /^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/),
+    instructions: countIn(fields, "instructions"),
+    guestNanoseconds: countIn(fields, "guestNanoseconds"),
+    consoleBytes: countIn(fields, "consoleBytes"),
+    line: textIn(fields, "line", /^[\0-\xff]{0,8192}$/),
+    config: {
+      cmdline: textIn(config, "cmdline", /^[^\0]{0,1023}$/),
+      memory,
+      seed: textIn(config, "seed", /^\d{1,20}$/),
+      startTime: countIn(config, "startTime", 0xffff_ffff),
+    },
+    kernel: blobIn(fields, "kernel"),
+    ...(fields.initrd === undefined ? {} : { initrd: blobIn(fields, "initrd") }),
+    ...(fields.fixture === undefined ? {} : { fixture: textIn(fields, "fixture", /^[a-z0-9-]{1,64}$/) }),
+    pageBytes: PAGE_BYTES,
+    pagesPerCluster: STORAGE_LIMITS.pagesPerRow,
+    clusters: countIn(fields, "clusters"),
+  };
+}

@@ -1,0 +1,198 @@
+import type { SnapshotReference } from "../../jobs/spec.ts";
+import { pieces } from "../blobs/store.ts";
+import { HttpError } from "../errors.ts";
+import { UPLOAD_LIMITS } from "../limits.ts";
+import type { SnapshotHeader } from "./header.ts";
+import { SNAPSHOT_LIMITS } from "./limits.ts";
+
+/*
+ * Snapshots are objects in R2, each one the very file that an export sends: `snapshots/jobs/JOB/NAME` if a job made it,
+ * `snapshots/imported/ID` if it was sent here. Nothing else is written down about them, so that what is there and what is
+ * listed cannot differ.
+ */
+
+const PREFIX = "snapshots/";
+const jobPrefix = (job: string): string => `${PREFIX}jobs/${job}/`;
+const IMPORTED = `${PREFIX}imported/`;
+
+/** Where a snapshot's object is. */
+export function snapshotKey(reference: SnapshotReference): string {
+  return "job" in reference
+    ? `${jobPrefix(reference.job)}${reference.snapshot}`
+    : `${IMPORTED}${reference.snapshot}`;
+}
+
+/** A snapshot as the API shows it. */
+export interface SnapshotView {
+  /** What a job that starts from it says as its `from`. */
+  readonly from: SnapshotReference;
+  readonly name: string;
+  /** Of the file. */
+  readonly bytes: number;
+  readonly instructions: number;
+  readonly guestSeconds: number;
+  /** Guest RAM in MiB. */
+  readonly memory: number;
+  /** SHA-256 of the kernel. */
+  readonly kernel: string;
+  readonly createdAt: string;
+  readonly expiresAt: string;
+  readonly links: { readonly self: string };
+}
+
+const expiryOf = (object: R2Object): number => object.uploaded.getTime() + SNAPSHOT_LIMITS.keepMilliseconds;
+
+function referenceOf(key: string): SnapshotReference {
+  if (key.startsWith(IMPORTED)) return { snapshot: key.slice(IMPORTED.length) };
+  const [job = "", snapshot = ""] = key.slice(`${PREFIX}jobs/`.length).split("/");
+  return { job, snapshot };
+}
+
+function viewOf(object: R2Object): SnapshotView {
+  const from = referenceOf(object.key);
+  const known = object.customMetadata ?? {};
+  return {
+    from,
+    name: known.name ?? "",
+    bytes: object.size,
+    instructions: Number(known.instructions),
+    guestSeconds: Number(known.guestNanoseconds) / 1e9,
+    memory: Number(known.memory),
+    kernel: known.kernel ?? "",
+    createdAt: known.createdAt ?? object.uploaded.toISOString(),
+    expiresAt: new Date(expiryOf(object)).toISOString(),
+    links: {
+      self: "job" in from ? `/jobs/${from.job}/snapshots/${from.snapshot}` : `/snapshots/${from.snapshot}`,
+    },
+  };
+}
+
+/** What R2 keeps beside a file, so that a list need not open it. */
+function metadataOf(header: SnapshotHeader): Record<string, string> {
+  return {
+    name: header.name,
+    instructions: String(header.instructions),
+    guestNanoseconds: String(header.guestNanoseconds),
+    memory: String(header.config.memory),
+    kernel: header.kernel.sha256,
+    createdAt: header.createdAt,
+  };
+}
+
+/** Objects under a prefix; those whose time is over are removed on the way. */
+async function objectsOf(bucket: R2Bucket, prefix: string): Promise<R2Object[]> {
+  const found: R2Object[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await bucket.list({
+      prefix,
+      include: ["customMetadata"],
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    found.push(...page.objects);
+    cursor = page.truncated ? page.cursor : undefined;
+  } while (cursor !== undefined);
+  const now = Date.now();
+  const expired = found.filter((object) => expiryOf(object) <= now).map(({ key }) => key);
+  if (expired.length > 0) await bucket.delete(expired);
+  return found.filter((object) => expiryOf(object) > now);
+}
+
+/** A job's snapshots, or with no job those that were imported; oldest first. */
+export async function listSnapshots(bucket: R2Bucket, job?: string): Promise<SnapshotView[]> {
+  const objects = await objectsOf(bucket, job === undefined ? IMPORTED : jobPrefix(job));
+  return objects.sort((a, b) => a.uploaded.getTime() - b.uploaded.getTime()).map(viewOf);
+}
+
+/** One snapshot; undefined if there is none, or its time is over. */
+export async function findSnapshot(
+  bucket: R2Bucket,
+  reference: SnapshotReference,
+): Promise<SnapshotView | undefined> {
+  const object = await bucket.head(snapshotKey(reference));
+  return object === null || expiryOf(object) <= Date.now() ? undefined : viewOf(object);
+}
+
+/** The file of a snapshot; undefined if there is none, or its time is over. */
+export async function openSnapshot(
+  bucket: R2Bucket,
+  reference: SnapshotReference,
+): Promise<R2ObjectBody | undefined> {
+  const object = await bucket.get(snapshotKey(reference));
+  if (object === null || expiryOf(object) > Date.now()) return object ?? undefined;
+  await object.body.cancel();
+  return undefined;
+}
+
+/** True if there was one. */
+export async function deleteSnapshot(bucket: R2Bucket, reference: SnapshotReference): Promise<boolean> {
+  const key = snapshotKey(reference);
+  if ((await bucket.head(key)) === null) return false;
+  await bucket.delete(key);
+  return true;
+}
+
+/** Removes all snapshots of a job. */
+export async function deleteSnapshotsOf(bucket: R2Bucket, job: string): Promise<void> {
+  const keys = (await objectsOf(bucket, jobPrefix(job))).map(({ key }) => key);
+  if (keys.length > 0) await bucket.delete(keys);
+}
+
+/** Throws HttpError 409 if there is no room for one more snapshot; one that is replaced takes none. */
+export async function admitSnapshot(bucket: R2Bucket, reference: SnapshotReference): Promise<void> {
+  const key = snapshotKey(reference);
+  const others = (await objectsOf(bucket, PREFIX)).filter((object) => object.key !== key);
+  const bytes = others.reduce((sum, { size }) => sum + size, 0);
+  if ("job" in reference) {
+    const own = others.filter((object) => object.key.startsWith(jobPrefix(reference.job)));
+    if (own.length >= SNAPSHOT_LIMITS.perJob) {
+      throw new HttpError(
+        409,
+        "too-many-snapshots",
+        `This job has ${own.length} snapshots, the most one job may have; remove one with DELETE /jobs/${reference.job}/snapshots/NAME.`,
+      );
+    }
+  }
+  if (others.length >= SNAPSHOT_LIMITS.inAll || bytes >= SNAPSHOT_LIMITS.bytesInAll) {
+    throw new HttpError(
+      409,
+      "snapshots-full",
+      `This worker keeps ${others.length} snapshots of ${bytes} bytes together, and may keep ${SNAPSHOT_LIMITS.inAll} of ${SNAPSHOT_LIMITS.bytesInAll}; remove some with DELETE /jobs/JOB/snapshots/NAME or DELETE /snapshots/ID.`,
+    );
+  }
+}
+
+/**
+ * Stores a file as it comes; it is there when all of it is. If `chunks` throws, nothing stays.
+ */
+export async function putSnapshot(
+  bucket: R2Bucket,
+  key: string,
+  header: SnapshotHeader,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<SnapshotView> {
+  const options = { customMetadata: metadataOf(header) };
+  let first: Uint8Array | undefined;
+  let upload: R2MultipartUpload | undefined;
+  const uploaded: R2UploadedPart[] = [];
+  try {
+    for await (const piece of pieces(chunks, UPLOAD_LIMITS.r2PartBytes)) {
+      if (first === undefined && upload === undefined) {
+        first = piece;
+        continue;
+      }
+      upload ??= await bucket.createMultipartUpload(key, options);
+      if (first !== undefined) uploaded.push(await upload.uploadPart(1, first));
+      first = undefined;
+      uploaded.push(await upload.uploadPart(uploaded.length + 1, piece));
+    }
+    const object =
+      upload === undefined
+        ? await bucket.put(key, first ?? new Uint8Array(0), options)
+        : await upload.complete(uploaded);
+    return viewOf(object);
+  } catch (error) {
+    await upload?.abort().catch(() => {});
+    throw error;
+  }
+}
