@@ -77,12 +77,12 @@ const FLAGS_IN_STATE = 0x108;
 const IF = 0x200;
 
 /** EXIT_* of engine/cpu/core/system.ts. */
-const EXIT_LIMIT = 1;
+export const EXIT_LIMIT = 1;
 const EXIT_HALT = 2;
 const EXIT_IN = 3;
 const EXIT_OUT = 4;
 const EXIT_SHUTDOWN = 5;
-const EXIT_EXCEPTION = 6;
+export const EXIT_EXCEPTION = 6;
 const EXIT_VMCALL = 7;
 
 /** Pages of the Wasm memory the core starts with; it grows by itself. */
@@ -108,6 +108,26 @@ export interface X87State {
   readonly ftw: number;
   readonly st: readonly Uint8Array[];
 }
+
+/** Where the user-visible state lies in linear memory, for harnesses that move whole states (see `Cpu.instance`). */
+export const STATE_LAYOUT = {
+  gpr: REGS,
+  segmentBase: REGS + 20 * 8,
+  rip: RIP,
+  cr2: CONTROL.cr2,
+  cpl: CPL,
+  segment: SEG,
+  xmm: XMM,
+  xmmStride: 32,
+  mxcsr: MXCSR,
+  fpr: FPR,
+  fcw: FCW,
+  fsw: FSW,
+  ftw: FTW,
+  instructions: INSTRUCTIONS,
+  exceptionVector: EXC_VECTOR,
+  exceptionError: EXC_ERROR,
+} as const;
 
 /** Features the processor offers beyond the base; see engine/cpu/core/cpuid.ts. */
 export const CPU_MODELS = { v1: 0, v2: 0xffffffff } as const;
@@ -184,6 +204,11 @@ export class Cpu implements CpuApi {
   #dv(): DataView {
     if (this.#view.buffer !== this.#wasm.buffer) this.#view = new DataView(this.#wasm.buffer);
     return this.#view;
+  }
+
+  /** The Wasm instance behind this face. For test harnesses only: it bypasses every check. */
+  get instance(): { readonly core: CoreExports; readonly memory: WebAssembly.Memory } {
+    return { core: this.#core, memory: this.#wasm };
   }
 
   get instructions(): number {

@@ -1,6 +1,7 @@
 // What is run (a case) and what came out of it (an outcome). Both the real processor and our core turn one into the other.
 
 import { CODE, STACK } from "./layout.ts";
+import type { Group } from "./offered.ts";
 import { FX, FX_FTW, SELECTOR, State } from "./state.ts";
 
 export interface Patch {
@@ -28,7 +29,7 @@ export interface Ignore {
 
 /** A short piece of code and the complete state it starts from. It ends at the first fault or trap. */
 export interface Case {
-  /** For people: what the code is. */
+  /** For people: what the code is; empty if it takes a disassembler to say (`describeCase`). */
   readonly text: string;
   readonly mode: 32 | 64;
   readonly state: State;
@@ -37,6 +38,17 @@ export interface Case {
   /** Instructions in the code, as far as control flow lets one tell; the runner's limit is a little above it. */
   readonly instructions: number;
   readonly ignore: Ignore;
+}
+
+/** A case of the generator, and what it takes to make more of it with other start states. */
+export interface Template extends Case {
+  /** iced's Code of the one instruction; undefined for runs and undefined encodings. */
+  readonly code: number | undefined;
+  readonly group: Group;
+  /** General registers, one bit each, whose values were chosen for this case: addresses, counts, selectors. */
+  readonly pinned: number;
+  /** True if nothing of the state may change. */
+  readonly fixed: boolean;
 }
 
 export type Outcome = {

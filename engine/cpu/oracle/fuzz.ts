@@ -1,130 +1,124 @@
 // npm run fuzz:cpu -- --seconds N --seed S [--only GROUP|MNEMONIC[,…]] [--without GROUP[,…]] [--mode 64|32] [--failures N]
 //
 // Runs generated cases on this machine's processor and on our core without end, and prints the smallest form of every
-// case in which they differ. Exit code 0 if none did, 1 if some did, 2 if there is no oracle here, 64 for wrong use.
+// case in which they differ. Both modes by turns, unless one is asked for. Exit code 0 if none did, 1 if some did, 2 if
+// there is no oracle here, 64 for wrong use.
+//
+// An instruction counts when it was executed on both sides and the states after it, or after the short run it was part
+// of, were compared.
 
 import { parseArgs } from "node:util";
+import iced from "iced-x86";
+import { type Batch, BatchComparer, caseAt, type Failure, makeBatch } from "./batch.ts";
 import { oracleUnavailable } from "./build.ts";
-import type { Case, Outcome } from "./case.ts";
-import { compare, type Difference, describeEnd } from "./compare.ts";
-import { CoreRunner } from "./core-runner.ts";
 import { Generator } from "./generator.ts";
-import { minimize } from "./minimize.ts";
+import { Judge } from "./judge.ts";
 import type { Group } from "./offered.ts";
 import { Processor } from "./processor.ts";
-import { toSource } from "./source.ts";
+import { Random } from "./random.ts";
+import { Variations } from "./variations.ts";
 
-const BATCH = 512;
+/** Cases of a batch: so many codes, each from so many states. */
+const TEMPLATES = 96;
+const STATES = 8;
+/** Batches the oracle may be ahead of the core. */
+const AHEAD = 2;
 const REPORT_EVERY_MS = 10_000;
+/** A stream of random numbers of its own for the start states. */
+const VARIATIONS_STREAM = 1000;
 
-const list = (s: string | undefined): string[] => (s ?? "").split(",").filter((x) => x !== "");
+type Mode = 32 | 64;
 
-/** Identifies a kind of failure: the same instruction going wrong in the same way is printed once. */
-function signature(c: Case, differences: readonly Difference[]): string {
-  const mnemonics = c.text
-    .split("; ")
-    .map((i) => i.replace(/^(?:lock|rep\w*|bnd|xacquire|xrelease) /, "").split(" ")[0]);
-  return `${mnemonics.join(" ")}: ${differences.map((d) => d.what.replace(/\d+$/, "")).join(",")}`;
+/** A batch on its way: the oracle's responses are undefined if some case killed it. */
+interface Sent {
+  readonly mode: Mode;
+  readonly batch: Batch;
+  readonly responses: Promise<Uint8Array | undefined>;
+}
+
+/** One mode's generator and what came of its cases. */
+class Side {
+  readonly generator: Generator;
+  readonly comparer = new BatchComparer();
+  readonly #variations: Variations;
+
+  constructor(options: ConstructorParameters<typeof Generator>[0]) {
+    this.generator = new Generator(options);
+    this.#variations = new Variations(new Random(options.seed, options.mode + VARIATIONS_STREAM));
+  }
+
+  next(): Batch {
+    const templates = Array.from({ length: TEMPLATES }, () => this.generator.next());
+    return makeBatch(templates, STATES, this.#variations);
+  }
+
+  get codesHit(): number {
+    return this.comparer.tally.codes.size;
+  }
 }
 
 class Fuzz {
-  readonly #generator: Generator;
+  readonly #sides: ReadonlyMap<Mode, Side>;
   #processor = new Processor();
-  #core = new CoreRunner();
-  readonly #seen = new Map<string, number>();
-  readonly #maxPrinted: number;
-  #stepwise = false;
-  cases = 0;
-  instructions = 0;
-  mismatches = 0;
+  readonly judge: Judge;
   crashes = 0;
-  readonly ends = new Map<string, number>();
 
-  constructor(generator: Generator, maxPrinted: number) {
-    this.#generator = generator;
-    this.#maxPrinted = maxPrinted;
+  constructor(sides: ReadonlyMap<Mode, Side>, maxKinds: number) {
+    this.#sides = sides;
+    this.judge = new Judge(maxKinds);
   }
 
-  /** Distinct kinds of failure. */
-  get kinds(): ReadonlyMap<string, number> {
-    return this.#seen;
-  }
-
-  async #expected(cases: readonly Case[]): Promise<(Outcome | undefined)[]> {
-    try {
-      return await this.#processor.run(cases);
-    } catch {
-      // Some case wrote into the harness. Find it by halves; alone, it is left out.
-      this.#processor = new Processor();
-      this.crashes++;
-      if (cases.length === 1) return [undefined];
-      const half = cases.length >> 1;
-      return [...(await this.#expected(cases.slice(0, half))), ...(await this.#expected(cases.slice(half)))];
-    }
-  }
-
-  /** Batches run by turns in one go and step by step: the core has a path of its own for either. */
-  #onCore(c: Case): Outcome | Error {
-    try {
-      return this.#stepwise ? this.#core.run(c, 1) : this.#core.run(c);
-    } catch (error) {
-      // A trap of the Wasm code leaves the core in an unknown state.
-      this.#core = new CoreRunner();
-      return error instanceof Error ? error : new Error(String(error));
-    }
-  }
-
-  #differences(c: Case, expected: Outcome): Difference[] {
-    const got = this.#onCore(c);
-    if (got instanceof Error) return [{ what: "core", expected: describeEnd(expected), got: got.message }];
-    return compare(c, expected, got);
-  }
-
-  async batch(): Promise<void> {
-    this.#stepwise = !this.#stepwise;
-    const cases = Array.from({ length: BATCH }, () => this.#generator.next());
-    const outcomes = await this.#expected(cases);
-    for (const [i, c] of cases.entries()) {
-      const expected = outcomes[i];
-      if (expected === undefined) continue;
-      this.cases++;
-      this.instructions += c.instructions;
-      const end = expected.kind === "exception" ? `vector ${expected.vector}` : expected.kind;
-      this.ends.set(end, (this.ends.get(end) ?? 0) + 1);
-      const differences = this.#differences(c, expected);
-      if (differences.length > 0) await this.#report(c, differences);
-    }
-  }
-
-  async #report(c: Case, differences: Difference[]): Promise<void> {
-    this.mismatches++;
-    if (this.#seen.size >= this.#maxPrinted && this.mismatches > 20 * this.#maxPrinted) return;
-    if (c.instructions === 1 && this.#count(signature(c, differences)) > 1) return;
-    const small = await minimize(c, async (candidate) => {
-      const [expected] = await this.#expected([candidate]);
-      return expected !== undefined && this.#differences(candidate, expected).length > 0;
+  #send(mode: Mode, side: Side): Sent {
+    const batch = side.next();
+    const processor = this.#processor;
+    const responses = processor.exchange(batch.requests, TEMPLATES * STATES).catch(() => {
+      if (this.#processor === processor) this.#processor = new Processor();
+      return undefined;
     });
-    const [expected] = await this.#expected([small]);
-    const final = expected === undefined ? [] : this.#differences(small, expected);
-    if (c.instructions > 1 && this.#count(signature(small, final)) > 1) return;
-    if (final.length === 0) {
-      console.log(`\nUNSTABLE ${c.text}: differs once, then not: ${JSON.stringify(toSource(c))}`);
-      return;
-    }
-    console.log(`\nMISMATCH ${small.text}`);
-    for (const d of final)
-      console.log(`  ${d.what}: processor ${d.expected}\n  ${" ".repeat(d.what.length)}  our core  ${d.got}`);
-    console.log(`  ${JSON.stringify(toSource(small))}`);
+    return { mode, batch, responses };
   }
 
-  #count(kind: string): number {
-    const n = (this.#seen.get(kind) ?? 0) + 1;
-    this.#seen.set(kind, n);
-    return n;
+  async #take(sent: Sent, side: Side): Promise<void> {
+    const responses = await sent.responses;
+    const failures: Failure[] = [];
+    if (responses === undefined) await this.#oneByOne(sent.batch, failures);
+    else side.comparer.compare(sent.batch, responses, (f) => failures.push(f));
+    for (const f of failures) await this.judge.report(f);
+  }
+
+  /** Some case of the batch wrote into the harness. The others are compared by themselves, and not counted. */
+  async #oneByOne(batch: Batch, failures: Failure[]): Promise<void> {
+    this.crashes++;
+    const view = new DataView(batch.requests.buffer);
+    let at = 0;
+    for (const template of batch.templates) {
+      for (let i = 0; i < batch.states; i++, at += view.getUint32(at, true)) {
+        const c = caseAt(batch, template, at);
+        const differences = await this.judge.differences(c, { stepwise: false, warm: false });
+        if (differences.length > 0) failures.push({ case: c, differences, stepwise: false, warm: false });
+      }
+    }
+  }
+
+  /** Runs until `ended` says so; calls `progress` now and then. */
+  async run(ended: () => boolean, progress: () => void): Promise<void> {
+    const queue: Sent[] = [];
+    for (;;) {
+      for (const [mode, side] of this.#sides) {
+        if (!ended()) queue.push(this.#send(mode, side));
+        while (queue.length > (ended() ? 0 : AHEAD)) {
+          const sent = queue.shift()!;
+          await this.#take(sent, this.#sides.get(sent.mode)!);
+          progress();
+        }
+      }
+      if (queue.length === 0) return;
+    }
   }
 
   close(): void {
     this.#processor.close();
+    this.judge.close();
   }
 }
 
@@ -135,61 +129,112 @@ function usage(message: string): never {
   process.exit(64);
 }
 
+const list = (s: string | undefined): string[] => (s ?? "").split(",").filter((x) => x !== "");
+
 function count(text: string, name: string): number {
   const n = Number(text);
   if (!Number.isInteger(n) || n < 0) usage(`--${name} must be a number, not "${text}"`);
   return n;
 }
 
-async function main(): Promise<void> {
+function options(): { seconds: number; seed: number; failures: number; sides: Map<Mode, Side> } {
   const { values } = parseArgs({
     options: {
       seconds: { type: "string", default: "60" },
       seed: { type: "string", default: "1" },
       only: { type: "string" },
       without: { type: "string" },
-      mode: { type: "string", default: "64" },
+      mode: { type: "string" },
       failures: { type: "string", default: "40" },
     },
   });
+  if (values.mode !== undefined && values.mode !== "64" && values.mode !== "32") usage("--mode is 64 or 32");
+  const modes: Mode[] = values.mode === undefined ? [64, 32] : [values.mode === "64" ? 64 : 32];
+  const seed = count(values.seed, "seed");
+  const only = list(values.only);
+  const without = list(values.without) as Group[];
+  const sides = new Map<Mode, Side>();
+  for (const mode of modes) {
+    try {
+      sides.set(mode, new Side({ mode, seed, only, without }));
+    } catch (error) {
+      // What is asked for may exist in one of the modes only.
+      if (mode === modes.at(-1) && sides.size === 0) usage(error instanceof Error ? error.message : "");
+    }
+  }
+  return {
+    seconds: count(values.seconds, "seconds"),
+    seed,
+    failures: count(values.failures, "failures"),
+    sides,
+  };
+}
+
+const CODE_NAMES = new Map(
+  Object.entries(iced.Code)
+    .filter((e): e is [string, number] => typeof e[1] === "number")
+    .map(([name, value]) => [value, name]),
+);
+
+function summary(mode: Mode, side: Side): string {
+  const { tally } = side.comparer;
+  const all = side.generator.allCodes;
+  const missed = [...all].filter((code) => !tally.codes.has(code)).map((code) => CODE_NAMES.get(code));
+  const regular = [...all].filter((code) => (tally.codes.get(code)?.regular ?? 0) > 0).length;
+  const ends = [...tally.ends].sort((a, b) => b[1] - a[1]).map(([k, n]) => `${k} ${n}`);
+  return (
+    `${mode}-bit mode: ${tally.cases} cases, ${tally.retired} instructions retired, ${tally.faulted} faulted; ` +
+    `opcodes hit ${all.size - missed.length} of ${all.size}, ${regular} of them retired at least once` +
+    `${missed.length > 0 ? `, not hit: ${missed.join(" ")}` : ""}` +
+    `\n  offered, but not for the oracle to judge: ${[...side.generator.leftOut].map((code) => CODE_NAMES.get(code)).join(" ")}` +
+    `${tally.left > 0 ? `; ${tally.left} system calls not compared` : ""}\n  ends: ${ends.join(", ")}`
+  );
+}
+
+async function main(): Promise<void> {
   const reason = oracleUnavailable();
   if (reason !== undefined) {
     console.error(reason);
     process.exit(2);
   }
-  const mode = count(values.mode, "mode");
-  if (mode !== 32 && mode !== 64) usage("--mode is 64 or 32");
-  const seconds = count(values.seconds, "seconds");
-  const generator = new Generator({
-    mode,
-    seed: count(values.seed, "seed"),
-    only: list(values.only),
-    without: list(values.without) as Group[],
-  });
-  const fuzz = new Fuzz(generator, count(values.failures, "failures"));
+  const { seconds, failures, sides } = options();
+  const fuzz = new Fuzz(sides, failures);
   const started = performance.now();
   let reported = started;
   const line = (): string => {
     const s = (performance.now() - started) / 1000;
+    let cases = 0;
+    let instructions = 0;
+    let hit = 0;
+    let all = 0;
+    for (const side of sides.values()) {
+      cases += side.comparer.tally.cases;
+      instructions += side.comparer.tally.instructions;
+      hit += side.codesHit;
+      all += side.generator.codes;
+    }
     return (
-      `${s.toFixed(0)} s: ${fuzz.cases} cases, ${fuzz.instructions} instructions (${Math.round(fuzz.instructions / s)}/s), ` +
-      `${generator.hits.size} instruction codes of ${generator.codes}, ${fuzz.mismatches} mismatches of ${fuzz.kinds.size} kinds`
+      `${s.toFixed(0)} s: ${cases} cases, ${instructions} instructions (${Math.round(instructions / s)}/s), ` +
+      `opcodes hit ${hit} of ${all}, ${fuzz.judge.mismatches} mismatches of ${fuzz.judge.kinds.size} kinds`
     );
   };
-  while (performance.now() - started < seconds * 1000) {
-    await fuzz.batch();
-    if (performance.now() - reported > REPORT_EVERY_MS) {
+  await fuzz.run(
+    () => performance.now() - started >= seconds * 1000,
+    () => {
+      if (performance.now() - reported < REPORT_EVERY_MS) return;
       reported = performance.now();
       console.error(line());
-    }
-  }
+    },
+  );
   fuzz.close();
   console.log(`\n${line()}`);
-  console.log(`ends: ${[...fuzz.ends].map(([k, n]) => `${k} ${n}`).join(", ")}`);
+  for (const [mode, side] of sides) console.log(summary(mode, side));
+  const cpu = process.cpuUsage();
+  console.log(`processor time of the core's side: ${((cpu.user + cpu.system) / 1e6).toFixed(0)} s`);
   if (fuzz.crashes > 0)
     console.log(`cases that hit the harness itself were left out; it was restarted ${fuzz.crashes} times`);
-  for (const [kind, n] of [...fuzz.kinds].sort((a, b) => b[1] - a[1])) console.log(`${n}x ${kind}`);
-  process.exitCode = fuzz.mismatches > 0 ? 1 : 0;
+  for (const [kind, n] of [...fuzz.judge.kinds].sort((a, b) => b[1] - a[1])) console.log(`${n}x ${kind}`);
+  process.exitCode = fuzz.judge.mismatches > 0 ? 1 : 0;
 }
 
 await main();

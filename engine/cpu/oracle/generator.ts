@@ -1,16 +1,15 @@
 // Makes cases: picks a form of the encoding table, dresses it in prefixes, registers and addressing, asks the reference
 // decoder what came out, and then arranges registers and memory so that the instruction has something to do.
 
-import iced, { type ConstantOffsets, type Instruction } from "iced-x86";
-import type { Case, Ignore, Patch } from "./case.ts";
+import iced, { type Instruction } from "iced-x86";
+import type { Ignore, Patch, Template } from "./case.ts";
+import { type Decoded, Encoder, EXTRA_PREFIXES } from "./encoder.ts";
 import { enumerateForms, type Form } from "./encodings.ts";
-import { rflagsOfIced } from "./iced-flags.ts";
 import {
   APPROXIMATE_XMM,
   addressDependsOnModel,
   BIT_TESTS,
   COMPARES_STRINGS,
-  CONDITION_READS,
   DIVISIONS,
   isUndefinedOnSomeModels,
   leadsIntoItself,
@@ -23,12 +22,12 @@ import {
   STRINGS,
   skipOnModel,
   TRANSCENDENTAL,
-  touchesStackPointer,
 } from "./instruction-kinds.ts";
 import { CODE, DATA, LOW, PAGE_BYTES, regionOf, STACK, STACK_END } from "./layout.ts";
-import { type Group, groupOf, isComparable } from "./offered.ts";
+import { type Group, isComparable } from "./offered.ts";
 import { aimOperand, gprOf, hasExplicitMemory, operandAddress, segmentBase } from "./operands.ts";
 import { nastyF32, nastyF64, nastyF80, nastyInteger, nastyVector, Random } from "./random.ts";
+import { isSimple, makeRun } from "./runs.ts";
 import { startState } from "./start-state.ts";
 import { FLAG, SELECTOR, type State } from "./state.ts";
 import { destinationUndefined, undefinedFlags } from "./undefined-flags.ts";
@@ -43,24 +42,17 @@ const {
   Register: R,
 } = iced;
 
-const REX_X = 2;
 /** Anything larger is read or written in several parts. */
 const LARGEST_SIMPLE_OPERAND = 16;
 const U64 = 0xffff_ffff_ffff_ffffn;
 /** How many cases are encodings that mean nothing. */
 const UNDEFINED_SHARE = 0.01;
+const RUN_SHARE = 0.3;
+/** General registers as bits. */
+const [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] = [1, 2, 4, 8, 16, 32, 64, 128] as const;
 const MAX_INSTRUCTION_BYTES = 15;
 /** VEX, EVEX and XOP: extensions that the oracle has and the core does not. */
 const VEX_LIKE = new Set([0xc4, 0xc5, 0x62, 0x8f]);
-const SEGMENT_PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
-const EXTRA_PREFIXES = [0x66, 0x67, 0xf2, 0xf3, 0xf0, ...SEGMENT_PREFIXES];
-
-/** A decoded instruction and what is known about it before it runs. */
-interface Decoded {
-  readonly instruction: Instruction;
-  readonly offsets: ConstantOffsets;
-  readonly group: Group;
-}
 
 export interface GeneratorOptions {
   readonly mode: 32 | 64;
@@ -76,110 +68,74 @@ export class Generator {
   readonly #forms: readonly Form[];
   readonly #simple: readonly Form[];
   readonly #simpleInteger: readonly Form[];
-  readonly #simpleVector: readonly Form[];
   readonly #r: Random;
-  readonly #bytes = new Uint8Array(32);
+  readonly #encoder: Encoder;
   readonly #instruction = new IcedInstruction();
+  /** Offered codes of which the oracle cannot be the judge; offered.ts and instruction-kinds.ts say why. */
+  readonly leftOut: ReadonlySet<number>;
   /** How often each iced Code was generated. */
   readonly hits = new Map<number, number>();
 
   constructor(options: GeneratorOptions) {
     this.#options = options;
     this.#r = new Random(options.seed, options.mode);
+    this.#encoder = new Encoder(options.mode);
     const { mode, only } = options;
     const without = new Set<string>(options.without ?? []);
     const probe = new Random(1);
-    this.#forms = enumerateForms(mode).filter((form) => {
-      const n = this.#write(form, probe, true);
-      const decoded = this.#decode(n);
-      if (decoded === undefined) return false;
+    const forms: Form[] = [];
+    const leftOut = new Set<number>();
+    const simple: Form[] = [];
+    const simpleInteger: Form[] = [];
+    for (const form of enumerateForms(mode)) {
+      this.#encoder.write(form, probe, true);
+      const decoded = this.#encoder.decode();
+      if (decoded === undefined) continue;
       const { instruction, group } = decoded;
-      const name = mnemonicName(instruction.mnemonic);
-      const wanted =
-        (only.length === 0 || only.includes(group) || only.includes(name)) && !without.has(group);
       decoded.offsets.free();
-      return wanted && isComparable(instruction);
-    });
-    if (this.#forms.length === 0) throw new Error(`no instruction matches --only ${only.join(" ")}`);
-    this.#simple = this.#forms.filter((form) => this.#isSimple(form));
-    this.#simpleInteger = this.#simple.filter((form) => this.#isInteger(form));
-    this.#simpleVector = this.#simple.filter((form) => !this.#isInteger(form));
-  }
-
-  get forms(): number {
-    return this.#forms.length;
+      const wanted = this.#isWanted(decoded) && !without.has(group);
+      if (!wanted) continue;
+      if (!isComparable(instruction) || skipOnModel(instruction, this.#encoder.bytes, mode)) {
+        leftOut.add(form.code);
+        continue;
+      }
+      forms.push(form);
+      if (!isSimple(form, decoded)) continue;
+      simple.push(form);
+      if (group === "integer") simpleInteger.push(form);
+    }
+    if (forms.length === 0) throw new Error(`no instruction matches --only ${only.join(" ")}`);
+    for (const form of forms) leftOut.delete(form.code);
+    this.leftOut = leftOut;
+    this.#forms = forms;
+    this.#simple = simple;
+    this.#simpleInteger = simpleInteger;
   }
 
   /** Distinct instruction codes among the forms. */
   get codes(): number {
-    return new Set(this.#forms.map((f) => f.code)).size;
+    return this.allCodes.size;
+  }
+
+  /** Instruction codes that singles are made of. */
+  get allCodes(): ReadonlySet<number> {
+    return new Set(this.#forms.map((f) => f.code));
   }
 
   /** The next case: one instruction, or a run of some. */
-  next(): Case {
-    if (this.#options.only.length === 0 && this.#r.chance(UNDEFINED_SHARE)) return this.#undefined();
-    if (this.#simple.length > 0 && this.#r.chance(0.3)) return this.#run();
+  next(): Template {
+    const r = this.#r;
+    if (this.#options.only.length === 0 && r.chance(UNDEFINED_SHARE)) return this.#undefined();
+    if (this.#simple.length > 0 && r.chance(RUN_SHARE)) {
+      const vector = this.#simple.length > this.#simpleInteger.length;
+      const integer = this.#simpleInteger.length > 0 && (!vector || r.chance(0.6));
+      const pool = integer ? this.#simpleInteger : this.#simple;
+      return makeRun(r, this.#encoder, pool, integer ? "integer" : "x87", (d) => this.#isWanted(d));
+    }
     for (;;) {
       const made = this.#single();
       if (made !== undefined) return made;
     }
-  }
-
-  /** Writes the bytes of a form into #bytes (with a tail of constants) and returns the tail's end. */
-  #write(form: Form, r: Random, plain: boolean): number {
-    const b = this.#bytes;
-    const { mode } = this.#options;
-    const prefixes: number[] = [];
-    if (form.mandatory !== 0) prefixes.push(form.mandatory);
-    if (!plain) {
-      if (form.memory && r.chance(0.1)) prefixes.push(r.pick(SEGMENT_PREFIXES));
-      if (form.memory && r.chance(0.08)) prefixes.push(0x67);
-      if (r.chance(0.05)) prefixes.push(r.pick(EXTRA_PREFIXES));
-      if (r.chance(0.02)) prefixes.push(r.pick(EXTRA_PREFIXES));
-      if (form.memory && r.chance(0.04)) prefixes.push(0xf0);
-      if (prefixes.length > 1 && r.chance(0.5)) prefixes.reverse();
-    }
-    let n = 0;
-    for (const p of prefixes) b[n++] = p;
-    if (mode === 64) {
-      let rex = form.rexW ? 0x48 : 0;
-      if (!plain && r.chance(0.45)) rex |= 0x40 | r.below(8);
-      if (rex !== 0) b[n++] = rex;
-      // A REX that is not the last prefix is ignored.
-      if (!plain && rex !== 0 && r.chance(0.01)) b[n++] = r.pick([0x66, 0x2e, 0x67]);
-    }
-    for (const o of form.opcode) b[n++] = o;
-    if (form.modrm.length > 0) {
-      let modrm = r.pick(form.modrm);
-      if (form.memory) {
-        modrm |= (r.below(3) << 6) | r.below(8);
-        b[n++] = modrm;
-        b[n++] = r.below(256);
-      } else b[n++] = modrm;
-    }
-    const tail = r.below(4);
-    const fill = r.pick([0, 0xff, 0x80, 0x7f]);
-    for (let i = n; i < 32; i++) b[i] = tail < 2 ? r.u32() >>> 24 : fill;
-    // Small constants of either size, and short branches.
-    if (tail === 1) for (let i = n + 1; i < 32; i++) b[i] = b[n]! & 0x80 ? 0xff : 0;
-    if (tail === 3) b[n] = r.below(256);
-    return 32;
-  }
-
-  /** Decodes #bytes; undefined if it is no offered instruction. The instruction object is reused by the next call. */
-  #decode(limit: number): Decoded | undefined {
-    const decoder = new Decoder(this.#options.mode, this.#bytes.subarray(0, limit), DecoderOptions.None);
-    decoder.ip = BigInt(CODE);
-    decoder.decodeOut(this.#instruction);
-    const instruction = this.#instruction;
-    let decoded: Decoded | undefined;
-    if (!instruction.isInvalid) {
-      const group = groupOf(instruction);
-      if (group !== undefined)
-        decoded = { instruction, group, offsets: decoder.getConstantOffsets(instruction) };
-    }
-    decoder.free();
-    return decoded;
   }
 
   /** Where the code goes: anywhere, often across the page line, sometimes so that nothing mapped follows it. */
@@ -191,32 +147,41 @@ export class Generator {
     return CODE + 0x200 + r.below(0xc00);
   }
 
-  #single(): Case | undefined {
+  #single(): Template | undefined {
     const r = this.#r;
     const { mode } = this.#options;
-    this.#write(r.pick(this.#forms), r, false);
-    const decoded = this.#decode(32);
+    this.#encoder.write(r.pick(this.#forms), r, false);
+    const decoded = this.#encoder.decode();
     if (decoded === undefined) return undefined;
     const { instruction, offsets, group } = decoded;
     try {
-      if (!isComparable(instruction) || skipOnModel(instruction, this.#bytes, mode)) return undefined;
-      if (
-        instruction.mnemonic === M.Retf &&
-        instruction.op0Kind === OpKind.Immediate16 &&
-        instruction.immediate16 > 0x400
-      )
-        return undefined;
-      if (this.#options.only.length > 0 && !this.#isWanted(decoded)) return undefined;
-      const code = this.#bytes.slice(0, instruction.length);
+      if (!isComparable(instruction) || skipOnModel(instruction, this.#encoder.bytes, mode)) return undefined;
+      if (!this.#isWanted(decoded)) return undefined;
+      const code = this.#encoder.bytes.slice(0, instruction.length);
+      // No further than the stack goes.
+      if (instruction.mnemonic === M.Retf && offsets.immediateSize === 2)
+        code[offsets.immediateOffset + 1]! &= 3;
       const state = startState(r, mode, group);
       const at = this.#codeAddress(code.length);
       state.rip = BigInt(at);
       const patches: Patch[] = [];
+      const before = state.clone();
       const ignore = this.#arrange(decoded, code, state, patches);
       if (ignore === undefined) return undefined;
       patches.unshift({ address: at, bytes: code });
       this.hits.set(instruction.code, (this.hits.get(instruction.code) ?? 0) + 1);
-      return { text: instruction.toString(), mode, state, patches, instructions: 1, ignore };
+      return {
+        text: "",
+        mode,
+        state,
+        patches,
+        instructions: 1,
+        ignore,
+        code: instruction.code,
+        group,
+        pinned: pinnedRegisters(instruction, before, state),
+        fixed: instruction.mnemonic === M.Maskmovdqu || instruction.mnemonic === M.Maskmovq,
+      };
     } finally {
       offsets.free();
     }
@@ -224,11 +189,12 @@ export class Generator {
 
   #isWanted(d: Decoded): boolean {
     const { only } = this.#options;
+    if (only.length === 0) return true;
     return only.includes(d.group) || only.includes(mnemonicName(d.instruction.mnemonic));
   }
 
   /** An encoding of the legacy maps that no processor defines: #UD. */
-  #undefined(): Case {
+  #undefined(): Template {
     const r = this.#r;
     const { mode } = this.#options;
     const bytes = new Uint8Array(MAX_INSTRUCTION_BYTES);
@@ -260,6 +226,10 @@ export class Generator {
         patches: [{ address: at, bytes: bytes.slice() }],
         instructions: 1,
         ignore: {},
+        code: undefined,
+        group: "integer",
+        pinned: 0,
+        fixed: false,
       };
     }
   }
@@ -508,137 +478,24 @@ export class Generator {
     }
     return ignore;
   }
+}
 
-  /** Forms that can stand in the middle of a run: they neither branch nor touch the stack nor fault by their nature. */
-  #isSimple(form: Form): boolean {
-    this.#write(form, new Random(7), true);
-    const d = this.#decode(32);
-    if (d === undefined) return false;
-    const { instruction, group } = d;
-    const m = instruction.mnemonic;
-    const simple =
-      instruction.flowControl === FlowControl.Next &&
-      !instruction.isStackInstruction &&
-      !instruction.isPrivileged &&
-      !instruction.isStringInstruction &&
-      !instruction.isSaveRestoreInstruction &&
-      !movesToSegment(instruction) &&
-      !DIVISIONS.has(m) &&
-      !APPROXIMATE_XMM.has(m) &&
-      !TRANSCENDENTAL.has(m) &&
-      m !== M.Cli &&
-      m !== M.Sti &&
-      m !== M.In &&
-      m !== M.Out &&
-      m !== M.Hlt &&
-      m !== M.Xlatb &&
-      m !== M.Wrfsbase &&
-      m !== M.Wrgsbase &&
-      m !== M.Ldmxcsr &&
-      m !== M.Fldcw &&
-      m !== M.Fldenv &&
-      m !== M.Fnstenv &&
-      m !== M.Wait &&
-      m !== M.Maskmovq &&
-      m !== M.Maskmovdqu &&
-      !(m === M.Mov && instruction.memoryDisplSize === 8) &&
-      (group === "integer" || form.memory === false);
-    d.offsets.free();
-    return (
-      simple && !form.opcode.some((o, i) => i === 0 && form.opcode.length === 1 && o >= 0xa0 && o <= 0xa3)
-    );
+/** Registers that a case depends on to be what it is: what `#arrange` chose, and what makes up an address or a count. */
+function pinnedRegisters(instruction: Instruction, before: State, after: State): number {
+  let pinned = 0;
+  for (let i = 0; i < 16; i++) if (before.gpr(i) !== after.gpr(i)) pinned |= 1 << i;
+  const m = instruction.mnemonic;
+  for (const register of [instruction.memoryBase, instruction.memoryIndex]) {
+    const gpr = gprOf(register);
+    if (gpr !== undefined) pinned |= 1 << gpr.index;
   }
-
-  #isInteger(form: Form): boolean {
-    this.#write(form, new Random(7), true);
-    const d = this.#decode(32);
-    d?.offsets.free();
-    return d?.group === "integer";
-  }
-
-  /** Several instructions with live flags and registers between them, with forward branches over some. */
-  #run(): Case {
-    const r = this.#r;
-    const { mode } = this.#options;
-    const integer = this.#simpleInteger.length > 0 && (this.#simpleVector.length === 0 || r.chance(0.7));
-    const pool = integer ? this.#simpleInteger : this.#simple;
-    const state = startState(r, mode, integer ? "integer" : "x87");
-    const at = CODE + 0x100 + r.below(0xe00);
-    state.rip = BigInt(at);
-    const length = 2 + r.below(14);
-    const code: number[] = [];
-    const text: string[] = [];
-    const patches: Patch[] = [];
-    let open = 0; // flags that are undefined here on some path
-    let ever = 0; // flags that were undefined anywhere: after a fault one cannot say which branch was taken
-    let skipped = 0; // instructions left that a branch may jump over
-    let jump = -1; // where its displacement is
-    let made = 0;
-    while (made < length) {
-      if (skipped === 0 && r.chance(0.18)) {
-        const condition = r.below(16);
-        if ((CONDITION_READS[condition >> 1]! & open) === 0) {
-          jump = code.length + 1;
-          code.push(0x70 | condition, 0);
-          text.push(`j${condition.toString(16)} +`);
-          skipped = 1 + r.below(2);
-          made++;
-          continue;
-        }
-      }
-      const form = r.pick(pool);
-      this.#write(form, r, false);
-      if (form.memory) this.#makeAbsolute(form);
-      const d = this.#decode(32);
-      if (d === undefined) continue;
-      const { instruction } = d;
-      d.offsets.free();
-      const bytes = this.#bytes.subarray(0, instruction.length);
-      if (!isComparable(instruction) || skipOnModel(instruction, bytes, mode)) continue;
-      if (this.#options.only.length > 0 && !this.#isWanted(d)) continue;
-      if (touchesStackPointer(instruction)) continue;
-      if (instruction.isStringInstruction || instruction.hasLockPrefix) continue;
-      if (BIT_TESTS.has(instruction.mnemonic) && form.memory && instruction.op1Kind === OpKind.Register)
-        continue;
-      if ((rflagsOfIced(instruction.rflagsRead) & open) !== 0) continue;
-      // With CL unknown: flags it may leave undefined, and those it surely defines.
-      const undefined_ = undefinedFlags(instruction);
-      if (instruction.mnemonic === M.Shld || instruction.mnemonic === M.Shrd) {
-        if (instruction.opCode.operandSize === 16) continue;
-      }
-      if (instruction.mnemonic === M.Bswap && instruction.opCode.operandSize === 16) continue;
-      const surely = rflagsOfIced(
-        instruction.rflagsWritten | instruction.rflagsCleared | instruction.rflagsSet,
-      );
-      const maybe = SHIFT_LIKE.has(instruction.mnemonic);
-      if (skipped === 0 && !maybe) open &= ~surely;
-      open |= undefined_;
-      ever |= undefined_;
-      for (const b of bytes) code.push(b);
-      text.push(instruction.toString());
-      this.hits.set(instruction.code, (this.hits.get(instruction.code) ?? 0) + 1);
-      made++;
-      if (skipped > 0 && --skipped === 0) code[jump] = code.length - jump - 1;
-    }
-    if (skipped > 0) code[jump] = code.length - jump - 1;
-    patches.push({ address: at, bytes: Uint8Array.from(code) });
-    const ignore: Ignore = ever === 0 ? {} : { flags: open, flagsAtFault: ever };
-    return { text: text.join("; "), mode, state, patches, instructions: made, ignore };
-  }
-
-  /** Rewrites the ModRM in #bytes and SIB in #bytes to an address that no register can move. */
-  #makeAbsolute(form: Form): void {
-    const b = this.#bytes;
-    let n = 0;
-    while (b[n] !== form.opcode[0] || form.opcode.some((o, i) => b[n + i] !== o)) n++;
-    if (this.#options.mode === 64 && n > 0 && (b[n - 1]! & 0xf0) === 0x40) b[n - 1]! &= ~REX_X;
-    n += form.opcode.length;
-    const target = DATA + 0x100 + this.#r.below(0x3e00);
-    const view = new DataView(b.buffer);
-    b[n] = (b[n]! & 0x38) | 4; // SIB without base and index: disp32
-    b[n + 1] = 0x25;
-    view.setInt32(n + 2, target, true);
-  }
+  // What is ignored was found for this CL.
+  if (SHIFT_LIKE.has(m)) pinned |= RCX;
+  if (m === M.Cmpxchg || m === M.Cmpxchg8b || m === M.Cmpxchg16b) pinned |= RAX | RDX;
+  if (m === M.Xlatb) pinned |= RAX | RBX;
+  if (STRINGS.has(m)) pinned |= RCX | RSI | RDI;
+  if (instruction.isStackInstruction || m === M.Ret || m === M.Retf) pinned |= RSP | RBP;
+  return pinned;
 }
 
 /** What CMPXCHG compares with, as memory. */

@@ -3,6 +3,7 @@
 
 import iced from "iced-x86";
 import { type Case, defaultState } from "./case.ts";
+import { disassemble } from "./disassemble.ts";
 import { differingFields, withFields } from "./source.ts";
 
 const { Decoder, DecoderOptions } = iced;
@@ -64,19 +65,4 @@ function instructionRanges(c: Case): [number, number][] {
   }
   decoder.free();
   return ranges;
-}
-
-export function disassemble(c: Case): string {
-  const code = c.patches[0]!;
-  const decoder = new Decoder(c.mode, code.bytes, DecoderOptions.None);
-  decoder.ip = BigInt(code.address);
-  const lines: string[] = [];
-  while (decoder.canDecode) {
-    const instruction = decoder.decode();
-    const text = instruction.toString();
-    if (text !== "nop" || c.instructions === 1) lines.push(text);
-    instruction.free();
-  }
-  decoder.free();
-  return lines.join("; ");
 }

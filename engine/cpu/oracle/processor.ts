@@ -7,13 +7,14 @@ import { appendRun, type Case, type Outcome, type Patch } from "./case.ts";
 import { baseContents, REGIONS } from "./layout.ts";
 import { STATE_BYTES, State } from "./state.ts";
 
-const REQUEST_HEADER = 8;
-const RESPONSE_HEADER = 32;
-const RANGE_HEADER = 16;
+/** The wire format, in bytes; harness.c describes it. */
+export const REQUEST_HEADER = 8;
+export const RESPONSE_HEADER = 32;
+export const RANGE_HEADER = 16;
 const PROT = { READ: 1, WRITE: 2, EXECUTE: 4 } as const;
-const SIGNAL = { ALRM: 14, SYS: 31 } as const;
+export const SIGNAL = { ALRM: 14, SYS: 31 } as const;
 
-const padded = (n: number): number => (n + 7) & ~7;
+export const padded = (n: number): number => (n + 7) & ~7;
 
 function setUpMessage(): Uint8Array {
   const total = REGIONS.reduce((n, r) => n + 24 + r.bytes, 8);
@@ -56,7 +57,8 @@ function encode(cases: readonly Case[]): Uint8Array {
   return bytes;
 }
 
-function decode(bytes: Uint8Array): Outcome {
+/** One response as an outcome. `bytes` begin at an 8-byte boundary; the outcome keeps pointing into them. */
+export function decodeResponse(bytes: Uint8Array): Outcome {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const signal = view.getUint32(4, true);
   const state = new State(bytes.subarray(RESPONSE_HEADER, RESPONSE_HEADER + STATE_BYTES));
@@ -82,59 +84,99 @@ function decode(bytes: Uint8Array): Outcome {
   };
 }
 
-/** One harness process. A case that kills it (by writing into the harness itself) makes `run` reject. */
+interface Waiting {
+  /** Responses still to come. */
+  left: number;
+  readonly resolve: (responses: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const FIRST_BUFFER_BYTES = 1 << 20;
+
+/** One harness process. A case that kills it (by writing into the harness itself) makes what waits for it reject. */
 export class Processor {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  #received: Uint8Array[] = [];
-  #receivedBytes = 0;
-  #wake: (() => void) | undefined;
+  readonly #waiting: Waiting[] = [];
+  /** Responses of the first that waits, from byte 0; and where the next one begins. */
+  #buffer = new Uint8Array(FIRST_BUFFER_BYTES);
+  #bytes = 0;
+  #parsed = 0;
   #ended = false;
 
   constructor() {
     this.#child = spawn(buildHarness(), [], { stdio: ["pipe", "pipe", "inherit"] });
     this.#child.stdin.on("error", () => this.#end());
-    this.#child.stdout.on("data", (chunk: Uint8Array) => {
-      this.#received.push(chunk);
-      this.#receivedBytes += chunk.length;
-      this.#wake?.();
-    });
+    this.#child.stdout.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     this.#child.on("close", () => this.#end());
     this.#child.stdin.write(setUpMessage());
   }
 
   #end(): void {
     this.#ended = true;
-    this.#wake?.();
+    const { exitCode, signalCode } = this.#child;
+    for (const w of this.#waiting.splice(0))
+      w.reject(new Error(`the oracle died (exit code ${exitCode}, signal ${signalCode})`));
   }
 
-  async #take(n: number): Promise<Uint8Array> {
-    while (this.#receivedBytes < n) {
-      if (this.#ended)
-        throw new Error(
-          `the oracle died (exit code ${this.#child.exitCode}, signal ${this.#child.signalCode})`,
-        );
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+  #receive(chunk: Uint8Array): void {
+    if (this.#bytes + chunk.length > this.#buffer.length) {
+      const larger = new Uint8Array(2 * (this.#bytes + chunk.length));
+      larger.set(this.#buffer.subarray(0, this.#bytes));
+      this.#buffer = larger;
     }
-    const whole = this.#received.length === 1 ? this.#received[0]! : Buffer.concat(this.#received);
-    // A fresh buffer: Node's chunks are not 8-byte aligned, and State needs that.
-    const taken = new Uint8Array(n);
-    taken.set(whole.subarray(0, n));
-    this.#received = [whole.subarray(n)];
-    this.#receivedBytes -= n;
-    return taken;
+    this.#buffer.set(chunk, this.#bytes);
+    this.#bytes += chunk.length;
+    this.#parse();
+  }
+
+  #parse(): void {
+    let view = new DataView(this.#buffer.buffer);
+    for (let w = this.#waiting[0]; w !== undefined; w = this.#waiting[0]) {
+      while (w.left > 0) {
+        if (this.#bytes - this.#parsed < RESPONSE_HEADER) return;
+        const length = view.getUint32(this.#parsed, true);
+        if (this.#bytes - this.#parsed < length) return;
+        this.#parsed += length;
+        w.left--;
+      }
+      // What is behind belongs to the next.
+      const done = this.#buffer.subarray(0, this.#parsed);
+      const rest = this.#buffer.subarray(this.#parsed, this.#bytes);
+      this.#buffer = new Uint8Array(Math.max(FIRST_BUFFER_BYTES, 2 * rest.length));
+      this.#buffer.set(rest);
+      view = new DataView(this.#buffer.buffer);
+      this.#bytes = rest.length;
+      this.#parsed = 0;
+      this.#waiting.shift();
+      w.resolve(done);
+    }
+  }
+
+  /**
+   * Sends `count` requests in the wire format and returns as many responses in it, one behind the other from byte 0 of a
+   * buffer. May be called again before the answer is there. `requests` must not change until then.
+   */
+  exchange(requests: Uint8Array, count: number): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) {
+        reject(new Error("the oracle has ended"));
+        return;
+      }
+      this.#waiting.push({ left: count, resolve, reject });
+      this.#child.stdin.write(requests);
+    });
   }
 
   /** Runs the cases in order and returns as many outcomes. */
   async run(cases: readonly Case[]): Promise<Outcome[]> {
-    this.#child.stdin.write(encode(cases));
+    if (cases.length === 0) return [];
+    const responses = await this.exchange(encode(cases), cases.length);
+    const view = new DataView(responses.buffer, responses.byteOffset);
     const outcomes: Outcome[] = [];
-    for (let i = 0; i < cases.length; i++) {
-      const length = new DataView((await this.#take(4)).buffer).getUint32(0, true);
-      const message = new Uint8Array(length);
-      message.set(await this.#take(length - 4), 4);
-      outcomes.push(decode(message));
+    for (let at = 0; outcomes.length < cases.length; ) {
+      const length = view.getUint32(at, true);
+      outcomes.push(decodeResponse(responses.subarray(at, at + length)));
+      at += length;
     }
     return outcomes;
   }

@@ -2,6 +2,7 @@
 // vectors and of the failing cases that the fuzzer prints.
 
 import { type Case, defaultState, type Ignore, type Outcome, type Patch } from "./case.ts";
+import { describeCase } from "./disassemble.ts";
 import { CODE } from "./layout.ts";
 import { GPR_NAMES, SEGMENT_NAMES, type State } from "./state.ts";
 
@@ -125,7 +126,7 @@ export function toSource(c: Case): CaseSource {
   const [code, ...pokes] = c.patches;
   if (code === undefined) throw new Error("a case without code");
   return {
-    text: c.text,
+    text: describeCase(c),
     ...(c.mode === 32 ? { mode: 32 as const } : {}),
     code: Buffer.from(code.bytes).toString("hex"),
     ...(code.address === CODE ? {} : { at: code.address }),
