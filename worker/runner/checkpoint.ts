@@ -4,7 +4,7 @@ import { STORAGE_LIMITS } from "../limits.ts";
 import { DamagedCheckpoint } from "./damaged.ts";
 
 /** Raised whenever what is stored below or in a MonitorState changes its meaning. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** The small state of a checkpoint; the pages are in the page store. */
 export interface StoredCheckpoint {

@@ -536,7 +536,15 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       this.#readStored();
       return;
     }
-    for (const table of ["page", "page_overlay", "checkpoint", "checkpoint_part", "console", "job"]) {
+    for (const table of [
+      "page",
+      "page_overlay",
+      "base_page",
+      "checkpoint",
+      "checkpoint_part",
+      "console",
+      "job",
+    ]) {
       this.#sql.exec(`DELETE FROM ${table}`);
     }
     await this.ctx.storage.setAlarm(Date.now() + RUNNER_LIMITS.keepResultMilliseconds);

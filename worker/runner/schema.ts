@@ -1,5 +1,5 @@
 /** Raised with every change of the tables below. */
-export const LAYOUT = 2;
+export const LAYOUT = 3;
 
 /**
  * The tables of one job's Durable Object. They are made when the job is created, so that asking for a job that does not
@@ -13,6 +13,7 @@ export function createTables(sql: SqlStorage): void {
     CREATE TABLE IF NOT EXISTS console (offset INTEGER PRIMARY KEY, data BLOB NOT NULL, sum INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS page (cluster INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS page_overlay (cluster INTEGER PRIMARY KEY, sum INTEGER NOT NULL, data BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS base_page (cluster INTEGER PRIMARY KEY, record BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, monitor TEXT NOT NULL, manifest TEXT NOT NULL, sum INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS checkpoint_part (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
   `);

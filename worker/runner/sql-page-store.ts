@@ -1,6 +1,8 @@
 import { checksum, isZero } from "../../engine/memory/checksum.ts";
 import type { PageStore } from "../../engine/memory/page-store.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
+import { MemoryBase, type PageBase, SqlBase } from "../snapshots/base.ts";
+import type { WrittenCluster } from "../snapshots/write.ts";
 import { DamagedCheckpoint } from "./damaged.ts";
 
 const PAGE = 4096;
@@ -31,7 +33,8 @@ function sumOf(cluster: number, row: Uint8Array): number {
  * Two tables: `page` holds memory as of the last checkpoint, `page_overlay` what was written since (pages that had to
  * leave their frame in between). `commit` folds everything into `page` and must run inside the transaction that stores
  * the rest of the checkpoint; `rewind` forgets what came after the last one. A cluster of nothing but zero pages has no
- * row in `page`, and an empty one in `page_overlay`.
+ * row in `page`, and an empty one in `page_overlay`. A job that began from a snapshot has that one's pages behind these two
+ * (PageBase), and an empty row in `page` for a cluster that is zero now and was not then.
  *
  * Each row carries a checksum, looked at whenever it is read; that no row is lost or moved is what the manifest is for.
  */
@@ -40,12 +43,21 @@ export class SqlPageStore implements PageStore {
   readonly #buffered = new Map<number, Buffered>();
   /** Whole clusters as stored, least recently used first. */
   readonly #cache = new Map<number, Uint8Array | undefined>();
+  /** What a job that began from a snapshot began with. */
+  #base: PageBase | undefined;
   #committing = false;
   #rowsWritten = 0;
   #bytesWritten = 0;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.#base = SqlBase.stored(sql);
+  }
+
+  /** The job begins from a snapshot: these are its pages, until it writes others. The store was empty. */
+  startFrom(base: PageBase): void {
+    this.#base = base;
+    this.#cache.clear();
   }
 
   /** Rows written since this store was made. */
@@ -88,6 +100,13 @@ export class SqlPageStore implements PageStore {
   /** Begins a checkpoint: from here to `commit`, pages go straight to `page`. Only inside a transaction. */
   begin(): void {
     this.#committing = true;
+    if (this.#base instanceof MemoryBase) {
+      for (const { cluster, encoded } of this.#base.records()) {
+        SqlBase.add(this.#sql, cluster, encoded);
+        this.#bytesWritten += encoded.length;
+      }
+      this.#base = new SqlBase(this.#sql);
+    }
   }
 
   /** Ends a checkpoint: everything written so far is in `page`, and the overlay is empty. */
@@ -97,10 +116,12 @@ export class SqlPageStore implements PageStore {
       .exec<{ bytes: number }>("SELECT total(length(data)) AS bytes FROM page_overlay")
       .one().bytes;
     this.#sql.exec(
-      "INSERT OR REPLACE INTO page SELECT cluster, sum, data FROM page_overlay WHERE length(data) > 0",
+      `INSERT OR REPLACE INTO page SELECT cluster, sum, data FROM page_overlay
+       WHERE length(data) > 0 OR cluster IN (SELECT cluster FROM base_page)`,
     );
     this.#sql.exec(
-      "DELETE FROM page WHERE cluster IN (SELECT cluster FROM page_overlay WHERE length(data) = 0)",
+      `DELETE FROM page WHERE cluster IN (SELECT cluster FROM page_overlay WHERE length(data) = 0)
+       AND cluster NOT IN (SELECT cluster FROM base_page)`,
     );
     this.#sql.exec("DELETE FROM page_overlay");
     this.#committing = false;
@@ -121,13 +142,43 @@ export class SqlPageStore implements PageStore {
         "SELECT count(*) AS rows, total(sum) AS sums, total(cluster) AS clusters FROM page",
       )
       .one();
-    return `${rows} rows, sums ${sums}, clusters ${clusters}`;
+    const base = this.#sql
+      .exec<{ rows: number; clusters: number }>(
+        "SELECT count(*) AS rows, total(cluster) AS clusters FROM base_page",
+      )
+      .one();
+    return `${rows} rows, sums ${sums}, clusters ${clusters}; base ${base.rows} rows, clusters ${base.clusters}`;
   }
 
   /** Forgets every page. */
   clear(): void {
     this.rewind();
+    this.#base = undefined;
     this.#sql.exec("DELETE FROM page");
+    this.#sql.exec("DELETE FROM base_page");
+  }
+
+  /** The clusters of the last checkpoint that are not all zero, in ascending order. */
+  checkpointedClusters(): number[] {
+    return this.#sql
+      .exec<{ cluster: number }>(
+        `SELECT cluster FROM page WHERE length(data) > 0
+         UNION SELECT cluster FROM base_page WHERE cluster NOT IN (SELECT cluster FROM page) ORDER BY cluster`,
+      )
+      .toArray()
+      .map(({ cluster }) => cluster);
+  }
+
+  /**
+   * One of checkpointedClusters, as it was then; undefined if it is not there any more.
+   *
+   * @throws DamagedCheckpoint
+   */
+  checkpointedCluster(cluster: number): WrittenCluster | undefined {
+    const raw = this.#select("page", cluster);
+    if (raw !== undefined) return raw.length === 0 ? undefined : { cluster, raw };
+    const encoded = new SqlBase(this.#sql).record(cluster);
+    return encoded === undefined ? undefined : { cluster, encoded };
   }
 
   #stored(cluster: number): Uint8Array | undefined {
@@ -137,7 +188,8 @@ export class SqlPageStore implements PageStore {
       this.#cache.set(cluster, cached);
       return cached;
     }
-    const row = this.#select("page_overlay", cluster) ?? this.#select("page", cluster);
+    const row =
+      this.#select("page_overlay", cluster) ?? this.#select("page", cluster) ?? this.#base?.read(cluster);
     const data = row === undefined || row.length === 0 ? undefined : row;
     this.#remember(cluster, data);
     return data;
@@ -149,7 +201,8 @@ export class SqlPageStore implements PageStore {
       .toArray();
     if (row === undefined) return undefined;
     const data = new Uint8Array(row.data);
-    const isWhole = data.length === ROW || (data.length === 0 && table === "page_overlay");
+    const mayBeZero = table === "page_overlay" || this.#base !== undefined;
+    const isWhole = data.length === ROW || (data.length === 0 && mayBeZero);
     if (!isWhole || row.sum !== sumOf(cluster, data)) {
       throw new DamagedCheckpoint(
         `guest pages ${cluster * PAGES} to ${(cluster + 1) * PAGES - 1} are damaged`,
@@ -178,8 +231,9 @@ export class SqlPageStore implements PageStore {
         this.#sql.exec("INSERT OR REPLACE INTO page_overlay VALUES (?, ?, ?)", cluster, sum, row);
       } else {
         this.#sql.exec("DELETE FROM page_overlay WHERE cluster = ?", cluster);
-        if (zero) this.#sql.exec("DELETE FROM page WHERE cluster = ?", cluster);
-        else this.#sql.exec("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", cluster, sum, row);
+        if (zero && this.#base?.has(cluster) !== true) {
+          this.#sql.exec("DELETE FROM page WHERE cluster = ?", cluster);
+        } else this.#sql.exec("INSERT OR REPLACE INTO page VALUES (?, ?, ?)", cluster, sum, row);
       }
       this.#rowsWritten++;
       this.#bytesWritten += row.length;
