@@ -15,6 +15,8 @@ export interface ScriptEvent {
   readonly idle?: number;
   /** The guest touches a page that has been in the store since its domain was built. */
   readonly touch?: true;
+  /** The guest writes to so many pages, from page 2000 on, and they lose their frames. */
+  readonly fill?: number;
   /** The machine itself fails: each time, or the first time in this process only. */
   readonly fail?: "always" | "once";
   /** Prints something else each time it is run. */
@@ -31,6 +33,7 @@ export interface Script {
 
 const PAGE_OF_COUNT = 5;
 const PAGE_OF_KERNEL = 1000;
+const FIRST_FILLED = 2000;
 /** Names of scripts whose "once" has happened. */
 const failed = new Set<string>();
 let divergence = 0;
@@ -68,6 +71,9 @@ class ScriptedMachine implements MachineApi {
       this.instructions = event.at;
       if (event.idle !== undefined) this.#idleNanoseconds += event.idle * 1e9;
       if (event.touch === true) this.#store.read(PAGE_OF_KERNEL, new Uint8Array(4096));
+      for (let i = 0; i < (event.fill ?? 0); i++) {
+        this.#store.write(FIRST_FILLED + i, new Uint8Array(4096).fill(1 + (i % 255)));
+      }
       if (event.print !== undefined) this.#console += event.print;
       if (event.diverge === true) this.#console += `run ${divergence++}\n`;
       if (event.fail === "always" || (event.fail === "once" && !failed.has(this.#script.name ?? ""))) {
