@@ -1,6 +1,6 @@
 // Opcodes behind 0F (SDM vol. 2D, table A-3), 0F 38 and 0F 3A. Vector instructions are looked up in vector-decode.ts.
 
-import { gen, genSlots, immediate, invalid, jcc, rare, rareSimple, refuseLock, rmToSlot } from "./decode-one";
+import { fwait, gen, genSlots, immediate, invalid, jcc, rare, rareSimple, refuseLock, rmToSlot } from "./decode-one";
 import {
   SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
   next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, setRmRegister, setSize, size, slot,
@@ -12,7 +12,7 @@ import {
   FEATURE_SSE41, FEATURE_SSE42, FEATURE_SSSE3, offers,
 } from "./cpuid";
 import { Gen, Op, Rare } from "./ops";
-import { decodeVector } from "./vector-decode";
+import { decodeVector, vectorBytes } from "./vector-decode";
 
 function mandatoryPrefix(): i32 {
   return repeat == 3 ? 2 : repeat == 2 ? 3 : prefix66 ? 1 : 0;
@@ -37,7 +37,11 @@ function vector(map: i32, op: i32): void {
   if (id == 0 || lock || !vectorOffered((id >> 20) & 15)) return invalid();
   const imm = id & 0x10000 ? <i32>next8() : 0;
   if (map == 1 && op == 0xf7) setMaskedStore();
-  if (isMem) prepareMem(vectorStores(map, op) ? SEG_WRITE : SEG_READ, 16);
+  if (isMem) {
+    // MMX: a pending x87 exception comes before what the segment check finds.
+    if (mode != MODE_64 && ((id >> 17) & 3) == 1) fwait();
+    prepareMem(vectorStores(map, op) ? SEG_WRITE : SEG_READ, vectorBytes(map, mandatoryPrefix(), op));
+  }
   emit(Op.VEC, reg, rm, isMem ? 1 : 0, imm, (rex & 8 ? 1 : 0) | (((id >> 17) & 3) << 8), id & 0xffff, 0);
   emitSecond(0, 0);
 }

@@ -11,6 +11,7 @@ import {
 import { GP, UD } from "./exception";
 import { MODE_16, MODE_64 } from "./layout";
 import { Gen, Op, Rare } from "./ops";
+import { x87Bytes, x87Defined, x87Waits } from "./x87-decode";
 
 // --- building blocks shared with decode-0f.ts ---
 
@@ -557,7 +558,7 @@ export function decodeOne(): void {
     case 0x63: {
       readModrm();
       if (refuseLock()) return;
-      if (!long) return gen(Gen.ARPL, 1, 0, SEG_WRITE);
+      if (!long) return gen(Gen.ARPL, 1, segment >= 0 ? segment : memSegment, SEG_READ);
       if (size == 3) {
         if (!isMem) emit(Op.MOVSX32_64_RR, reg * 8, rm * 8, 0, 0, 0, 0, 0);
         else {
@@ -659,9 +660,7 @@ export function decodeOne(): void {
       return;
     case 0x9b:
       if (refuseLock()) return;
-      emit(Op.X87, 0x9b, 0, 0, 0, 0, 0, 0);
-      emit(0, 0, ZERO, ZERO, 0, 0, 0, 0);
-      return;
+      return fwait();
     case 0x9c:
       default64();
       if (refuseLock()) return;
@@ -768,7 +767,13 @@ export function decodeOne(): void {
     case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf: {
       readModrm();
       if (refuseLock()) return;
-      if (isMem) prepareMem(x87Stores(op, (modrm >> 3) & 7) ? SEG_WRITE : SEG_READ, 4);
+      if (!x87Defined(op, modrm)) return invalid();
+      const group = (modrm >> 3) & 7;
+      if (isMem) {
+        // A pending exception comes before what the segment check finds.
+        if (mode != MODE_64 && x87Waits(op, group)) fwait();
+        prepareMem(x87Stores(op, group) ? SEG_WRITE : SEG_READ, x87Bytes(op, group, size == 1));
+      }
       emit(Op.X87, op, <i32>modrm, isMem ? 1 : 0, size == 1 ? 1 : 0, rex & 8 ? 1 : 0, 0, 0);
       emitSecond(0, 0);
       return;
@@ -839,14 +844,21 @@ function x87Stores(op: i32, digit: u32): bool {
   }
 }
 
+/** #MF if an unmasked x87 exception is pending. */
+export function fwait(): void {
+  emit(Op.X87, 0x9b, 0, 0, 0, 0, 0, 0);
+  emit(0, 0, ZERO, ZERO, 0, 0, 0, 0);
+}
+
 /** POP to memory: the address is computed with the incremented stack pointer (SDM vol. 2B, POP). */
 function popMemory(): void {
   if (refuseLock()) return;
   const bytes = 1 << size;
   const usesSp = memB == 4 * 8;
   if (usesSp) bumpDisplacement(bytes);
-  prepareMem(SEG_WRITE, bytes);
-  emit(Op.GEN, 0, 0, 1, size, Gen.POP_RM, 0, 0);
+  // The stack is read before the segment of the destination is checked.
+  prepareMem(SEG_NONE, bytes);
+  emit(Op.GEN, 0, 0, 1, size, Gen.POP_RM, 0, memSegment);
   emitSecond(0, 0);
 }
 

@@ -1,6 +1,6 @@
 // Integer instructions that are not worth a case of their own in the interpreter, in all sizes, on registers or memory.
 
-import { BR, DE, GP, raise, raiseNoError } from "./exception";
+import { BR, DE, GP, SS, raise, raiseNoError } from "./exception";
 import {
   AF, CF, CLASS_ADC, CLASS_ADD, CLASS_SBB, CLASS_SUB, DF, OF, PF, SF, ZF, condition, getAF, getArithFlags, getCF, getFlags, getOF,
   getSF, getZF, setArithFlags, setFlagsCO, setFlagsKeepCF, setFlagsLogic, setFlagsRA, sext, CLASS_INC, CLASS_DEC, RF, VM, ID, AC, IOPL, NT, TF, IF,
@@ -8,6 +8,7 @@ import {
 import { MODE, MODE_64, REGS, SEED, SEG, SYSFLAGS } from "./layout";
 import { readable, writable, writeDone } from "./mmu";
 import { Gen } from "./ops";
+import { attributesOf, baseOf, checkSegment } from "./segment";
 import { RSP, convertToStackFault, loadBySize, peek, popped, push, release, setSp, stackLinear, stackMask, stackOk } from "./stack";
 
 /** Effective address of the memory operand of the op at `m`. */
@@ -714,6 +715,9 @@ function arpl(p: usize): i32 {
   const adjust = (d & 3) < rpl;
   if (adjust) {
     if (memory) {
+      const segment = load<i32>(p, 12);
+      const attributes = attributesOf(segment);
+      if (attributes & 8 || !(attributes & 2)) return raise(segment == 2 ? SS : GP, 0);
       at = writable(addressOf(p + 16), 2);
       if (!at) return 0;
     }
@@ -815,7 +819,9 @@ export function execGeneric(p: usize): i32 {
     case Gen.POP_RM: {
       if (!peek(0, log2)) return 0;
       const v = popped;
-      const h = writable(addressOf(p + 16), 1 << log2);
+      const address = addressOf(p + 16);
+      if (load<u32>(MODE) != MODE_64 && !checkSegment(imm, (address - baseOf(imm)) & 0xffffffff, 1 << log2, true)) return 0;
+      const h = writable(address, 1 << log2);
       if (!h) return 0;
       if (log2 == 1) store<u16>(h, <u16>v);
       else if (log2 == 2) store<u32>(h, <u32>v);

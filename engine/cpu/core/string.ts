@@ -82,7 +82,8 @@ export function execString(p: usize): i32 {
     const di = load<u64>(RDI) & mask;
     if (!long) {
       if (usesSource && !checkSegment(segment, si, <i32>bytes, false)) return STRING_FAULT;
-      if (usesDestination && !checkSegment(0, di, <i32>bytes, writes)) return STRING_FAULT;
+      // Of two operands, the source is read before the destination's segment is looked at.
+      if (usesDestination && !usesSource && !checkSegment(0, di, <i32>bytes, writes)) return STRING_FAULT;
     }
     const source = (si + sourceBase) & linearMask;
     const destination = (di + destinationBase) & linearMask;
@@ -104,6 +105,7 @@ export function execString(p: usize): i32 {
       case STRING_MOVS: {
         const s = readable(source, chunk);
         if (!s) return STRING_FAULT;
+        if (!long && !checkSegment(0, di, <i32>bytes, true)) return STRING_FAULT;
         if (n == 1) {
           // The value is read before the destination is made writable: both may use the bounce buffers.
           const v = loadBySize(s, log2);
@@ -139,6 +141,7 @@ export function execString(p: usize): i32 {
         const s = readable(source, chunk);
         if (!s) return STRING_FAULT;
         const a = loadBySize(s, log2);
+        if (!long && !checkSegment(0, di, <i32>bytes, false)) return STRING_FAULT;
         const d = readable(destination, chunk);
         if (!d) return STRING_FAULT;
         compare(log2, a, loadBySize(d, log2));

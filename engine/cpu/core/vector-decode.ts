@@ -174,3 +174,46 @@ export function decodeVector(map: i32, prefix: i32, opcode: i32, modrm: i32, rex
   if (map == 2) return decode0F38(fn, prefix, modrm);
   return decode0F3A(fn, prefix, modrm);
 }
+
+/** Bytes of the memory operand of a vector instruction; arguments as for decodeVector. Outside 64-bit mode, so without REX.W. */
+export function vectorBytes(map: i32, prefix: i32, opcode: i32): i32 {
+  const packed = prefix == 0 ? 8 : 16; // MMX or XMM
+  const scalar = prefix == 2 ? 4 : prefix == 3 ? 8 : 16;
+  if (map == 2) {
+    switch (opcode) {
+      case 0x20: case 0x23: case 0x25: case 0x30: case 0x33: case 0x35: return 8;
+      case 0x21: case 0x24: case 0x31: case 0x34: return 4;
+      case 0x22: case 0x32: return 2;
+      default: return packed;
+    }
+  }
+  if (map == 3) {
+    switch (opcode) {
+      case 0x0b: return 8;
+      case 0x0a: case 0x16: case 0x17: case 0x21: case 0x22: return 4;
+      case 0x15: return 2;
+      case 0x14: case 0x20: return 1;
+      default: return packed;
+    }
+  }
+  switch (opcode) {
+    case 0x10: case 0x11: case 0x51: case 0x52: case 0x53: case 0x58: case 0x59: case 0x5c: case 0x5d: case 0x5e: case 0x5f:
+    case 0xc2:
+      return scalar;
+    case 0x12: return prefix == 2 ? 16 : 8;
+    case 0x16: return prefix == 2 ? 16 : 8;
+    case 0x13: case 0x17: case 0xd6: return 8;
+    case 0x2a: return prefix >= 2 ? 4 : 8;
+    case 0x2c: case 0x2d: return prefix == 0 ? 8 : scalar;
+    case 0x2e: case 0x2f: return prefix == 0 ? 4 : 8;
+    case 0x5a: return prefix == 0 ? 8 : scalar;
+    case 0x60: case 0x61: case 0x62: return prefix == 0 ? 4 : 16;
+    case 0x6e: case 0xc3: return 4;
+    case 0x7e: return prefix == 2 ? 8 : 4;
+    case 0xc4: return 2;
+    case 0xe6: return prefix == 2 ? 8 : 16;
+    case 0x14: case 0x15: case 0x28: case 0x29: case 0x2b: case 0x54: case 0x55: case 0x56: case 0x57: case 0x5b: case 0xc6:
+      return 16;
+    default: return packed;
+  }
+}

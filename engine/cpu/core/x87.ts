@@ -11,17 +11,11 @@ import { C1, pop, setConditions, setEmpty, x87Begin } from "./x87-state";
 import { extract, partialRemainder, roundToInteger, scale } from "./x87-math";
 import { transcendental } from "./x87-transcendental";
 
-const VECTOR_UD: i32 = 6;
 const VECTOR_MF: i32 = 16;
 
 /** FWAIT, and the start of every waiting instruction: #MF if an unmasked exception is pending. 0: #MF is pending. */
 export function x87Wait(): i32 {
   return load<u16>(FSW) & 0x80 ? raiseNoError(VECTOR_MF) : 1;
-}
-
-@inline
-function undefined_(): i32 {
-  return raiseNoError(VECTOR_UD);
 }
 
 /** Notes the instruction in FIP and FOP, as every instruction but the control ones does. */
@@ -68,13 +62,10 @@ function memoryForm(opcode: i32, modrm: i32, small: bool, ea: u64): i32 {
     return group == 4 ? loadEnvironment(ea, small) : loadControl(ea);
   }
   if (opcode == 0xdd && group >= 4) {
-    if (group == 5) return undefined_();
     if (group == 6) return saveState(ea, small);
     if (group == 7) return storeStatus(ea);
     return x87Wait() ? restoreState(ea, small) : 0;
   }
-  if (opcode == 0xd9 && group == 1) return undefined_();
-  if (opcode == 0xdb && (group == 4 || group == 6)) return undefined_();
   if (!x87Wait()) return 0;
   const done = opcode & 1 ? memoryTransfer(opcode, group, ea) : memoryArithmetic(opcode, group, ea);
   if (done) {
@@ -143,35 +134,17 @@ function registerArithmetic(opcode: i32, group: i32, modrm: i32): void {
   else compareRegisters(i, false, group == 3 || opcode == 0xde ? 1 : 0);
 }
 
-/** Register forms that are not #UD, apart from DB E0-E7 and DF E0-E7. */
-function isDefined(opcode: i32, group: i32, modrm: i32): bool {
-  switch (opcode) {
-    case 0xd9:
-      if (group == 2) return modrm == 0xd0;
-      return group < 4 || !(modrm == 0xe2 || modrm == 0xe3 || modrm == 0xe6 || modrm == 0xe7 || modrm == 0xef);
-    case 0xda: return group < 4 || modrm == 0xe9;
-    case 0xdb: return group != 7;
-    case 0xdd: return group < 6;
-    case 0xde: return group != 3 || modrm == 0xd9;
-    case 0xdf: return group != 7;
-    default: return true;
-  }
-}
-
 function registerForm(opcode: i32, modrm: i32): i32 {
   const group = (modrm >> 3) & 7;
   if (opcode == 0xdb && group == 4) {
     if (modrm == 0xe2) clearExceptions();
     else if (modrm == 0xe3) initialize();
-    else if (modrm > 0xe4) return undefined_();
     return 1; // E0, E1, E4: FENI, FDISI, FSETPM do nothing since the 387
   }
   if (opcode == 0xdf && group == 4) {
-    if (modrm != 0xe0) return undefined_();
     storeStatusAx();
     return 1;
   }
-  if (!isDefined(opcode, group, modrm)) return undefined_();
   if (!x87Wait()) return 0;
   if (opcode == 0xda || opcode == 0xdb) conditionalForms(opcode, group, modrm);
   else if (opcode & 1) registerTransfer(opcode, group, modrm);
@@ -181,7 +154,7 @@ function registerForm(opcode: i32, modrm: i32): i32 {
 }
 
 /**
- * Executes an x87 instruction. `op` points to the micro-op: u8 at 2 opcode D8-DF, 3 ModRM, 4 memory form, 5 operand size
+ * Executes an x87 instruction that exists (x87-decode.ts). `op` points to the micro-op: u8 at 2 opcode D8-DF, 3 ModRM, 4 memory form, 5 operand size
  * 16. `ea` is the linear address of a memory form; X87_RIP holds the instruction's RIP. Returns 1, or 0 when an exception
  * is pending. An unmasked x87 exception is only noted: the next waiting instruction raises #MF. CR0 has been checked.
  */
