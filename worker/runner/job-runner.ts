@@ -24,6 +24,7 @@ import {
   type StorageFigures,
   viewOf,
 } from "./record.ts";
+import { emptyTables } from "./schema.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
 
 /** The machine and its compiled parts. */
@@ -475,6 +476,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const loaded = this.#loaded;
     const endedAt = Date.now();
     const keep = loaded !== undefined && KEPT.has(outcome.verdict) ? this.#keepMilliseconds() : 0;
+    const storageMost = Math.max(this.#job().storageMost, this.#sql.databaseSize);
     this.ctx.storage.transactionSync(() => {
       let record = this.#job();
       if (loaded !== undefined && keep > 0) record = this.#writeCheckpoint(loaded);
@@ -488,7 +490,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
         ...record,
         inTurn: false,
         consoleBytes: this.#console?.length ?? 0,
-        storageMost: Math.max(record.storageMost, this.#sql.databaseSize),
+        storageMost: Math.max(record.storageMost, storageMost),
         state: finalState(outcome.verdict),
         outcome,
         endedAt,
@@ -496,6 +498,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       });
     });
     this.#unload();
+    // Also if it is an instance that is gone, or about to notice, that has it.
+    SLOTS.release(this.#job().request.id);
     this.#wakeFollowers();
     await this.ctx.storage.setAlarm(this.#nextCleanUp(this.#job()));
   }
@@ -536,17 +540,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       this.#readStored();
       return;
     }
-    for (const table of [
-      "page",
-      "page_overlay",
-      "base_page",
-      "checkpoint",
-      "checkpoint_part",
-      "console",
-      "job",
-    ]) {
-      this.#sql.exec(`DELETE FROM ${table}`);
-    }
+    emptyTables(this.#sql);
     await this.ctx.storage.setAlarm(Date.now() + RUNNER_LIMITS.keepResultMilliseconds);
   }
 

@@ -86,4 +86,11 @@ describe("slots", () => {
     slots.release("a", renewed);
     expect(slots.acquire("b", OBJECT, 4)).toBe(0);
   });
+
+  test("come back when a job is over, whoever says so", () => {
+    const slots = new MachineSlots(1);
+    slots.acquire("a", OBJECT, 0);
+    slots.release("a");
+    expect(slots.acquire("b", OBJECT, 1)).toBe(0);
+  });
 });

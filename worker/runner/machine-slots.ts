@@ -43,10 +43,13 @@ export class MachineSlots {
     return this.#waiting.size > 0 && now - held.since >= RUNNER_LIMITS.machineQuantumMilliseconds;
   }
 
-  /** Gives back the slot or the place in the queue; harmless if the job has neither, or `owner` is not its object now. */
-  release(job: string, owner: object): void {
+  /**
+   * Gives back the slot or the place in the queue; harmless if the job has neither, or `owner` is not its object now. Without
+   * an owner, whoever has it: the job is over.
+   */
+  release(job: string, owner?: object): void {
     const held = this.#holders.get(job);
-    if (held !== undefined && held.owner !== owner) return;
+    if (owner !== undefined && held !== undefined && held.owner !== owner) return;
     this.#holders.delete(job);
     this.#waiting.delete(job);
   }

@@ -33,3 +33,15 @@ export function storedLayout(sql: SqlStorage): number | undefined {
   if (!tables.includes("layout")) return 1;
   return sql.exec<{ version: number }>("SELECT version FROM layout").toArray()[0]?.version ?? 1;
 }
+
+/** Empties all tables, of whatever layout, but those that tell that there was a job. */
+export function emptyTables(sql: SqlStorage): void {
+  const tables = sql
+    .exec<{ name: string }>(
+      "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )
+    .toArray();
+  for (const { name } of tables) {
+    if (name !== "layout" && name !== "job_request") sql.exec(`DELETE FROM "${name}"`);
+  }
+}
