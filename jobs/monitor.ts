@@ -37,6 +37,8 @@ export interface MonitorState {
   readonly lastOutput: Clock;
   /** Guest time at which the verdict was known. */
   readonly decidedAt: number | null;
+  /** How the guest ended, if it is no more. */
+  readonly guestEnd: string | null;
   readonly input: InputState;
   readonly snapshots: SnapshotPointsState;
 }
@@ -80,6 +82,7 @@ export class Monitor {
   #before: string;
   #lastOutput: Clock;
   #decidedAt: number | null = null;
+  #guestEnd: string | null = null;
 
   /** What is to be typed, and when. */
   readonly input: InputScript;
@@ -105,6 +108,7 @@ export class Monitor {
     this.#findings = [...saved.findings];
     this.#panicExpected = saved.panicExpected;
     this.#decidedAt = saved.decidedAt;
+    this.#guestEnd = saved.guestEnd;
   }
 
   save(): MonitorState {
@@ -119,6 +123,7 @@ export class Monitor {
       before: this.#before,
       lastOutput: this.#lastOutput,
       decidedAt: this.#decidedAt,
+      guestEnd: this.#guestEnd,
       input: this.input.save(),
       snapshots: this.snapshots.save(),
     };
@@ -197,6 +202,7 @@ export class Monitor {
   ended(end: GuestEnd): Outcome {
     if (this.#lines.unfinished !== "") this.#matchLine(this.#lines.unfinished);
     this.#lines.clear();
+    if (end.kind !== "idle") this.#guestEnd = end.kind === "crash" ? end.message : end.reason;
     const finding = this.#endFinding(end);
     if (finding !== undefined) this.#findings.push(finding);
     return this.#outcome();

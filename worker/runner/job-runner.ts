@@ -1,12 +1,15 @@
 import { DurableObject } from "cloudflare:workers";
 import type { EngineParts, HypercallStatistics, MachineFactory } from "../../engine/machine-api.ts";
 import { Monitor } from "../../jobs/monitor.ts";
+import type { SnapshotReference } from "../../jobs/spec.ts";
 import { finalState, isFinal } from "../../jobs/states.ts";
 import { judge, type Outcome, type Verdict } from "../../jobs/verdict.ts";
-import { readBlob } from "../blobs/store.ts";
+import { BlobSource } from "../blobs/source.ts";
 import type { Env } from "../env.ts";
 import { errorBody } from "../errors.ts";
 import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
+import { startingPoint } from "../snapshots/read.ts";
+import { deleteSnapshotsOf, type SnapshotView } from "../snapshots/store.ts";
 import { dropCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { isCheckpointDue } from "./checkpoint-policy.ts";
 import { ConsoleDivergence, ConsoleLog } from "./console-log.ts";
@@ -21,11 +24,14 @@ import {
   type JobRequest,
   type JobView,
   type Progress,
+  type StartingSnapshot,
   type StorageFigures,
   viewOf,
 } from "./record.ts";
 import { emptyTables } from "./schema.ts";
+import { keepSnapshot, type MadeSnapshot, noMemory, type RefusedSnapshot, refusalOf } from "./snapshots.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
+import { SqlSpool } from "./sql-spool.ts";
 
 /** The machine and its compiled parts. */
 export interface Engine {
@@ -57,6 +63,12 @@ export interface Unreadable {
   readonly unreadable: string;
 }
 
+/** A snapshot that was asked for, to be made when the present slice is over. */
+interface AskedSnapshot {
+  readonly name: string;
+  readonly resolve: (answer: SnapshotView | RefusedSnapshot) => void;
+}
+
 /** Shared by all objects of this isolate. */
 const SLOTS = new MachineSlots();
 
@@ -76,6 +88,9 @@ class StorageExceeded extends Error {
     super(`The job's storage has outgrown its limit of ${limit / 2 ** 20} MiB; give the guest less memory.`);
   }
 }
+
+const describeReference = (reference: SnapshotReference): string =>
+  "job" in reference ? `"${reference.snapshot}" of the job ${reference.job}` : reference.snapshot;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -114,6 +129,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   #console: ConsoleLog | undefined;
   #loaded: Loaded | undefined;
   #alarm: Promise<void> | undefined;
+  #askedSnapshots: AskedSnapshot[] = [];
   /** When this object was made; undefined once its first alarm came. */
   #made: number | undefined = Date.now();
 
@@ -156,6 +172,22 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       );
     }
     return this.#view(this.#record);
+  }
+
+  /**
+   * Keeps the guest as it is under a name: at the end of the present slice, or as it was at the end if the job has ended and
+   * its memory is still kept. Null if this object has no job.
+   */
+  async snapshot(name: string): Promise<SnapshotView | RefusedSnapshot | Unreadable | null> {
+    this.#reread();
+    if (this.#unreadable !== undefined) return { unreadable: this.#unreadable };
+    const record = this.#record;
+    if (record === undefined) return null;
+    if (isFinal(record.state)) return this.#keep(name).catch(refusalOf);
+    await this.#wake(record);
+    return new Promise((resolve) => {
+      this.#askedSnapshots.push({ name, resolve });
+    });
   }
 
   /** Hypercall statistics up to now, or up to the last checkpoint if no machine is in memory; null before the first. */
@@ -242,6 +274,10 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       interruptions: record.interruptions + (record.inTurn ? 1 : 0),
     });
     try {
+      if (record.ending !== undefined) {
+        await this.#endWithSnapshots(record.ending);
+        return;
+      }
       const loaded = this.#loaded ?? (await this.#load(began));
       if (loaded === undefined) return;
       this.#loaded = loaded;
@@ -250,10 +286,14 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       if (outcome !== undefined) {
         this.#console?.finish();
         this.#console?.verify();
-        await this.#end(outcome);
+        loaded.guest.monitor.snapshots.end();
+        if (this.#isSnapshotDue(loaded)) await this.#endWithSnapshots(outcome);
+        else await this.#end(outcome);
         return;
       }
       this.#checkpoint(loaded);
+      await this.#makeSnapshots(loaded);
+      if (this.#ended()) return;
       if (SLOTS.shouldYield(id, this, Date.now())) this.#unload();
       await this.ctx.storage.setAlarm(Date.now());
     } catch (error) {
@@ -272,7 +312,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const until = guest.machine.instructions + this.bounds.turnInstructions;
     const runBefore = loaded.runMilliseconds;
     let counted = Date.now();
-    for (let slices = 1; guest.machine.instructions < until; slices++) {
+    for (let slices = 1; guest.machine.instructions < until && !this.#isSnapshotDue(loaded); slices++) {
       const began = Date.now();
       const from = guest.machine.instructions;
       const { output, outcome } = guest.slice(this.#pace.instructions);
@@ -291,6 +331,78 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       if (isTimer && this.#isTurnOver(loaded, loaded.runMilliseconds - runBefore)) return undefined;
     }
     return undefined;
+  }
+
+  #isSnapshotDue({ guest }: Loaded): boolean {
+    return this.#askedSnapshots.length > 0 || guest.monitor.snapshots.due.length > 0;
+  }
+
+  /** Makes what snapshots are due or were asked for, from the checkpoint that was just written. */
+  async #makeSnapshots({ guest }: Loaded): Promise<void> {
+    for (const name of guest.monitor.snapshots.due) {
+      await this.#makeOwnSnapshot(name);
+      if (this.#ended()) return;
+      guest.monitor.snapshots.settle(name);
+    }
+    for (
+      let asked = this.#askedSnapshots.shift();
+      asked !== undefined;
+      asked = this.#askedSnapshots.shift()
+    ) {
+      asked.resolve(await this.#keep(asked.name).catch(refusalOf));
+      if (this.#ended()) return;
+    }
+  }
+
+  /** A snapshot that the job's config asks for. That there is no room for it is told; any other failure is tried again. */
+  async #makeOwnSnapshot(name: string): Promise<void> {
+    let made: MadeSnapshot;
+    try {
+      const { bytes, instructions } = await this.#keep(name);
+      made = { name, instructions, bytes };
+    } catch (error) {
+      if (this.#ended()) return;
+      const { refused } = refusalOf(error);
+      // A verdict that is known is not given up for a snapshot.
+      const mayTryAgain = refused.status !== 409 && this.#job().ending === undefined;
+      if (mayTryAgain || error instanceof Superseded) throw error;
+      made = { name, error: refused.message };
+    }
+    if (this.#ended()) return;
+    const record = this.#job();
+    const others = (record.snapshots ?? []).filter((other) => other.name !== name);
+    this.#save({ ...record, snapshots: [...others, made] });
+  }
+
+  /** Keeps the last checkpoint as a snapshot. Throws if the job ends meanwhile, or another instance takes it over. */
+  #keep(name: string): Promise<SnapshotView> {
+    const record = this.#job();
+    const epoch = this.#epoch;
+    return keepSnapshot(this.env.BLOBS, this.#sql, record, name, async () => {
+      await letOthersIn(false);
+      if (this.#record?.state !== record.state) throw noMemory(this.#record?.state ?? "gone");
+      this.#jobs.check(epoch);
+    });
+  }
+
+  /**
+   * The run is over, and snapshots of its end are to be made. The outcome is stored with the checkpoint they are made from, so
+   * that after a crash the job ends with it and does not run on.
+   */
+  async #endWithSnapshots(outcome: Outcome): Promise<void> {
+    const loaded = this.#loaded;
+    if (loaded === undefined) {
+      const stored = loadCheckpoint(this.#sql);
+      const { config } = this.#job().request;
+      const due = stored === undefined ? [] : new Monitor(config, stored.monitor).snapshots.due;
+      for (const name of due) await this.#makeOwnSnapshot(name);
+    } else {
+      this.ctx.storage.transactionSync(() =>
+        this.#save({ ...this.#writeCheckpoint(loaded), ending: outcome }),
+      );
+      await this.#makeSnapshots(loaded);
+    }
+    if (!this.#ended()) await this.#end(outcome);
   }
 
   /** Whether a checkpoint is due, or others have waited for this machine long enough. */
@@ -318,6 +430,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       return { guest: resumed, store, runMilliseconds: record.runMilliseconds };
     }
 
+    if (record.request.from !== undefined) return this.#fork(record.request.from, store, began);
     const begunBefore = record.startedAt !== undefined;
     this.#save({
       ...this.#job(),
@@ -325,29 +438,76 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       startedAt: record.startedAt ?? Date.now(),
       restarts: record.restarts + (begunBefore ? 1 : 0),
     });
-    const [kernel, initrd] = await Promise.all([
-      this.#blob(record.request.kernel.sha256, "kernel"),
-      record.request.initrd === undefined ? undefined : this.#blob(record.request.initrd.sha256, "initrd"),
-    ]);
-    if (this.#ended()) return undefined;
-    this.#jobs.check(this.#epoch);
-    const { config } = record.request;
+    const { config, kernel, initrd } = record.request;
     store.clear();
-    const machine = engine.factory.create(
-      engine.parts,
-      {
-        kernel,
-        ...(initrd === undefined ? {} : { initrd }),
-        cmdline: config.cmdline,
-        memoryMiB: config.memory,
-        seed: BigInt(config.seed),
-        startTime: config.startTime,
-      },
-      store,
-    );
+    const spool = new SqlSpool(this.#sql);
+    const machine = await engine.factory
+      .create(
+        engine.parts,
+        {
+          kernel: new BlobSource(this.env.BLOBS, kernel, "kernel"),
+          ...(initrd === undefined ? {} : { initrd: new BlobSource(this.env.BLOBS, initrd, "initrd") }),
+          cmdline: config.cmdline,
+          memoryMiB: config.memory,
+          seed: BigInt(config.seed),
+          startTime: config.startTime,
+        },
+        store,
+        spool,
+      )
+      .finally(() => spool.clear());
+    if (this.#ended()) {
+      // Canceled while it was built.
+      store.clear();
+      return undefined;
+    }
+    this.#jobs.check(this.#epoch);
     log.seek(0);
     this.#save({ ...this.#job(), state: "running" });
-    return { guest: new Guest(machine, new Monitor(config)), store, runMilliseconds: 0 };
+    const guest = this.#starting(new Guest(machine, new Monitor(config)), began);
+    return { guest, store, runMilliseconds: 0 };
+  }
+
+  /** The guest of the snapshot that the job starts from. Undefined if the job ended meanwhile. */
+  async #fork(from: StartingSnapshot, store: SqlPageStore, began: number): Promise<Loaded | undefined> {
+    store.clear();
+    const opened = await startingPoint(this.env.BLOBS, from.snapshot, this.#sql);
+    if (this.#ended()) return undefined;
+    this.#jobs.check(this.#epoch);
+    const record = this.#job();
+    if (opened === undefined) {
+      await this.#endAsError(
+        `The snapshot ${describeReference(from.snapshot)} that the job starts from was removed before it had started.`,
+      );
+      return undefined;
+    }
+    const { header, state, base } = opened;
+    store.startFrom(base);
+    const machine = this.engine.factory.restore(this.engine.parts, state, store);
+    const clock = { instructions: machine.instructions, guestNanoseconds: machine.guestNanoseconds };
+    if (clock.instructions !== from.instructions || clock.guestNanoseconds !== from.guestNanoseconds) {
+      throw new DamagedCheckpoint("the snapshot's machine is not where its header says");
+    }
+    this.#console?.seek(0);
+    this.#save({
+      ...record,
+      state: "running",
+      startedAt: record.startedAt ?? Date.now(),
+      restarts: record.restarts + (record.startedAt === undefined ? 0 : 1),
+      ...clock,
+    });
+    const monitor = new Monitor(record.request.config, undefined, { clock, line: header.line });
+    return { guest: this.#starting(new Guest(machine, monitor), began), store, runMilliseconds: 0 };
+  }
+
+  /** Notes when the guest's first instruction was executed; stored with the next checkpoint. */
+  #starting(guest: Guest, began: number): Guest {
+    guest.onFirstInstruction = () => {
+      const at = Date.now();
+      const record = this.#job();
+      this.#record = { ...record, firstInstruction: { at, milliseconds: at - began } };
+    };
+    return guest;
   }
 
   /** The guest of the last checkpoint; undefined if there is none, or none that can be read. */
@@ -388,12 +548,6 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const record = this.#job();
     const most = Math.max(milliseconds, record.resumeMilliseconds?.most ?? 0);
     this.#record = { ...record, resumeMilliseconds: { last: milliseconds, most } };
-  }
-
-  async #blob(sha256: string, what: string): Promise<Uint8Array> {
-    const bytes = await readBlob(this.env.BLOBS, sha256);
-    if (bytes === undefined) throw new Error(`the ${what} ${sha256} is no longer stored`);
-    return bytes;
   }
 
   /** Pages, processor, devices, monitor and progress become the new checkpoint together, or not at all. */
@@ -501,6 +655,9 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     // Also if it is an instance that is gone, or about to notice, that has it.
     SLOTS.release(this.#job().request.id);
     this.#wakeFollowers();
+    for (const { resolve } of this.#askedSnapshots.splice(0)) {
+      resolve(refusalOf(noMemory(this.#job().state)));
+    }
     await this.ctx.storage.setAlarm(this.#nextCleanUp(this.#job()));
   }
 
@@ -517,6 +674,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   async #cleanUp(record: JobRecord): Promise<void> {
     const now = Date.now();
     if (now >= (record.endedAt ?? 0) + RUNNER_LIMITS.keepResultMilliseconds) {
+      await deleteSnapshotsOf(this.env.BLOBS, record.request.id);
       await this.ctx.storage.deleteAlarm();
       await this.ctx.storage.deleteAll();
       this.#readStored();
@@ -555,11 +713,12 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   }
 
   #progress(loaded: Loaded): Progress {
-    const { machine } = loaded.guest;
+    const { machine, monitor } = loaded.guest;
     return {
       instructions: machine.instructions,
       guestNanoseconds: machine.guestNanoseconds,
       runMilliseconds: loaded.runMilliseconds,
+      input: monitor.input.typed,
     };
   }
 

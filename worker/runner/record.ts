@@ -1,8 +1,10 @@
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
-import type { JobConfig } from "../../jobs/spec.ts";
+import type { TypedInput } from "../../jobs/input.ts";
+import type { JobConfig, SnapshotReference } from "../../jobs/spec.ts";
 import type { JobState } from "../../jobs/states.ts";
 import type { Outcome } from "../../jobs/verdict.ts";
 import type { Blob } from "../blobs/store.ts";
+import type { MadeSnapshot } from "./snapshots.ts";
 
 /** What a job is made from; fixed when it is created. */
 export interface JobRequest {
@@ -11,7 +13,19 @@ export interface JobRequest {
   readonly initrd?: Blob;
   /** The fixture the kernel came from. */
   readonly fixture?: string;
+  /** The snapshot the job starts from; kernel, initrd and fixture are then the snapshot's. */
+  readonly from?: StartingSnapshot;
   readonly config: JobConfig;
+}
+
+/** Where a job starts that does not start from its kernel. */
+export interface StartingSnapshot {
+  readonly snapshot: SnapshotReference;
+  readonly name: string;
+  readonly instructions: number;
+  readonly guestNanoseconds: number;
+  /** Bytes the guest had printed; the job's own console begins behind them. */
+  readonly consoleBytes: number;
 }
 
 /** What the checkpoints of a job did and cost. */
@@ -54,6 +68,14 @@ export interface JobRecord {
   readonly guestNanoseconds: number;
   /** Wall time spent running the guest. */
   readonly runMilliseconds: number;
+  /** Input typed so far. */
+  readonly input?: readonly TypedInput[];
+  /** When the first instruction was executed, and how long after the alarm. */
+  readonly firstInstruction?: { readonly at: number; readonly milliseconds: number };
+  /** Snapshots the job made of itself. */
+  readonly snapshots?: readonly MadeSnapshot[];
+  /** The run is over with this outcome, and what is left to do are snapshots of its end. */
+  readonly ending?: Outcome;
   readonly checkpoints: CheckpointFigures;
   readonly statistics?: HypercallStatistics;
   /** Times the job went on from a checkpoint, and times it began anew without one. */
@@ -124,6 +146,13 @@ export interface JobView {
   readonly runSeconds: number;
   readonly guestSeconds: number;
   readonly instructions: number;
+  /** The snapshot the job started from, and what it has done since; the figures above count from the kernel's start. */
+  readonly from: StartView | null;
+  /** What was typed, and at which instruction. */
+  readonly input: readonly TypedInput[];
+  readonly snapshots: readonly MadeSnapshot[];
+  /** When the first instruction was executed, and how many milliseconds after the alarm that started the job. */
+  readonly firstInstruction: { readonly at: string; readonly milliseconds: number } | null;
   /** Million guest instructions a second of running. */
   readonly mips: number | null;
   readonly consoleBytes: number;
@@ -139,15 +168,42 @@ export interface JobView {
   readonly links: { readonly self: string; readonly console: string; readonly hypercalls: string };
 }
 
+export interface StartView {
+  readonly snapshot: SnapshotReference;
+  readonly name: string;
+  readonly instructions: number;
+  readonly guestSeconds: number;
+  readonly consoleBytes: number;
+  readonly since: { readonly instructions: number; readonly guestSeconds: number };
+}
+
 /** Where a running machine is now. */
 export interface Progress {
   readonly instructions: number;
   readonly guestNanoseconds: number;
   readonly runMilliseconds: number;
+  readonly input?: readonly TypedInput[];
 }
 
 const iso = (milliseconds: number | undefined): string | null =>
   milliseconds === undefined ? null : new Date(milliseconds).toISOString();
+
+function startOf(from: StartingSnapshot, progress: Progress): StartView {
+  // Before its first instruction the job is where the snapshot was.
+  const instructions = Math.max(progress.instructions, from.instructions);
+  const nanoseconds = Math.max(progress.guestNanoseconds, from.guestNanoseconds);
+  return {
+    snapshot: from.snapshot,
+    name: from.name,
+    instructions: from.instructions,
+    guestSeconds: from.guestNanoseconds / 1e9,
+    consoleBytes: from.consoleBytes,
+    since: {
+      instructions: instructions - from.instructions,
+      guestSeconds: (nanoseconds - from.guestNanoseconds) / 1e9,
+    },
+  };
+}
 
 /** `progress` is given while a machine is in memory. */
 export function viewOf(
@@ -176,9 +232,21 @@ export function viewOf(
     runSeconds: progress.runMilliseconds / 1000,
     guestSeconds: progress.guestNanoseconds / 1e9,
     instructions: progress.instructions,
+    from: request.from === undefined ? null : startOf(request.from, progress),
+    input: progress.input ?? [],
+    snapshots: record.snapshots ?? [],
+    firstInstruction:
+      record.firstInstruction === undefined
+        ? null
+        : {
+            at: new Date(record.firstInstruction.at).toISOString(),
+            milliseconds: record.firstInstruction.milliseconds,
+          },
     mips:
       progress.runMilliseconds > 0
-        ? Math.round(progress.instructions / progress.runMilliseconds / 10) / 100
+        ? Math.round(
+            (progress.instructions - (request.from?.instructions ?? 0)) / progress.runMilliseconds / 10,
+          ) / 100
         : null,
     consoleBytes,
     checkpoints: record.checkpoints,

@@ -1,4 +1,4 @@
-import { SnapshotError } from "../../engine/snapshot-format.ts";
+import { SnapshotError, SnapshotParser } from "../../engine/snapshot-format.ts";
 import { MEMORY_MIB } from "../../jobs/limits.ts";
 import type { MachineFields } from "../../jobs/spec.ts";
 import type { Blob } from "../blobs/store.ts";
@@ -18,6 +18,8 @@ export interface SnapshotHeader {
   readonly consoleBytes: number;
   /** The console line it had not finished, one character a byte. */
   readonly line: string;
+  /** How the guest had ended: nothing can go on from such a snapshot, but its memory can be looked at. */
+  readonly ended?: string;
   readonly config: MachineFields;
   readonly kernel: Blob;
   readonly initrd?: Blob;
@@ -81,6 +83,7 @@ export function parseSnapshotHeader(value: unknown): SnapshotHeader {
     guestNanoseconds: countIn(fields, "guestNanoseconds"),
     consoleBytes: countIn(fields, "consoleBytes"),
     line: textIn(fields, "line", /^[\0-\xff]{0,8192}$/),
+    ...(fields.ended === undefined ? {} : { ended: textIn(fields, "ended", /^[\s\S]{0,8192}$/) }),
     config: {
       cmdline: textIn(config, "cmdline", /^[^\0]{0,1023}$/),
       memory,
@@ -94,4 +97,12 @@ export function parseSnapshotHeader(value: unknown): SnapshotHeader {
     pagesPerCluster: STORAGE_LIMITS.pagesPerRow,
     clusters: countIn(fields, "clusters"),
   };
+}
+
+/** The header at the beginning of a file. @throws SnapshotError */
+export function readHeader(beginning: Uint8Array): SnapshotHeader {
+  const [item] = new SnapshotParser().push(beginning);
+  if (item?.kind !== "header")
+    throw new SnapshotError("truncated", "the snapshot ends before its header is complete");
+  return parseSnapshotHeader(item.header);
 }

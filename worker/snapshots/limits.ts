@@ -16,6 +16,8 @@ export const SNAPSHOT_LIMITS = {
    * the job's storage first. A booted Debian with 128 MB takes 15 MiB.
    */
   memoryBytes: 24 * MiB,
+  /** Enough of a file to hold its header, which begins it. */
+  beginningBytes: MiB / 2,
   /** Pieces a file that comes in is looked at in. */
   pieceBytes: MiB / 4,
   /** Clusters compressed between two yields to other events: some 6 ms. */

@@ -5,11 +5,13 @@ import {
   type SnapshotItem,
   SnapshotParser,
 } from "../../engine/snapshot-format.ts";
+import type { SnapshotReference } from "../../jobs/spec.ts";
 import { pieces } from "../blobs/store.ts";
 import { MemoryBase, type PageBase, SqlBase } from "./base.ts";
 import { decompress } from "./codec.ts";
 import { CLUSTER_BYTES, PAGE_BYTES, parseSnapshotHeader, type SnapshotHeader } from "./header.ts";
 import { SNAPSHOT_LIMITS } from "./limits.ts";
+import { openSnapshot } from "./store.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -91,6 +93,23 @@ export async function copySnapshot(
   }
   parser.finish();
   return opening.opened(new SqlBase(sql));
+}
+
+/**
+ * What a job that starts from `reference` begins with; undefined if there is no such snapshot any more. A small file stays
+ * in memory, the pages of a large one go to the job's storage.
+ *
+ * @throws SnapshotError
+ */
+export async function startingPoint(
+  bucket: R2Bucket,
+  reference: SnapshotReference,
+  sql: SqlStorage,
+): Promise<OpenedSnapshot | undefined> {
+  const object = await openSnapshot(bucket, reference);
+  if (object === undefined) return undefined;
+  if (object.size > SNAPSHOT_LIMITS.memoryBytes) return copySnapshot(object.body, sql);
+  return readSnapshot(new Uint8Array(await object.arrayBuffer()));
 }
 
 /** A file on its way in. */

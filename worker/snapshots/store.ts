@@ -2,7 +2,7 @@ import type { SnapshotReference } from "../../jobs/spec.ts";
 import { pieces } from "../blobs/store.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
-import type { SnapshotHeader } from "./header.ts";
+import { readHeader, type SnapshotHeader } from "./header.ts";
 import { SNAPSHOT_LIMITS } from "./limits.ts";
 
 /*
@@ -111,6 +111,19 @@ export async function findSnapshot(
 ): Promise<SnapshotView | undefined> {
   const object = await bucket.head(snapshotKey(reference));
   return object === null || expiryOf(object) <= Date.now() ? undefined : viewOf(object);
+}
+
+/** A snapshot and the header of its file; undefined if there is none, or its time is over. @throws SnapshotError */
+export async function describeSnapshot(
+  bucket: R2Bucket,
+  reference: SnapshotReference,
+): Promise<{ readonly view: SnapshotView; readonly header: SnapshotHeader } | undefined> {
+  const object = await bucket.get(snapshotKey(reference), {
+    range: { offset: 0, length: SNAPSHOT_LIMITS.beginningBytes },
+  });
+  if (object === null) return undefined;
+  const beginning = new Uint8Array(await object.arrayBuffer());
+  return expiryOf(object) <= Date.now() ? undefined : { view: viewOf(object), header: readHeader(beginning) };
 }
 
 /** The file of a snapshot; undefined if there is none, or its time is over. */
