@@ -4,16 +4,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import asc from "assemblyscript/asc";
-import { pairLookup, withPairs } from "./pairs.ts";
+import { fusionLookup, withFusedCodes, withFusions } from "./fuse.ts";
 
 const here = import.meta.dirname;
-/** Files of the compilation: the sources, but for what pairs.ts adds. */
+/** Files of the compilation: the sources, but for what fuse.ts adds. */
 function readFile(name: string): string | null {
   const path = resolve(here, name);
-  if (path === join(here, "core", "pairs.ts")) return pairLookup();
+  if (path === join(here, "core", "fusions.ts")) return fusionLookup();
   try {
     const source = readFileSync(path, "utf8");
-    return path === join(here, "core", "interp.ts") ? withPairs(source) : source;
+    if (path === join(here, "core", "ops.ts")) return withFusedCodes(source);
+    return path === join(here, "core", "interp.ts") ? withFusions(source) : source;
   } catch {
     return null;
   }

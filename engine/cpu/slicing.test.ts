@@ -2,7 +2,7 @@
  * A run is cut into slices by whoever drives it, and nothing of that may show: after N instructions RIP, registers and flags
  * are the same whether the core got there in one go or one instruction at a time. The program here has what the decoder
  * treats specially: jumps that a block follows, a block that begins with a jump, a MOV taken in by the arithmetic behind
- * it, fused compare-and-branch, pairs, code that is changed while it runs, and instructions across a page boundary.
+ * it, fused compare-and-branch, runs of ops in one dispatch, code that is changed while it runs, and instructions across a page boundary.
  */
 import { expect, test } from "vitest";
 import type { Cpu } from "./cpu.ts";

@@ -39,14 +39,21 @@ import { BOUNCE_WRITE, readable, writable, writeDone } from "./mmu";
 /** Effective address: base + (index << scale) + displacement. */
 // @ts-ignore: decorator
 @inline export function ea(p: usize): u64 {
-  return (
-    load<u64>(<usize>load<u8>(p, 3), REGS) + (load<u64>(<usize>load<u8>(p, 4), REGS) << <u64>load<u8>(p, 5)) + <u64>(<i64>load<i32>(p, 8))
-  );
+  return eaOf(get<u64>(slotB(p)), get<u64>(slotC(p)), p);
+}
+/** The same with the values of base and index at hand. */
+// @ts-ignore: decorator
+@inline export function eaOf(base: u64, index: u64, p: usize): u64 {
+  return base + (index << <u64>load<u8>(p, 5)) + <u64>(<i64>load<i32>(p, 8));
 }
 /** Effective address without index. */
 // @ts-ignore: decorator
 @inline export function eaBD(p: usize): u64 {
-  return load<u64>(<usize>load<u8>(p, 3), REGS) + <u64>(<i64>load<i32>(p, 8));
+  return eaBDOf(get<u64>(slotB(p)), p);
+}
+// @ts-ignore: decorator
+@inline export function eaBDOf(base: u64, p: usize): u64 {
+  return base + <u64>(<i64>load<i32>(p, 8));
 }
 
 function slowRead(address: u64, size: i32, p: usize): usize {

@@ -9,9 +9,9 @@ import {
 } from "./decode-state";
 import { GP } from "./exception";
 import { ARENA, MODE, MODE_64, REGS, SLOT_CS, STRADDLE } from "./layout";
+import { fusionAt } from "./fusions";
 import { frameOf, isMemory } from "./memory";
 import { fetchPage } from "./mmu";
-import { pairOf } from "./pairs";
 import { GROUP_B, GROUP_C, GROUP_D, GROUP_E, GROUP_F, Op, OP_BYTES, isDouble } from "./ops";
 
 /** Longest instruction, SDM vol. 2A 2.3.11. */
@@ -221,19 +221,21 @@ function finishOps(block: usize): void {
       live = code >= GROUP_B;
     }
   }
-  joinPairs(ops);
+  joinRuns(ops);
 }
 
-/** Replaces the first of two ops by the code of their pair, where there is one. OP_LIST holds the block's ops. */
-function joinPairs(ops: i32): void {
-  for (let i = 0; i + 1 < ops; i++) {
+/** Replaces the first op of a run that has a case of its own by the run's code. OP_LIST holds the block's ops. */
+function joinRuns(ops: i32): void {
+  let i = 0;
+  while (i + 1 < ops) {
     const p = <usize>load<u32>(OP_LIST + (i << 2));
-    const next = <usize>load<u32>(OP_LIST + ((i + 1) << 2));
-    const pair = pairOf(load<u16>(p), load<u16>(next));
-    if (pair >= 0) {
-      store<u16>(p, <u16>pair);
-      i++;
-    }
+    const q = <usize>load<u32>(OP_LIST + ((i + 1) << 2));
+    const r: usize = i + 2 < ops ? <usize>load<u32>(OP_LIST + ((i + 2) << 2)) : 0;
+    const run = fusionAt(p, q, r);
+    if (run) {
+      store<u16>(p, <u16>run);
+      i += run >> 16;
+    } else i++;
   }
 }
 

@@ -4,7 +4,7 @@
 // exception is pending at p; otherwise `why` says what to do. `ic` counts down to LIMIT: it is charged at terminators, so
 // inside a block the exact count is LIMIT - ic + the side table's index.
 
-import { add, and, dec, ea, eaBD, get, hostR, hostW, imm, inc, or, set, slotA, slotB, slotC, sub, wrote, xor } from "./access";
+import { add, and, dec, ea, eaBD, eaBDOf, eaOf, get, hostR, hostW, imm, inc, or, set, slotA, slotB, slotC, sub, wrote, xor } from "./access";
 import { arenaEpoch, dropBlock, jumpEntry, lookup, sideIndex, sideRip } from "./blocks";
 import { GP, NM, SS, UD, raise, raiseNoError } from "./exception";
 import { condition, getCF, getSF, getZF } from "./flags";
@@ -578,8 +578,8 @@ export function interpret(p: usize, ic: i64): void {
         why = WHY_JUMP;
         break;
       }
-      // The cases of pairs.ts are put here by the build.
-      // @pairs
+      // The cases of ../fusions.ts are put here by the build.
+      // @fusions
       default: {
         store<u32>(CURRENT_OP, <u32>p); // for whoever looks at the wreck
         unreachable();

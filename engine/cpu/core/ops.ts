@@ -92,7 +92,8 @@ export enum Op {
   STALE, // head of a block that was dropped: look it up again
   FORWARD, // head of a dropped block that was decoded again: d = the new block
   RESYNC, // code after this point may have changed: leave and decode again
-  PAIRS, // and on: two ops in one dispatch, see ../pairs.ts
+  // Runs of ops in one dispatch: FUSED_0 and on, put here by the build from ../fusions.ts.
+  // @fusions
 }
 
 /** First codes of the groups, for finishOps. */
