@@ -18,6 +18,7 @@ export interface CoreExports {
   readonly enterLongMode: (cr3: number) => void;
   readonly controlChanged: () => void;
   readonly setInterrupt: (vector: number) => void;
+  readonly raiseNmi: () => void;
   readonly completeIn: (value: number) => void;
   readonly run: (limit: number) => number;
   readonly pageForRead: (gfn: number) => number;
@@ -270,6 +271,11 @@ export class Cpu implements CpuApi {
 
   setInterrupt(vector: number | undefined): void {
     this.#core.setInterrupt(vector ?? -1);
+  }
+
+  /** An edge on the NMI line: taken through vector 2 as soon as no NMI handler is at work; one at most is kept. */
+  raiseNmi(): void {
+    this.#core.raiseNmi();
   }
 
   /** true: an exception leaves `run` before it is delivered, with registers at the faulting instruction. */

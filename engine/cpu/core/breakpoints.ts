@@ -1,16 +1,19 @@
-// Debug registers: code and data breakpoints (SDM vol. 3A 17.2). I/O breakpoints are not there.
+// Debug registers: code, data and I/O breakpoints (SDM vol. 3A 17.2).
 //
 // While DR7 enables any, the processor runs one instruction at a time, and pages with data breakpoints stay out of the
 // TLBs, so that every access to them comes by here. A processor without breakpoints pays nothing.
 
-import { DR } from "./layout";
+import { CR4, DR } from "./layout";
 
 const DR6: usize = DR + 48;
 const DR7: usize = DR + 56;
 
 const KIND_CODE: u32 = 0;
 const KIND_WRITE: u32 = 1;
+/** Only while CR4.DE is set. */
+const KIND_IO: u32 = 2;
 const KIND_ACCESS: u32 = 3;
+const CR4_DE: u64 = 8;
 
 /** Single step (BS) of DR6. */
 export const DR6_BS: u64 = 0x4000;
@@ -20,7 +23,7 @@ export const DR7_GD: u64 = 0x2000;
 
 /** Does DR7 enable a data breakpoint? */
 export let watching: bool = false;
-/** Data breakpoints met since `takeHits`, as bits of DR6. */
+/** Data and I/O breakpoints met since `takeHits`, as bits of DR6. */
 let hits: u32 = 0;
 
 // @ts-ignore: decorator
@@ -73,7 +76,17 @@ export function noteAccess(ea: u64, size: i32, write: bool): void {
   }
 }
 
-/** The data breakpoints met so far, which are forgotten. */
+/** A program is about to access `size` ports from `port`; the trap comes after the instruction. */
+export function notePort(port: u32, size: u32): void {
+  if (!(load<u64>(CR4) & CR4_DE)) return;
+  for (let i = 0; i < 4; i++) {
+    if (!enabled(i) || kindOf(i) != KIND_IO) continue;
+    const at = addressOf(i);
+    if (<u64>port < at + bytesOf(i) && at < <u64>(port + size)) hits |= 1 << i;
+  }
+}
+
+/** The breakpoints met so far, which are forgotten. */
 export function takeHits(): u32 {
   const h = hits;
   hits = 0;

@@ -42,7 +42,7 @@ function vector(map: i32, op: i32): void {
     if (mode != MODE_64 && ((id >> 17) & 3) == 1) fwait();
     prepareMem(vectorStores(map, op) ? SEG_WRITE : SEG_READ, vectorBytes(map, mandatoryPrefix(), op));
   }
-  emit(Op.VEC, reg, rm, isMem ? 1 : 0, imm, (rex & 8 ? 1 : 0) | (((id >> 17) & 3) << 8), id & 0xffff, 0);
+  emit(Op.VEC, reg, rm, isMem ? 1 : 0, imm, (rex & 8 ? 1 : 0) | (((id >> 17) & 7) << 8), id & 0xffff, 0);
   emitSecond(0, 0);
 }
 

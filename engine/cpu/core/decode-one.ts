@@ -872,10 +872,10 @@ function absolute(op: i32, log2: i32): void {
 }
 
 function xlat(): void {
-  setXlat();
+  emit(Op.MOVZX8_RR, TMP1, 0, 0, 0, 0, 0, 0); // AL
+  setXlat(TMP1);
   prepareMem(SEG_READ, 1);
-  emit(Op.GEN, 0, 0, 1, 0, Gen.XLAT, 0, 0);
-  emitSecond(0, 0);
+  load_(0, 0);
 }
 
 function farImmediate(fn: i32): void {

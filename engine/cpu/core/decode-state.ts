@@ -337,11 +337,11 @@ export function setRmRegister(n: i32): void {
   reg = 0;
 }
 
-/** XLAT: segment:[rBX + AL]; the interpreter adds AL. */
-export function setXlat(): void {
+/** XLAT: segment:[rBX + AL], AL being in the slot `al`. */
+export function setXlat(al: i32): void {
   setAbsolute(0);
   memB = 3 * 8;
-  memC = ZERO;
+  memC = al;
   memD = 0;
 }
 

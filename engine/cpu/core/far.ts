@@ -316,6 +316,8 @@ export function loadFlags(v: u32, log2: i32, cpl: u32, iret: bool): void {
 export function interruptReturn(log2: i32): i32 {
   const bytes: u64 = 1 << log2;
   const flagsNow = load<u32>(SYSFLAGS);
+  // Even an IRET that faults unblocks NMIs (SDM vol. 3A 6.7.1).
+  store<u32>(NMI_BLOCKED, 0);
   if (flagsNow & VM && (flagsNow & IOPL) != IOPL) return raise(GP, 0);
   if (!isLong() && flagsNow & NT && !isRealStyle()) {
     // No hardware task switches: whatever the link names is no task to go back to.
@@ -336,7 +338,6 @@ export function interruptReturn(log2: i32): i32 {
     release(3 * bytes);
     loadFlags(flags, log2, flagsNow & VM ? 3 : 0, true);
     updateMode();
-    store<u32>(NMI_BLOCKED, 0);
     return 1;
   }
   if (!isLong() && flags & VM && cpl == 0 && log2 == 2) return returnToVirtual8086(ip, selector, flags);
@@ -345,7 +346,6 @@ export function interruptReturn(log2: i32): i32 {
   loadFlags(flags, log2, cpl, true);
   // RF lasts for one instruction; without breakpoints nobody could tell.
   if (!breakpointsEnabled()) setFlags(getFlags() & ~RF);
-  store<u32>(NMI_BLOCKED, 0);
   return 1;
 }
 
@@ -370,7 +370,6 @@ function returnToVirtual8086(ip: u64, selector: u32, flags: u32): i32 {
   store<u64>(RSP, sp);
   store<u64>(RIP, ip & 0xffff);
   store<u32>(CPL, 3);
-  store<u32>(NMI_BLOCKED, 0);
   updateMode();
   return 1;
 }

@@ -5,6 +5,7 @@
 // ADD carries when r < a, SUB borrows when r > a. A kind is (class << 2 | log2 of the operand's bytes).
 
 import { FL_A, FL_KIND, FL_R, FL_R2, SYSFLAGS } from "./layout";
+import { modeChanged } from "./mmu";
 
 export const CF: u32 = 1;
 export const PF: u32 = 4;
@@ -192,7 +193,9 @@ export function getFlags(): u32 {
 /** Loads every flag without any check; who may change which is the caller's business. */
 export function setFlags(eflags: u32): void {
   setArithFlags(eflags);
+  const changed = load<u32>(SYSFLAGS) ^ eflags;
   store<u32>(SYSFLAGS, eflags & ~ARITH);
+  if (changed & AC) modeChanged();
 }
 
 /** The condition of Jcc, SETcc and CMOVcc with the low four bits of the opcode (SDM vol. 1, appendix B). */

@@ -422,7 +422,6 @@ function readOnly<T>(p: usize, fn: i32, at: usize, v: T): i32 {
       store<u64>(a, <u64>c);
       return 1;
     }
-    case Gen.XLAT:
     case Gen.CLFLUSH:
       return 1;
     default:
@@ -839,15 +838,6 @@ export function execGeneric(p: usize): i32 {
     case Gen.ARPL: return arpl(p);
     case Gen.DAA: case Gen.DAS: case Gen.AAA: case Gen.AAS: case Gen.AAM: case Gen.AAD: return decimal(fn, imm);
     case Gen.SALC: store<u8>(RAX, getCF() ? 0xff : 0); return 1;
-    case Gen.XLAT: {
-      const al = <u64>load<u8>(RAX);
-      let ea = addressOf(p + 16) + al;
-      if (load<u32>(MODE) != MODE_64) ea &= 0xffffffff;
-      const h = readable(ea, 1);
-      if (!h) return 0;
-      store<u8>(RAX, load<u8>(h));
-      return 1;
-    }
   }
   switch (log2) {
     case 0: return sized<u8>(p, fn);

@@ -3,21 +3,22 @@
 import { flushBlocks, lookupOnce, writeToCode } from "./blocks";
 import { DR6_BS, breakpointsChanged, breakpointsEnabled, codeHits, setDr6, takeHits } from "./breakpoints";
 import { decodeLengthOf } from "./decode";
-import { DB } from "./exception";
+import { DB, NMI } from "./exception";
 import { IF, RF, TF } from "./flags";
 import { clearStepCleared, stepCleared } from "./far";
 import { FAST_LIMIT, interpret, resume } from "./interp";
 import { CAUSE_EXTERNAL, deliver, deliverPending } from "./interrupt";
 import {
-  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_SIZE,
-  IRQ, LIMIT, MISC_ENABLE, MODE, MODE_64, MXCSR, PAT, REGS, RIP, SHADOW, SLOT_CS, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED,
+  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_EXIT, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_SIZE,
+  IRQ, LIMIT, MISC_ENABLE, MODE, MODE_64, MXCSR, PAT, REGS, RIP, SHADOW, SLOT_CS, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED, NMI_PENDING,
+  TRAP_PENDING,
 } from "./layout";
 import {
   clearAllDirty, clearTableUsers, frameOf, initMemory, isMemory, markDirty, tableUsersOf,
 } from "./memory";
 import { flushAll, flushWrites, switchContext, writable, writeDone } from "./mmu";
 import { setSegment, updateMode } from "./segment";
-import { EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, SHADOW_SS, exitReason, setExitReason } from "./system";
+import { EXIT_EXCEPTION, EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, SHADOW_SS, exitReason, setExitReason } from "./system";
 
 export { frameTableAddress, pageFlagsAddress, residentFrames } from "./memory";
 export { getFlags, setFlags } from "./flags";
@@ -85,6 +86,11 @@ export function setInterrupt(vector: i32): void {
   store<i32>(IRQ, vector);
 }
 
+/** An edge on the NMI line: one is kept until it can be taken. */
+export function raiseNmi(): void {
+  store<u32>(NMI_PENDING, 1);
+}
+
 /** Value of the IN that made `run` return. */
 export function completeIn(value: u32): void {
   const size = load<u32>(IO_SIZE);
@@ -103,12 +109,25 @@ export function completeIn(value: u32): void {
   store<u32>(IO_PENDING, 0);
 }
 
+/** Delivers the pending exception, or leaves it to the host if that is what it wants. */
+function settle(): void {
+  if (load<u32>(EXC_EXIT)) setExitReason(EXIT_EXCEPTION);
+  else if (!deliverPending(-1)) setExitReason(EXIT_SHUTDOWN);
+}
+
 /** Takes a debug exception, for these reasons of DR6. */
-function trapDebug(reasons: u64): bool {
+function trapDebug(reasons: u64): void {
+  store<u32>(HALTED, 0);
   setDr6(reasons);
   store<i32>(EXC_VECTOR, DB);
   store<i32>(EXC_ERROR, -1);
-  return deliverPending(-1);
+  settle();
+}
+
+/** Takes an interrupt, which wakes a halted processor. */
+function interrupt(vector: i32): void {
+  store<u32>(HALTED, 0);
+  if (!deliver(vector, -1, CAUSE_EXTERNAL)) settle();
 }
 
 /** Runs until at least `limit` instructions have retired or the host is wanted; returns an EXIT_* code. */
@@ -119,10 +138,22 @@ export function run(limit: f64): i32 {
     if (exitReason) return exitReason;
     const flags = load<u32>(SYSFLAGS);
     const shadow = load<u32>(SHADOW);
+    const due = load<u32>(TRAP_PENDING);
+    if (due) {
+      store<u32>(TRAP_PENDING, 0);
+      trapDebug(due);
+      continue;
+    }
+    // STI holds off NMIs too, so that none comes between STI and HLT (SDM vol. 3A 6.8.3 leaves that to the processor).
+    if (load<u32>(NMI_PENDING) && !load<u32>(NMI_BLOCKED) && !shadow) {
+      store<u32>(NMI_PENDING, 0);
+      store<u32>(NMI_BLOCKED, 1);
+      interrupt(NMI);
+      continue;
+    }
     const irq = load<i32>(IRQ);
     if (irq >= 0 && flags & IF && !shadow) {
-      store<u32>(HALTED, 0);
-      if (!deliver(irq, -1, CAUSE_EXTERNAL) && !deliverPending(-1)) return EXIT_SHUTDOWN;
+      interrupt(irq);
       continue;
     }
     if (load<u32>(HALTED)) return EXIT_HALT;
@@ -134,7 +165,7 @@ export function run(limit: f64): i32 {
       const linear = load<u32>(MODE) == MODE_64 ? load<u64>(RIP) : (load<u64>(RIP) + load<u64>(REGS + SLOT_CS * 8)) & 0xffffffff;
       const met = flags & RF || shadow == SHADOW_SS ? 0 : codeHits(linear);
       if (met) {
-        if (!trapDebug(met)) return EXIT_SHUTDOWN;
+        trapDebug(met);
         continue;
       }
       store<u32>(SYSFLAGS, flags & ~RF);
@@ -158,10 +189,13 @@ export function run(limit: f64): i32 {
     clearStepCleared();
     interpret(p, n);
     // A load of SS holds debug traps off until after the next instruction.
-    if (load<u64>(INSTRUCTIONS) == done || exitReason || load<u32>(SHADOW) == SHADOW_SS) continue;
+    if (load<u64>(INSTRUCTIONS) == done || load<u32>(SHADOW) == SHADOW_SS) continue;
     let reasons: u64 = stepping ? takeHits() : 0;
     if (flags & TF && (load<u32>(SYSFLAGS) & TF || stepCleared)) reasons |= DR6_BS;
-    if (reasons && !trapDebug(reasons)) return EXIT_SHUTDOWN;
+    if (!reasons || exitReason == EXIT_SHUTDOWN || exitReason == EXIT_EXCEPTION) continue;
+    // What the host is wanted for belongs to the instruction: the trap comes after it.
+    if (exitReason) store<u32>(TRAP_PENDING, <u32>reasons);
+    else trapDebug(reasons);
   }
   return EXIT_NONE; // not reached
 }

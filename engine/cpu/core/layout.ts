@@ -103,6 +103,9 @@ export const IO_VALUE: usize = 0x12b0; // u32
 export const IO_PENDING: usize = 0x12b4; // u32: 1 = an IN waits for its value
 /** u64: where INS puts its value; IO_PENDING is 2 then. */
 export const IO_LINEAR: usize = 0x12f0;
+export const NMI_PENDING: usize = 0x12f8; // u32: 1 = an NMI waits to be taken
+/** u32: reasons (bits of DR6) of a debug trap that is due once the host has done what it is wanted for. */
+export const TRAP_PENDING: usize = 0x12fc;
 export const FAULT_SS: usize = 0x12c0; // u32: 1 = the pending #GP came from a non-canonical address (becomes #SS for stack operands)
 export const CR8: usize = 0x12c4; // u32: task priority; nothing here has one, it is kept as written
 export const PDPTE: usize = 0x12c8; // four u64: page-directory-pointer entries loaded at MOV to CR3 under PAE

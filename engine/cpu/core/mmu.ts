@@ -9,10 +9,14 @@
 // stale. The current one is flushed at once, another when it is next loaded. So MOV to CR3 keeps its documented effect
 // (SDM vol. 3A 4.10.4.1) without flushing, and no translation ever outlives the entries it came from: what the TLBs hold,
 // when they are flushed, by whom, cannot be seen by the guest. Checkpoints, evictions and the ends of slices flush them.
+//
+// Alignment checks cost the hot path nothing: while they are armed (CR0.AM, EFLAGS.AC, CPL 3) TAG is one that no entry
+// has, so that every inline look-up misses and comes by `readable` and `writable`, where the address is looked at.
 
 import { writeToCode } from "./blocks";
 import { isWatched, noteAccess, watching } from "./breakpoints";
-import { NM, raiseNonCanonical, raisePageFault } from "./exception";
+import { ACV, raise, raiseNonCanonical, raisePageFault } from "./exception";
+import { AC } from "./flags";
 import {
   BOUNCE, CONTEXTS, CONTEXT_COUNT, CPL, CR0, CR2, CR3, CR4, EFER, JUMPS, JUMPS_BYTES, MODE, MODE_64, NOWHERE_READ, NOWHERE_WRITE,
   PDPTE, SYSFLAGS, TAG, TAG_HIGH, TLB_BYTES, TLB_MASK, TLB_R, TLB_W, TLB_X,
@@ -69,15 +73,26 @@ function flushArrays(): void {
   memory.fill(JUMPS, 0xff, JUMPS_BYTES);
 }
 
+/** Tag of the present context in the TLBs, without the user bit. */
+let contextTag: u64 = 0;
+/** Are alignment checks armed? */
+export let alignmentArmed: bool = false;
+/** Context 0 is nobody's, so no entry has this tag. */
+const TAG_ARMED: u64 = 1;
+
+/** Call whenever CPL, MODE, CR0.AM, EFLAGS.AC or the context has changed. */
 function setTags(): void {
   const tag = <u64>load<u32>(CONTEXTS + (context << 4) + 8) << 1;
   const user: u64 = load<u32>(CPL) == 3 ? 1 : 0;
-  store<u64>(TAG, tag | user);
+  contextTag = tag;
+  alignmentArmed = user != 0 && (load<u32>(SYSFLAGS) & AC) != 0 && (load<u64>(CR0) & CR0_AM) != 0;
+  store<u64>(TAG, alignmentArmed ? TAG_ARMED : tag | user);
   store<u64>(TAG_HIGH, ((tag | user) << 48) | (<u64>load<u32>(MODE) << 60));
 }
 
 function freshTag(): void {
-  if (nextTag == 2048) {
+  // The last tag of all, for a user, would look like an empty entry's.
+  if (nextTag == 2047) {
     flushAll();
     return;
   }
@@ -99,7 +114,7 @@ export function flushAll(): void {
   setTags();
 }
 
-/** Call after CPL or MODE changed. */
+/** Call after CPL, MODE or EFLAGS.AC changed. */
 export function modeChanged(): void {
   setTags();
 }
@@ -336,7 +351,7 @@ function fill(array: usize, va: u64, frame: usize, tag: u64): void {
 /** Host address of a readable byte, or 0 with an exception pending. Outside memory reads as all ones. */
 function hostRead(va: u64, user: bool): usize {
   const e = TLB_R + tlbOffset(va);
-  if (load<u64>(e) == ((va & ~0xfff) | (load<u64>(TAG) & ~1) | <u64>user)) {
+  if (load<u64>(e) == ((va & ~0xfff) | contextTag | <u64>user)) {
     const known = <usize>(<u32>va + load<u32>(e, 8));
     pin(known & ~0xfff);
     return known;
@@ -349,14 +364,14 @@ function hostRead(va: u64, user: bool): usize {
     return NOWHERE_READ;
   }
   const frame = frameOf(<u32>gfn);
-  fill(TLB_R, va, frame, (load<u64>(TAG) & ~1) | <u64>user);
+  fill(TLB_R, va, frame, contextTag | <u64>user);
   return frame + <usize>(va & 0xfff);
 }
 
 /** Host address of a writable byte of `size` bytes in one page, or 0 with an exception pending. */
 function hostWrite(va: u64, size: i32, user: bool): usize {
   const e = TLB_W + tlbOffset(va);
-  if (load<u64>(e) == ((va & ~0xfff) | (load<u64>(TAG) & ~1) | <u64>user)) {
+  if (load<u64>(e) == ((va & ~0xfff) | contextTag | <u64>user)) {
     const known = <usize>(<u32>va + load<u32>(e, 8));
     pin(known & ~0xfff);
     return known;
@@ -380,7 +395,7 @@ function hostWrite(va: u64, size: i32, user: bool): usize {
     writeToTable(gfn, frame, pa, size);
     if (tableUsersOf(gfn)) plain = false;
   }
-  if (plain) fill(TLB_W, va, frame, (load<u64>(TAG) & ~1) | <u64>user);
+  if (plain) fill(TLB_W, va, frame, contextTag | <u64>user);
   return frame + <usize>(va & 0xfff);
 }
 
@@ -442,16 +457,40 @@ export function writableAs(ea: u64, size: i32, user: bool): usize {
 }
 
 /**
+ * The alignment an access of `size` bytes must have (SDM vol. 3A table 6-7), less one. Operands of 16 bytes that may lie
+ * anywhere, such as MOVUPS's, are held to 16 as on silicon.
+ */
+function alignmentMask(size: i32): u64 {
+  switch (size) {
+    case 1: return 0;
+    case 2: return 1;
+    case 4: case 6: case 28: case 108: return 3; // 6: far pointers and descriptor tables; 28 and 108: x87 environment and state
+    case 14: case 94: return 1;
+    case 16: return 15;
+    default: return size > 16 ? 3 : 7;
+  }
+}
+
+/** False, with #AC(0) or what comes before it pending, if the access is one that alignment checks refuse. */
+function checkAlignment(ea: u64, size: i32): bool {
+  if (!(ea & alignmentMask(size)) || !spanCanonical(ea, size)) return (ea & alignmentMask(size)) == 0;
+  raise(ACV, 0);
+  return false;
+}
+
+/**
  * Host pointer to `size` (at most 512) contiguous readable bytes at linear address `ea`: the frame itself, or a bounce
  * buffer when the access crosses a page. 0 when an exception is pending.
  */
 export function readable(ea: u64, size: i32): usize {
+  if (alignmentArmed && !checkAlignment(ea, size)) return 0;
   if (watching) noteAccess(ea, size, false);
   return readableAs(ea, size, isUser());
 }
 
 /** Likewise for writing, contents preloaded for read-modify-write; call `writeDone` with the pointer after storing. */
 export function writable(ea: u64, size: i32): usize {
+  if (alignmentArmed && !checkAlignment(ea, size)) return 0;
   if (watching) noteAccess(ea, size, true);
   return writableAs(ea, size, isUser());
 }
@@ -476,7 +515,7 @@ export function fetchPhysical(va: u64): u64 {
   const pa = translate(va, ACCESS_FETCH, user);
   if (pa == WALK_FAULT) return pa;
   const e = TLB_X + tlbOffset(va);
-  store<u64>(e, (va & ~0xfff) | load<u64>(TAG));
+  store<u64>(e, (va & ~0xfff) | contextTag | <u64>user);
   store<u32>(e, <u32>(pa >> 12), 8); // the fetch TLB holds guest page numbers, which outlive frames
   return pa;
 }
@@ -484,7 +523,7 @@ export function fetchPhysical(va: u64): u64 {
 /** Guest page number of the code page of `va`, from the fetch TLB or a walk; -1 with an exception pending. */
 export function fetchPage(va: u64): i64 {
   const e = TLB_X + tlbOffset(va);
-  if (load<u64>(e) == ((va & ~0xfff) | load<u64>(TAG))) return <i64>load<u32>(e, 8);
+  if (load<u64>(e) == ((va & ~0xfff) | contextTag | <u64>isUser())) return <i64>load<u32>(e, 8);
   const pa = fetchPhysical(va);
   return pa == WALK_FAULT ? -1 : <i64>(pa >> 12);
 }

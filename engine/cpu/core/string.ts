@@ -1,13 +1,15 @@
 // MOVS CMPS STOS LODS SCAS, with and without REP (SDM vol. 2, REP).
 //
+// With TF or a breakpoint set a repeat goes one element at a time, each with its own debug trap (SDM vol. 3A 17.3.2).
 // A repeated MOVS or STOS goes a page at a time. A repeat counts as one instruction; after STRING_CHUNK elements it lets
 // the interpreter leave, with registers as after that many steps, and goes on when it comes back: neither a chunk nor
 // where it ends depends on how the run is sliced.
 
 import { STRING_CMPS, STRING_LODS, STRING_MOVS, STRING_SCAS, STRING_STOS } from "./decode-one";
-import { CLASS_SUB, DF, getZF, setFlagsRA } from "./flags";
+import { breakpointsEnabled } from "./breakpoints";
+import { CLASS_SUB, DF, RF, TF, getZF, setFlagsRA } from "./flags";
 import { MODE, MODE_64, REGS, SLOT_ES, SYSFLAGS } from "./layout";
-import { readable, writable, writeDone } from "./mmu";
+import { alignmentArmed, readable, writable, writeDone } from "./mmu";
 import { loadBySize } from "./stack";
 import { checkSegment } from "./segment";
 
@@ -22,6 +24,8 @@ const STRING_CHUNK: u64 = 1 << 20;
 export const STRING_FAULT: i32 = 0;
 export const STRING_DONE: i32 = 1;
 export const STRING_AGAIN: i32 = 2;
+/** One element of a repeat that is stepped through; more are to come. */
+export const STRING_STEP: i32 = 3;
 
 function setIndex(at: usize, v: u64, mask: u64): void {
   if (mask == 0xffff) store<u16>(at, <u16>v);
@@ -76,6 +80,7 @@ export function execString(p: usize): i32 {
   const writes = kind == STRING_MOVS || kind == STRING_STOS;
   let count: u64 = repeat ? load<u64>(RCX) & mask : 1;
   if (repeat && count == 0) return STRING_DONE;
+  const stepped = repeat != 0 && ((load<u32>(SYSFLAGS) & TF) != 0 || breakpointsEnabled());
   let budget: u64 = STRING_CHUNK;
   for (;;) {
     const si = load<u64>(RSI) & mask;
@@ -88,7 +93,7 @@ export function execString(p: usize): i32 {
     const source = (si + sourceBase) & linearMask;
     const destination = (di + destinationBase) & linearMask;
     let n: u64 = 1;
-    if (repeat && writes && !down && long && width == 3) {
+    if (repeat && writes && !down && long && width == 3 && !stepped && !alignmentArmed) {
       // As many as fit the pages at hand.
       let room = 0x1000 - (destination & 0xfff);
       if (usesSource) room = min(room, 0x1000 - (source & 0xfff));
@@ -161,6 +166,11 @@ export function execString(p: usize): i32 {
     if (count == 0) return STRING_DONE;
     if (kind == STRING_CMPS || kind == STRING_SCAS) {
       if (getZF() != (repeat == 3)) return STRING_DONE;
+    }
+    if (stepped) {
+      // The debug trap's frame has RF, as after any iteration but the last (SDM vol. 3A 17.3.1.1).
+      store<u32>(SYSFLAGS, load<u32>(SYSFLAGS) | RF);
+      return STRING_STEP;
     }
     // Elements one by one cost more than their bytes.
     const cost: u64 = n == 1 ? 64 : n << <u64>log2;

@@ -1,5 +1,6 @@
 // The RARE ops: system instructions, control transfers the interpreter does not inline, ports. Each ends its block.
 
+import { breakpointsEnabled, notePort } from "./breakpoints";
 import { readControl, readDebug, writeControl, writeCr0, writeDebug } from "./control";
 import { cpuid } from "./cpuid";
 import { DB, GP, NM, UD, raise, raiseNoError } from "./exception";
@@ -9,7 +10,7 @@ import { addressOf } from "./generic";
 import { CAUSE_EXTERNAL, CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
   CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
-  LDT_BASE, MODE, MODE_64, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX,
+  LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX,
 } from "./layout";
 import { invalidatePage, isCanonical, readable, readableAs, writable, writeDone } from "./mmu";
 import { readMsr, tsc, writeMsr } from "./msr";
@@ -44,10 +45,11 @@ function done(ok: i32): i32 {
   return ok ? R_GO : R_FAULT;
 }
 
-/** After IF may have become set. */
+/** After IF may have become set or NMIs unblocked. */
 function afterFlags(): i32 {
   const f = load<u32>(SYSFLAGS);
   if ((f & IF && load<i32>(IRQ) >= 0) || f & TF) return R_EXIT;
+  if (load<u32>(NMI_PENDING) && !load<u32>(NMI_BLOCKED)) return R_EXIT;
   return R_GO;
 }
 
@@ -83,6 +85,7 @@ function portAllowed(port: u32, bytes: u32): bool {
 function portIn(log2: i32, imm: i32): i32 {
   const port = imm >= 0 ? <u32>imm : <u32>load<u16>(REGS + 16);
   if (!portAllowed(port, 1 << log2)) return R_FAULT;
+  if (breakpointsEnabled()) notePort(port, 1 << log2);
   store<u32>(IO_PORT, port);
   store<u32>(IO_SIZE, 1 << log2);
   store<u32>(IO_PENDING, 1);
@@ -93,6 +96,7 @@ function portIn(log2: i32, imm: i32): i32 {
 function portOut(log2: i32, imm: i32): i32 {
   const port = imm >= 0 ? <u32>imm : <u32>load<u16>(REGS + 16);
   if (!portAllowed(port, 1 << log2)) return R_FAULT;
+  if (breakpointsEnabled()) notePort(port, 1 << log2);
   store<u32>(IO_PORT, port);
   store<u32>(IO_SIZE, 1 << log2);
   store<u32>(IO_VALUE, log2 == 0 ? <u32>load<u8>(REGS) : log2 == 1 ? <u32>load<u16>(REGS) : load<u32>(REGS));
@@ -127,6 +131,7 @@ function stringPort(p: usize, log2: i32, input: bool, segment: i32, again: u64):
   if (!long) linear &= 0xffffffff;
   const h = input ? writable(linear, <i32>bytes) : readable(linear, <i32>bytes);
   if (!h) return R_FAULT;
+  if (breakpointsEnabled()) notePort(port, <u32>bytes);
   store<u32>(IO_PORT, port);
   store<u32>(IO_SIZE, <u32>bytes);
   if (input) {

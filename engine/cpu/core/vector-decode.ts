@@ -165,7 +165,7 @@ function decode0F3A(fn: i32, prefix: i32, modrm: i32): i32 {
  * `map` is 1 for 0F, 2 for 0F38, 3 for 0F3A; `prefix` the mandatory prefix: 0 none, 1 = 66, 2 = F3, 3 = F2.
  * Returns 0 for #UD (or an instruction of somebody else's), else: bits 0-15 the function id for `execVector`, which is
  * `map << 10 | prefix << 8 | opcode`; bit 16: an imm8 follows; bits 17-18: the class of checks (VECTOR_CLASS_*);
- * bit 19: no checks at all; bits 20-23: the CPUID feature (VECTOR_FEATURE_*, 0 = MMX, SSE, SSE2, FXSR).
+ * bit 19: an integer store, for which CR0 and CR4 do not matter; bits 20-23: the CPUID feature (VECTOR_FEATURE_*, 0 = MMX, SSE, SSE2, FXSR).
  * MASKMOVQ and MASKMOVDQU (0F F7) store to DS:rDI (or the overriding segment): their `ea` is that linear address.
  */
 export function decodeVector(map: i32, prefix: i32, opcode: i32, modrm: i32, rexW: i32): i32 {

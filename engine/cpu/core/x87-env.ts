@@ -1,6 +1,7 @@
 // x87 control: initialisation, control and status words, environment and full state in memory.
 import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, REGS } from "./layout";
 import { readable, writable, writeDone } from "./mmu";
+import { baseOf, isRealStyle } from "./segment";
 import { storeSized } from "./vector-operand";
 import { getTop, setTop, st, updateSummary } from "./x87-state";
 
@@ -70,27 +71,41 @@ function environmentBytes(small: bool): i32 {
   return small ? 14 : 28;
 }
 
-/** Writes the protected-mode environment: 16-bit or 32-bit form (SDM vol. 1 figures 8-9 and 8-11). */
+/**
+ * Writes the environment: 16-bit or 32-bit form, of protected mode (SDM vol. 1 figures 8-9 and 8-11) or of real-address and
+ * virtual-8086 mode, where the pointers are linear addresses (figures 8-10 and 8-12).
+ */
 function writeEnvironment(p: usize, small: bool): void {
   const fcw = <u32>load<u16>(FCW);
   const fsw = <u32>load<u16>(FSW);
+  const real = isRealStyle();
+  const fip = <u32>(load<u64>(FIP) + (real ? baseOf(1) : 0));
+  const fdp = load<u32>(FDP);
+  const fop = <u32>(load<u16>(FOP) & 0x7ff);
   if (small) {
     store<u16>(p, <u16>fcw);
     store<u16>(p, <u16>fsw, 2);
     store<u16>(p, <u16>fullTags(), 4);
-    store<u16>(p, load<u16>(FIP), 6);
-    store<u16>(p, 0, 8);
-    store<u16>(p, load<u16>(FDP), 10);
-    store<u16>(p, 0, 12);
+    store<u16>(p, <u16>fip, 6);
+    store<u16>(p, real ? <u16>(((fip >> 4) & 0xf000) | fop) : 0, 8);
+    store<u16>(p, <u16>fdp, 10);
+    store<u16>(p, real ? <u16>((fdp >> 4) & 0xf000) : 0, 12);
     return;
   }
   store<u32>(p, fcw | 0xffff0000);
   store<u32>(p, fsw | 0xffff0000, 4);
   store<u32>(p, fullTags() | 0xffff0000, 8);
-  store<u32>(p, load<u32>(FIP), 12);
+  if (real) {
+    store<u32>(p, (fip & 0xffff) | 0xffff0000, 12);
+    store<u32>(p, ((fip >> 16) << 12) | fop, 16);
+    store<u32>(p, (fdp & 0xffff) | 0xffff0000, 20);
+    store<u32>(p, (fdp >> 16) << 12, 24);
+    return;
+  }
+  store<u32>(p, fip, 12);
   // The code selector is zero; the opcode is above it.
-  store<u32>(p, <u32>(load<u16>(FOP) & 0x7ff) << 16, 16);
-  store<u32>(p, load<u32>(FDP), 20);
+  store<u32>(p, fop << 16, 16);
+  store<u32>(p, fdp, 20);
   store<u32>(p, 0xffff0000, 24);
 }
 
@@ -102,6 +117,17 @@ function readEnvironment(p: usize, small: bool): void {
   let valid: u32 = 0;
   for (let i: u32 = 0; i < 8; i++) if (((tags >> (i << 1)) & 3) != 3) valid |= 1 << i;
   store<u8>(FTW, <u8>valid);
+  if (isRealStyle()) {
+    // Linear addresses in halves; FIP is kept as an offset.
+    const high = <u32>(small ? load<u16>(p + 4 * unit) : load<u32>(p + 4 * unit));
+    const fip = <u32>load<u16>(p + 3 * unit) | ((high >> 12) << 16);
+    const fdpHigh = <u32>(small ? load<u16>(p + 6 * unit) : load<u32>(p + 6 * unit)) >> 12;
+    store<u64>(FIP, <u64>(fip - <u32>baseOf(1)));
+    store<u64>(FDP, <u64>(<u32>load<u16>(p + 5 * unit) | (fdpHigh << 16)));
+    store<u16>(FOP, <u16>(high & 0x7ff));
+    updateSummary();
+    return;
+  }
   store<u64>(FIP, small ? <u64>load<u16>(p + 3 * unit) : <u64>load<u32>(p + 3 * unit));
   store<u64>(FDP, small ? <u64>load<u16>(p + 5 * unit) : <u64>load<u32>(p + 5 * unit));
   store<u16>(FOP, small ? 0 : load<u16>(p + 4 * unit + 2) & 0x7ff);
