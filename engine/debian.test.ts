@@ -35,8 +35,12 @@ test.runIf(process.env.LONG === "1")(
       seed: 42n,
       startTime: 1_750_000_000,
     };
-    const trail = (poolMiB: number, slice: number): string[] => {
-      const machine = create({ ...parts, poolPages: poolMiB * FRAMES_PER_MIB }, config, new MapPageStore());
+    const trail = async (poolMiB: number, slice: number): Promise<string[]> => {
+      const machine = await create(
+        { ...parts, poolPages: poolMiB * FRAMES_PER_MIB },
+        config,
+        new MapPageStore(),
+      );
       const seen: string[] = [];
       let console = "";
       for (let point = 1; point <= POINTS; point++) {
@@ -49,11 +53,11 @@ test.runIf(process.env.LONG === "1")(
       }
       return [...seen, console];
     };
-    const expected = trail(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    const expected = await trail(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
     expect(new Set(expected).size).toBe(POINTS + 1);
     expect(expected.at(-1)).toContain("Linux version");
-    expect(trail(24, 1e6)).toEqual(expected);
-    expect(trail(64, 7e6)).toEqual(expected);
-    expect(trail(256, 100e6)).toEqual(expected);
+    expect(await trail(24, 1e6)).toEqual(expected);
+    expect(await trail(64, 7e6)).toEqual(expected);
+    expect(await trail(256, 100e6)).toEqual(expected);
   },
 );

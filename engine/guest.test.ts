@@ -23,6 +23,15 @@ interface Step {
 /** Retires one instruction a tick and leaves at the steps of its script; remembers what it was told. */
 class ScriptedCpu implements CpuApi {
   readonly memory = new ArrayMemory(region.machinePages);
+  readonly paging = {
+    poolPages: region.machinePages,
+    residentPages: region.machinePages,
+    peakResidentPages: region.machinePages,
+    pagesIn: 0,
+    pagesOut: 0,
+    evictions: 0,
+    linearMemoryBytes: 0,
+  };
   instructions = 0;
   idleTicks = 0;
   readonly #script: Step[];

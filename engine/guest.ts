@@ -1,7 +1,9 @@
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
-import type { CpuApi, CpuOptions } from "./cpu/types.ts";
+import type { CpuApi, CpuOptions, Paging } from "./cpu/types.ts";
 import { encodeCmdline, prepareDomain } from "./inspect.ts";
 import { DOMAIN_LIMITS } from "./limits.ts";
+import { sourceOf } from "./loader/source.ts";
+import { MemorySpool, type Spool } from "./loader/spool.ts";
 import type {
   EngineParts,
   HypercallStatistics,
@@ -130,6 +132,10 @@ export class Guest implements MachineApi {
     return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
   }
 
+  get paging(): Paging {
+    return this.#cpu.paging;
+  }
+
   get dirtyPages(): number {
     return this.#cpu.memory.dirtyPages().length;
   }
@@ -180,8 +186,15 @@ function poolOf({ poolPages }: EngineParts): Pick<CpuOptions, "poolPages"> {
 export function guestFactory(createCpu: CreateCpu) {
   return {
     /** @throws LoadError for a kernel, initrd, memory size or command line that cannot be booted */
-    create(parts: EngineParts, config: MachineConfig, store: PageStore): Guest {
-      const { kernel, layout } = prepareDomain(config.kernel, config.memoryMiB, config.initrd?.length ?? 0);
+    async create(
+      parts: EngineParts,
+      config: MachineConfig,
+      store: PageStore,
+      spool: Spool = new MemorySpool(),
+    ): Promise<Guest> {
+      const initrd = config.initrd === undefined ? undefined : sourceOf(config.initrd);
+      const prepared = await prepareDomain(config.kernel, config.memoryMiB, initrd?.size ?? 0, spool);
+      const { kernel, layout } = prepared;
       const cmdline = encodeCmdline(config.cmdline);
       const emu = placeEmu(parts.emu64, layout.ramPages);
       const cpu = createCpu({
@@ -192,15 +205,16 @@ export function guestFactory(createCpu: CreateCpu) {
         seed: config.seed,
       });
       const uuid = uuidFromSeed(config.seed);
-      const entry = buildDomain(cpu.memory, {
+      const entry = await buildDomain(cpu.memory, {
         kernel,
         layout,
-        ...(config.initrd && { initrd: config.initrd }),
+        ...(initrd !== undefined && initrd.size > 0 && { initrd }),
         cmdline,
         emu,
         startTime: config.startTime,
         uuid,
       });
+      spool.clear();
       cpu.enterLongMode(entry.cr3);
       cpu.setRegister("rip", entry.rip);
       cpu.setRegister("rdi", entry.rdi);

@@ -2,6 +2,8 @@ import { DOMAIN_LIMITS, LOADER_LIMITS } from "./limits.ts";
 import type { Compression } from "./loader/decompress/index.ts";
 import { LoadError } from "./loader/errors.ts";
 import { type Kernel, loadKernel } from "./loader/kernel.ts";
+import type { ByteSource } from "./loader/source.ts";
+import { MemorySpool, type Spool } from "./loader/spool.ts";
 import type { XenNotes } from "./loader/xen-notes.ts";
 import { PAGE_BYTES } from "./xenner/abi.ts";
 import { type DomainLayout, planLayout } from "./xenner/layout.ts";
@@ -30,12 +32,24 @@ export interface PreparedDomain {
 
 /**
  * Checks everything about a job that can be wrong before its guest runs, without building anything: for a request that
- * wants its answer now. `initrdBytes` is the size of the initrd, 0 for none.
+ * wants its answer now. `initrdBytes` is the size of the initrd, 0 for none. `spool` is cleared afterwards.
  *
  * @throws LoadError, with a message for the one who sent the kernel
  */
-export function inspectKernel(kernelFile: Uint8Array, memoryMiB: number, initrdBytes = 0): KernelSummary {
-  const { kernel, layout } = prepareDomain(kernelFile, memoryMiB, initrdBytes);
+export async function inspectKernel(
+  kernelFile: Uint8Array | ByteSource,
+  memoryMiB: number,
+  initrdBytes = 0,
+  spool: Spool = new MemorySpool(),
+): Promise<KernelSummary> {
+  try {
+    return summaryOf(await prepareDomain(kernelFile, memoryMiB, initrdBytes, spool));
+  } finally {
+    spool.clear();
+  }
+}
+
+function summaryOf({ kernel, layout }: PreparedDomain): KernelSummary {
   const used = Math.max(
     layout.stack + 1,
     layout.initrd === undefined ? 0 : layout.initrd.pfn + layout.initrd.pages,
@@ -53,12 +67,16 @@ export function inspectKernel(kernelFile: Uint8Array, memoryMiB: number, initrdB
   };
 }
 
-/** Reads the kernel and plans the domain's memory; the same checks as `inspectKernel`. */
-export function prepareDomain(
-  kernelFile: Uint8Array,
+/**
+ * Reads the kernel and plans the domain's memory; the same checks as `inspectKernel`. The decompressed kernel is in `spool`
+ * then.
+ */
+export async function prepareDomain(
+  kernelFile: Uint8Array | ByteSource,
   memoryMiB: number,
   initrdBytes: number,
-): PreparedDomain {
+  spool: Spool = new MemorySpool(),
+): Promise<PreparedDomain> {
   const { minMemoryMiB, maxMemoryMiB } = DOMAIN_LIMITS;
   if (!Number.isInteger(memoryMiB) || memoryMiB < minMemoryMiB || memoryMiB > maxMemoryMiB) {
     throw new LoadError({
@@ -76,7 +94,7 @@ export function prepareDomain(
       remedy: "Send a smaller initrd",
     });
   }
-  const kernel = loadKernel(kernelFile, decompressedLimit(memoryMiB));
+  const kernel = await loadKernel(kernelFile, spool, decompressedLimit(memoryMiB));
   return { kernel, layout: planLayout(kernel, initrdBytes, (memoryMiB * MIB) / PAGE_BYTES) };
 }
 

@@ -26,6 +26,16 @@ export const LOADER_LIMITS = {
   dictionaryBytes: 256 * MiB,
   /** Most blocks in one compressed stream; bounds the time a stream of empty blocks can take. */
   compressedBlocks: 65_536,
+  /** Bytes of a file that are read at a time. */
+  inputPieceBytes: 1 * MiB,
+  /** Decompressed bytes that stay in memory for matches to repeat. Debian's kernels reach further back 18,000 times in 3.5 M. */
+  historyBytes: 8 * MiB,
+  /** New bytes beside the history before it moves. */
+  windowRoomBytes: 4 * MiB,
+  /** Chunks of a decompressed image in memory, 64 KiB each. */
+  imageChunks: 32,
+  /** Chunks that matches may make a decompressor read again; bounds the time a stream can take that reaches back at random. */
+  farReads: 100_000,
 } as const;
 
 /** Bounds of the domain (engine/xenner, engine/machine.ts). */

@@ -1,10 +1,13 @@
+import type { Paging } from "./cpu/types.ts";
+import type { ByteSource } from "./loader/source.ts";
+import type { Spool } from "./loader/spool.ts";
 import type { PageStore } from "./memory/page-store.ts";
 
 /** What a machine is made from. */
 export interface MachineConfig {
   /** The kernel file as given: ELF or bzImage. */
-  readonly kernel: Uint8Array;
-  readonly initrd?: Uint8Array;
+  readonly kernel: Uint8Array | ByteSource;
+  readonly initrd?: Uint8Array | ByteSource;
   readonly cmdline: string;
   /** Guest RAM in MiB. */
   readonly memoryMiB: number;
@@ -92,14 +95,20 @@ export interface MachineApi {
    * configuration, input and instruction count have the same, however they came there. Reads all of memory.
    */
   stateHash(): string;
+  /** How the pool of frames does, since the machine was created or restored. The guest does not depend on it. */
+  readonly paging: Paging;
   /** Pages that a checkpoint would write now. Looks through all of them: some 30 us for 128 MiB of RAM. */
   readonly dirtyPages: number;
   /** Writes pages dirtied since the last checkpoint to the store and returns the rest of the state. */
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number };
 }
 
-/** engine/machine.ts exports these two. `create` throws LoadError (engine/loader/errors.ts) for a bad kernel or initrd. */
+/**
+ * engine/machine.ts exports these two. `create` rejects with a LoadError (engine/loader/errors.ts) for a bad kernel or initrd.
+ * It reads both in pieces, writes the guest's pages to the store, and needs `spool` (one in memory, if none is given) for
+ * the decompressed kernel in between; it clears it.
+ */
 export interface MachineFactory {
-  create(parts: EngineParts, config: MachineConfig, store: PageStore): MachineApi;
+  create(parts: EngineParts, config: MachineConfig, store: PageStore, spool?: Spool): Promise<MachineApi>;
   restore(parts: EngineParts, state: Uint8Array, store: PageStore): MachineApi;
 }

@@ -55,7 +55,7 @@ function finish(
   }
 }
 
-const undisturbed = finish(create(parts, config, new MapPageStore()), () => 1e9);
+const undisturbed = finish(await create(parts, config, new MapPageStore()), () => 1e9);
 
 test("hello runs to power-off, and idle time counts as time but not as instructions", () => {
   expect(undisturbed.end).toEqual({ kind: "shutdown", reason: "poweroff", code: 0 });
@@ -64,16 +64,16 @@ test("hello runs to power-off, and idle time counts as time but not as instructi
 });
 
 describe("slices do not show", () => {
-  test.each([1, 7, 1000, 65_537])("of %i instructions", (size) => {
+  test.each([1, 7, 1000, 65_537])("of %i instructions", async (size) => {
     // One instruction at a time takes too long for all of the run: change to larger slices after a while.
     let slices = 0;
-    const machine = create(parts, config, new MapPageStore());
+    const machine = await create(parts, config, new MapPageStore());
     expect(finish(machine, () => (slices++ < 20_000 ? size : 100_000))).toEqual(undisturbed);
   });
 
-  test("of irregular size, with the budget kept exactly", () => {
+  test("of irregular size, with the budget kept exactly", async () => {
     let state = 1;
-    const machine = create(parts, config, new MapPageStore());
+    const machine = await create(parts, config, new MapPageStore());
     let before = 0;
     const budget = (): number => {
       state = (Math.imul(state, 48271) >>> 0) % 0x7fffffff;
@@ -85,15 +85,15 @@ describe("slices do not show", () => {
   });
 });
 
-describe("the state hash", () => {
+describe("the state hash", async () => {
   const POINTS = 13;
   const EVERY = 20_000;
   /** The hashes at each EVERY instructions. */
-  function trail(poolPages: number, slice: number, restores: boolean): string[] {
+  async function trail(poolPages: number, slice: number, restores: boolean): Promise<string[]> {
     const hashes: string[] = [];
     const store = new MapPageStore();
     const these = { ...parts, poolPages };
-    let machine = create(these, config, store);
+    let machine = await create(these, config, store);
     for (let point = 1; point <= POINTS; point++) {
       while (machine.instructions < point * EVERY) {
         machine.run(Math.min(slice, point * EVERY - machine.instructions));
@@ -105,12 +105,12 @@ describe("the state hash", () => {
     }
     return hashes;
   }
-  const expected = trail(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, false);
+  const expected = await trail(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, false);
 
-  test("is another at each point, and for another seed", () => {
+  test("is another at each point, and for another seed", async () => {
     // Some points lie within one repeated instruction that clears memory: the first moment after it counts for all.
     expect(new Set(expected).size).toBeGreaterThan(POINTS - 4);
-    const other = create(parts, { ...config, seed: 43n }, new MapPageStore());
+    const other = await create(parts, { ...config, seed: 43n }, new MapPageStore());
     other.run(EVERY);
     expect(other.stateHash()).not.toBe(expected[0]);
   });
@@ -122,17 +122,17 @@ describe("the state hash", () => {
     [550, 7001, false],
     [POOL_LIMITS.poolPages, 1997, true],
     [Number.POSITIVE_INFINITY, 1, false],
-  ])("is the same for a pool of %f pages, slices of %f, restored: %s", (pool, slice, restores) => {
-    expect(trail(pool, slice, restores)).toEqual(expected);
+  ])("is the same for a pool of %f pages, slices of %f, restored: %s", async (pool, slice, restores) => {
+    expect(await trail(pool, slice, restores)).toEqual(expected);
   });
 });
 
 describe("checkpoints", () => {
-  test("taken every 1,997 instructions and restored each time: the same run", () => {
+  test("taken every 1,997 instructions and restored each time: the same run", async () => {
     const store = new MapPageStore();
     let taken = 0;
     const result = finish(
-      create(parts, config, store),
+      await create(parts, config, store),
       () => 1997,
       (machine) => {
         taken++;
@@ -143,9 +143,9 @@ describe("checkpoints", () => {
     expect(result).toEqual(undisturbed);
   });
 
-  test("write pages once, and keep console output that nobody has taken", () => {
+  test("write pages once, and keep console output that nobody has taken", async () => {
     const store = new MapPageStore();
-    const machine = create(parts, config, store);
+    const machine = await create(parts, config, store);
     machine.run(1e9);
     const first = machine.checkpoint();
     expect(first.pagesWritten).toBeGreaterThan(100);
@@ -154,9 +154,9 @@ describe("checkpoints", () => {
     expect(text(restore(parts, first.state, store))).toBe(undisturbed.console);
   });
 
-  test("statistics go on where they were", () => {
+  test("statistics go on where they were", async () => {
     const store = new MapPageStore();
-    const machine = create(parts, config, store);
+    const machine = await create(parts, config, store);
     machine.run(1e9);
     const statistics = machine.statistics();
     expect(statistics.totals.calls).toBeGreaterThan(20);
@@ -165,9 +165,9 @@ describe("checkpoints", () => {
     expect(again.run(1000)).toEqual(undisturbed.end);
   });
 
-  test("that are damaged, cut off, of another version or nothing of the kind are refused", () => {
+  test("that are damaged, cut off, of another version or nothing of the kind are refused", async () => {
     const store = new MapPageStore();
-    const machine = create(parts, config, store);
+    const machine = await create(parts, config, store);
     machine.run(50_000);
     const { state } = machine.checkpoint();
     const refusal = (bytes: Uint8Array): string => {
@@ -190,15 +190,14 @@ describe("checkpoints", () => {
   });
 });
 
-test("the seed and the start time are the guest's, not the clock's", () => {
-  const again = finish(create(parts, config, new MapPageStore()), () => 1e9);
+test("the seed and the start time are the guest's, not the clock's", async () => {
+  const again = finish(await create(parts, config, new MapPageStore()), () => 1e9);
   expect(again).toEqual(undisturbed);
 });
 
-test("a kernel that cannot be booted is a LoadError", () => {
-  const bad = (change: Partial<typeof config>) => () =>
-    create(parts, { ...config, ...change }, new MapPageStore());
-  expect(bad({ kernel: new Uint8Array(0) })).toThrow(LoadError);
-  expect(bad({ memoryMiB: 1 })).toThrow(LoadError);
-  expect(bad({ cmdline: "x".repeat(2000) })).toThrow(LoadError);
+test("a kernel that cannot be booted is a LoadError", async () => {
+  const bad = (change: Partial<typeof config>) => create(parts, { ...config, ...change }, new MapPageStore());
+  await expect(bad({ kernel: new Uint8Array(0) })).rejects.toThrow(LoadError);
+  await expect(bad({ memoryMiB: 1 })).rejects.toThrow(LoadError);
+  await expect(bad({ cmdline: "x".repeat(2000) })).rejects.toThrow(LoadError);
 });

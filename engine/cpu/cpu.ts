@@ -5,6 +5,7 @@ import {
   type CpuApi,
   type CpuExit,
   type CpuOptions,
+  type Paging,
   type PhysicalMemory,
   REGISTER_NAMES,
   type RegisterName,
@@ -140,18 +141,13 @@ interface PagingCounts {
   pagesOut: number;
 }
 
-/** How the pool of frames does. */
-export interface Paging extends Readonly<PagingCounts> {
-  /** Pages that have a frame. */
-  readonly residentPages: number;
-}
-
 /** The x86-64 processor: the TypeScript face of core.wasm. */
 export class Cpu implements CpuApi {
   readonly memory: PhysicalMemory;
   readonly #core: CoreExports;
   readonly #wasm: WebAssembly.Memory;
   readonly #paging: PagingCounts;
+  readonly #poolPages: number;
   #view: DataView;
 
   private constructor(
@@ -160,9 +156,11 @@ export class Cpu implements CpuApi {
     pages: number,
     store: PageStore,
     paging: PagingCounts,
+    poolPages: number,
   ) {
     this.#core = core;
     this.#paging = paging;
+    this.#poolPages = poolPages;
     this.#wasm = wasm;
     this.#view = new DataView(wasm.buffer);
     this.memory = new CoreMemory(core, wasm, pages, store);
@@ -172,7 +170,7 @@ export class Cpu implements CpuApi {
   static create(options: CpuOptions): Cpu {
     const wasm = new WebAssembly.Memory({ initial: INITIAL_WASM_PAGES, maximum: MAXIMUM_WASM_PAGES });
     const store: PageStore = options.store;
-    const pool = options.poolPages ?? POOL_LIMITS.poolPages;
+    const pool = Math.min(options.poolPages ?? POOL_LIMITS.poolPages, options.pages);
     if (pool < POOL_LIMITS.minPoolPages && pool < options.pages) {
       throw new RangeError(`a pool of ${pool} frames is too small; at least ${POOL_LIMITS.minPoolPages}`);
     }
@@ -181,9 +179,9 @@ export class Cpu implements CpuApi {
       env: {
         memory: wasm,
         pageIn: (gfn: number, at: number) => {
-          paging.pagesIn++;
           const frame = new Uint8Array(wasm.buffer, at >>> 0, 4096);
           if (!store.read(gfn, frame)) frame.fill(0);
+          paging.pagesIn++;
         },
         pageOut: (gfn: number, at: number) => {
           paging.pagesOut++;
@@ -195,8 +193,8 @@ export class Cpu implements CpuApi {
       },
     });
     const core = instance.exports as unknown as CoreExports;
-    core.init(options.pages, Math.min(pool, options.pages));
-    const cpu = new Cpu(core, wasm, options.pages, store, paging);
+    core.init(options.pages, pool);
+    const cpu = new Cpu(core, wasm, options.pages, store, paging, pool);
     cpu.#dv().setBigUint64(SEED, options.seed ?? 0n, true);
     return cpu;
   }
@@ -230,7 +228,17 @@ export class Cpu implements CpuApi {
 
   /** What the pool of frames has cost so far. */
   get paging(): Paging {
-    return { ...this.#paging, residentPages: this.#core.residentFrames() >>> 0 };
+    const residentPages = this.#core.residentFrames() >>> 0;
+    // A page loses its frame in no other way.
+    const evictions = this.#paging.pagesIn - residentPages;
+    return {
+      poolPages: this.#poolPages,
+      residentPages,
+      peakResidentPages: evictions > 0 ? this.#poolPages : residentPages,
+      ...this.#paging,
+      evictions,
+      linearMemoryBytes: this.wasmBytes,
+    };
   }
 
   run(limit: number): CpuExit {

@@ -59,6 +59,25 @@ export class CoreMemory implements PhysicalMemory {
     }
   }
 
+  load(address: number, bytes: Uint8Array): void {
+    this.#check(address, bytes.length);
+    for (let done = 0; done < bytes.length; ) {
+      const at = address + done;
+      const offset = at % PAGE;
+      const n = Math.min(PAGE - offset, bytes.length - done);
+      const piece = bytes.subarray(done, done + n);
+      if (n === PAGE && this.#frame(at / PAGE) === 0) this.#store.write(at / PAGE, piece);
+      else this.write(at, piece);
+      done += n;
+    }
+  }
+
+  /** Address of the page's frame, 0 if it is not resident. */
+  #frame(gfn: number): number {
+    const table = new Uint32Array(this.#wasm.buffer, this.#core.frameTableAddress() >>> 0, this.#pages);
+    return table[gfn] ?? 0;
+  }
+
   #readView(address: number, size: number): DataView {
     const b = this.read(address, size);
     return new DataView(b.buffer);
@@ -101,8 +120,7 @@ export class CoreMemory implements PhysicalMemory {
 
   copyPage(gfn: number, into: Uint8Array): void {
     this.#check(gfn * PAGE, PAGE);
-    const table = new Uint32Array(this.#wasm.buffer, this.#core.frameTableAddress() >>> 0, this.#pages);
-    const frame = table[gfn] ?? 0;
+    const frame = this.#frame(gfn);
     if (frame !== 0) into.set(new Uint8Array(this.#wasm.buffer, frame, PAGE));
     else if (!this.#store.read(gfn, into)) into.fill(0);
   }

@@ -25,6 +25,11 @@ export interface PhysicalMemory {
   read(address: number, length: number): Uint8Array;
   /** Writes bytes; marks pages dirty and drops decoded code and translations that depended on them. */
   write(address: number, bytes: Uint8Array): void;
+  /**
+   * Like `write`, before the processor has run for the first time: whole pages that are not resident go to the page store,
+   * so that filling memory does not fill the pool.
+   */
+  load(address: number, bytes: Uint8Array): void;
   readU8(address: number): number;
   readU32(address: number): number;
   readU64(address: number): bigint;
@@ -39,6 +44,23 @@ export interface PhysicalMemory {
   copyPage(gfn: number, into: Uint8Array): void;
   /** Call when every dirty page was stored. */
   clearDirty(): void;
+}
+
+/** How the pool of frames does. Counts are of pages, since the processor was made. */
+export interface Paging {
+  /** Most pages that can be resident. */
+  readonly poolPages: number;
+  /** Pages that have a frame, and the most that ever had one. */
+  readonly residentPages: number;
+  readonly peakResidentPages: number;
+  /** Times a page got a frame, which the page store filled unless it had no such page. */
+  readonly pagesIn: number;
+  /** Pages written to the store to make room, their neighbours included: not those of a checkpoint. */
+  readonly pagesOut: number;
+  /** Times a page lost its frame. */
+  readonly evictions: number;
+  /** The core's linear memory: frames, tables, decoded code. */
+  readonly linearMemoryBytes: number;
 }
 
 export interface CpuOptions {
@@ -82,6 +104,8 @@ export type RegisterName = (typeof REGISTER_NAMES)[number];
 /** The x86 processor: registers, ports, an interrupt line, a clock of retired instructions, and memory. */
 export interface CpuApi {
   readonly memory: PhysicalMemory;
+  /** What the pool of frames has cost so far. */
+  readonly paging: Paging;
   /** Instructions retired since power-on. An exception's faulting instruction does not count; a REP instruction counts once. */
   readonly instructions: number;
   /** Time-stamp counter ticks skipped while idle. TSC = instructions + idleTicks; one tick is 1 ns of guest time. */

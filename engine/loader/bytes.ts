@@ -1,61 +1,63 @@
 import { hex, LoadError, REMEDY_COMPLETE_FILE } from "./errors.ts";
 
+/** Bytes that can be read anywhere. */
+export interface RandomAccess {
+  readonly length: number;
+  /** A copy or a view of bytes that lie inside; not to be written to. */
+  bytes(offset: number, length: number): Uint8Array;
+}
+
 /**
  * Little-endian reads of a file that may end anywhere. Every read is checked; a read past the end is a LoadError
  * "truncated" that names the structure being read.
  */
 export class Bytes {
-  readonly data: Uint8Array;
-  readonly #view: DataView;
+  readonly #data: RandomAccess;
 
-  constructor(data: Uint8Array) {
-    this.data = data;
-    this.#view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  constructor(data: Uint8Array | RandomAccess) {
+    this.#data =
+      data instanceof Uint8Array
+        ? { length: data.length, bytes: (offset, length) => data.subarray(offset, offset + length) }
+        : data;
   }
 
   get length(): number {
-    return this.data.length;
+    return this.#data.length;
   }
 
   u8(offset: number, what: string): number {
-    this.#check(offset, 1, what);
-    return this.#view.getUint8(offset);
+    return this.slice(offset, 1, what)[0]!;
   }
 
   u16(offset: number, what: string): number {
-    this.#check(offset, 2, what);
-    return this.#view.getUint16(offset, true);
+    const b = this.slice(offset, 2, what);
+    return b[0]! | (b[1]! << 8);
   }
 
   u32(offset: number, what: string): number {
-    this.#check(offset, 4, what);
-    return this.#view.getUint32(offset, true);
+    const b = this.slice(offset, 4, what);
+    return (b[0]! | (b[1]! << 8) | (b[2]! << 16) | (b[3]! << 24)) >>> 0;
   }
 
   u64(offset: number, what: string): bigint {
-    this.#check(offset, 8, what);
-    return this.#view.getBigUint64(offset, true);
+    this.slice(offset, 8, what);
+    return BigInt(this.u32(offset, what)) | (BigInt(this.u32(offset + 4, what)) << 32n);
   }
 
-  /** A view, not a copy. */
+  /** A view or a copy, not to be written to. */
   slice(offset: number, length: number, what: string): Uint8Array {
-    this.#check(offset, length, what);
-    return this.data.subarray(offset, offset + length);
+    if (this.has(offset, length)) return this.#data.bytes(offset, length);
+    throw new LoadError({
+      code: "truncated",
+      what: `the file has ${this.length} bytes and ends inside ${what}, which needs ${length} bytes`,
+      where: `offset ${hex(offset)}`,
+      remedy: REMEDY_COMPLETE_FILE,
+    });
   }
 
   /** True if `length` bytes at `offset` are inside. */
   has(offset: number, length: number): boolean {
-    return offset >= 0 && length >= 0 && offset + length <= this.data.length;
-  }
-
-  #check(offset: number, length: number, what: string): void {
-    if (this.has(offset, length)) return;
-    throw new LoadError({
-      code: "truncated",
-      what: `the file has ${this.data.length} bytes and ends inside ${what}, which needs ${length} bytes`,
-      where: `offset ${hex(offset)}`,
-      remedy: REMEDY_COMPLETE_FILE,
-    });
+    return offset >= 0 && length >= 0 && offset + length <= this.length;
   }
 }
 

@@ -2,6 +2,9 @@ import { Bytes } from "./bytes.ts";
 import { type Compression, decompressPayload } from "./decompress/index.ts";
 import { isElf } from "./elf.ts";
 import { hex, LoadError, REMEDY_COMPLETE_FILE } from "./errors.ts";
+import { type Image, imageOf } from "./image.ts";
+import type { ByteSource } from "./source.ts";
+import type { Spool } from "./spool.ts";
 
 /* The bzImage format: Documentation/arch/x86/boot.rst of Linux, "The Real-Mode Kernel Header". */
 
@@ -24,6 +27,10 @@ const LOADED_HIGH = 0x01;
 /** syssize counts paragraphs, and may count the last one in full. */
 const PARAGRAPH_BYTES = 16;
 
+/** As much of a file as its setup header needs. */
+export const BZIMAGE_HEAD_BYTES = 0x250;
+
+/** Whether a file that begins with `data` is a bzImage. */
 export function isBzImage(data: Uint8Array): boolean {
   if (data.length < HEADER + 4) return false;
   const file = new Bytes(data);
@@ -34,16 +41,22 @@ export interface BzImagePayload {
   /** Undefined for CONFIG_KERNEL_UNCOMPRESSED. */
   readonly compression?: Compression;
   /** The vmlinux inside. */
-  readonly elf: Uint8Array;
+  readonly elf: Image;
 }
 
 /**
- * Finds the payload of a bzImage and decompresses it. `limit` bounds the decompressed size in bytes.
+ * Finds the payload of a bzImage and decompresses it into `spool`. `head` is the file's beginning, BZIMAGE_HEAD_BYTES of
+ * it. `limit` bounds the decompressed size in bytes.
  *
  * @throws LoadError bad-bzimage, truncated, unknown-compression, corrupt-payload, too-large
  */
-export function openBzImage(data: Uint8Array, limit?: number): BzImagePayload {
-  const file = new Bytes(data);
+export async function openBzImage(
+  source: ByteSource,
+  head: Uint8Array,
+  spool: Spool,
+  limit?: number,
+): Promise<BzImagePayload> {
+  const file = new Bytes(head);
   const what = "the bzImage setup header";
   const version = file.u16(VERSION, what);
   if (version < PROTOCOL_PAYLOAD) {
@@ -77,25 +90,34 @@ export function openBzImage(data: Uint8Array, limit?: number): BzImagePayload {
     });
   }
   const stated = protectedMode + protectedModeBytes;
-  if (data.length + PARAGRAPH_BYTES <= stated) {
+  if (source.size + PARAGRAPH_BYTES <= stated) {
     throw new LoadError({
       code: "truncated",
-      what: `the bzImage has ${data.length} bytes, but its header says ${stated}`,
+      what: `the bzImage has ${source.size} bytes, but its header says ${stated}`,
       where: `offset ${hex(SYSSIZE)}`,
       remedy: REMEDY_COMPLETE_FILE,
     });
   }
   const start = protectedMode + payloadOffset;
-  const payload = file.slice(start, payloadLength, "the compressed kernel");
-  if (isElf(payload)) return { elf: payload };
-  const { compression, data: elf } = decompressPayload(payload, start, limit);
-  if (!isElf(elf)) {
+  if (start + payloadLength > source.size) {
     throw new LoadError({
-      code: "bad-bzimage",
-      what: `the ${compression} payload decompresses to ${elf.length} bytes that are not an ELF file`,
+      code: "truncated",
+      what: `the file has ${source.size} bytes and ends inside the compressed kernel, which needs ${payloadLength} bytes`,
       where: `offset ${hex(start)}`,
       remedy: REMEDY_COMPLETE_FILE,
     });
   }
-  return { compression, elf };
+  if (isElf(await source.read(start, Math.min(4, payloadLength)))) {
+    return { elf: await imageOf(source, start, payloadLength, spool) };
+  }
+  const { compression, image } = await decompressPayload(source, start, payloadLength, spool, limit);
+  if (image.length < 4 || !isElf(image.bytes(0, 4))) {
+    throw new LoadError({
+      code: "bad-bzimage",
+      what: `the ${compression} payload decompresses to ${image.length} bytes that are not an ELF file`,
+      where: `offset ${hex(start)}`,
+      remedy: REMEDY_COMPLETE_FILE,
+    });
+  }
+  return { compression, elf: image };
 }

@@ -1,5 +1,5 @@
 import { LOADER_LIMITS } from "../limits.ts";
-import { asciiz, Bytes } from "./bytes.ts";
+import { asciiz, Bytes, type RandomAccess } from "./bytes.ts";
 import { hex, LoadError, REMEDY_COMPLETE_FILE } from "./errors.ts";
 
 /* The ELF object format (System V gABI 4.1, chapters 4 and 5), for what a loader of executables needs of it. */
@@ -21,6 +21,8 @@ export const SHT_NOTE = 7;
 const SHT_NOBITS = 8;
 /** e_shnum is 0 and e_shstrndx is this when the numbers do not fit 16 bits. */
 const SHN_XINDEX = 0xffff;
+/** As much of a section's name as tells it apart. */
+const SECTION_NAME_BYTES = 64;
 
 const MACHINE_NAMES: ReadonlyMap<number, string> = new Map([
   [2, "SPARC"],
@@ -45,9 +47,10 @@ export interface ElfSegment {
   readonly flags: number;
   readonly virtualAddress: bigint;
   readonly physicalAddress: bigint;
-  /** The segment's bytes in the file: a view, p_filesz long. */
-  readonly bytes: Uint8Array;
-  /** p_memsz: what follows `bytes` is zero. */
+  /** Where the segment's bytes are in the file; they lie inside it. p_filesz is 0 for what is neither loaded nor a note. */
+  readonly fileOffset: number;
+  readonly fileBytes: number;
+  /** p_memsz: what follows the file's bytes is zero. */
   readonly memoryBytes: number;
 }
 
@@ -55,11 +58,14 @@ export interface ElfSection {
   readonly index: number;
   readonly name: string;
   readonly type: number;
-  /** A view of the section's bytes in the file; empty for SHT_NOBITS. */
-  readonly bytes: Uint8Array;
+  /** Where the section's bytes are in the file; they lie inside it. None for those that cannot hold notes. */
+  readonly fileOffset: number;
+  readonly fileBytes: number;
 }
 
 export interface ElfImage {
+  /** The whole file. */
+  readonly file: RandomAccess;
   readonly bits: 32 | 64;
   readonly machine: number;
   readonly entry: bigint;
@@ -68,6 +74,7 @@ export interface ElfImage {
   sections(): readonly ElfSection[];
 }
 
+/** Whether a file that begins with `data` says that it is an ELF file. */
 export function isElf(data: Uint8Array): boolean {
   return data[0] === 0x7f && data[1] === 0x45 && data[2] === 0x4c && data[3] === 0x46;
 }
@@ -77,21 +84,21 @@ function bad(what: string, where: string): LoadError {
 }
 
 /**
- * Reads the headers of an ELF executable. Segments and sections are views of `data`.
+ * Reads the headers of an ELF executable.
  *
  * @throws LoadError bad-elf, truncated, wrong-architecture
  */
-export function parseElf(data: Uint8Array): ElfImage {
+export function parseElf(data: RandomAccess): ElfImage {
   const file = new Bytes(data);
-  file.slice(0, IDENT_BYTES, "the ELF identification");
-  const elfClass = data[4];
+  const identification = file.slice(0, IDENT_BYTES, "the ELF identification");
+  const elfClass = identification[4];
   if (elfClass !== CLASS_32 && elfClass !== CLASS_64) {
     throw bad(`the ELF class is ${elfClass}, neither 32-bit (1) nor 64-bit (2)`, "offset 0x4");
   }
   const is64 = elfClass === CLASS_64;
   file.slice(0, is64 ? 64 : 52, "the ELF header");
   const machine = file.u16(18, "the ELF header");
-  if (data[5] !== DATA_LITTLE_ENDIAN) throw wrongMachine("a big-endian processor", "offset 0x5");
+  if (identification[5] !== DATA_LITTLE_ENDIAN) throw wrongMachine("a big-endian processor", "offset 0x5");
   if (machine !== EM_386 && machine !== EM_X86_64) {
     throw wrongMachine(MACHINE_NAMES.get(machine) ?? `ELF machine number ${machine}`, "offset 0x12");
   }
@@ -136,6 +143,7 @@ export function parseElf(data: Uint8Array): ElfImage {
     segments.push(is64 ? segment64(file, at, index) : segment32(file, at, index));
   }
   return {
+    file: data,
     bits: is64 ? 64 : 32,
     machine,
     entry: word(24),
@@ -212,7 +220,7 @@ function makeSegment(file: Bytes, index: number, raw: RawSegment): ElfSegment {
   };
   // Other segments (GNU_STACK, TLS) are of no interest and may say what they like.
   if (raw.type !== PT_LOAD && raw.type !== PT_NOTE)
-    return { ...base, bytes: new Uint8Array(0), memoryBytes: 0 };
+    return { ...base, fileOffset: 0, fileBytes: 0, memoryBytes: 0 };
   if (raw.type === PT_LOAD && raw.fileBytes > raw.memoryBytes) {
     throw bad(`${raw.fileBytes} bytes in the file do not fit ${raw.memoryBytes} bytes of memory`, what);
   }
@@ -230,9 +238,19 @@ function makeSegment(file: Bytes, index: number, raw: RawSegment): ElfSegment {
   }
   return {
     ...base,
-    bytes: file.slice(offset, Number(raw.fileBytes), what),
+    fileOffset: offset,
+    fileBytes: Number(raw.fileBytes),
     memoryBytes: raw.type === PT_LOAD ? Number(raw.memoryBytes) : 0,
   };
+}
+
+function truncatedSection(file: Bytes, what: string, offset: number, size: bigint): LoadError {
+  return new LoadError({
+    code: "truncated",
+    what: `the file has ${file.length} bytes and ends inside ${what}, which needs ${size} bytes`,
+    where: `offset ${hex(offset)}`,
+    remedy: REMEDY_COMPLETE_FILE,
+  });
 }
 
 function readSections(
@@ -260,12 +278,13 @@ function readSections(
       link: file.u32(at + (is64 ? 40 : 24), what),
     };
   };
-  const content = (index: number): Uint8Array => {
+  const content = (index: number): { readonly fileOffset: number; readonly fileBytes: number } => {
     const { type, offset, size } = header(index);
-    if (type === SHT_NOBITS) return new Uint8Array(0);
+    if (type === SHT_NOBITS) return { fileOffset: 0, fileBytes: 0 };
     const what = `section ${index}`;
     const at = fileOffset(offset, file, what);
-    return file.slice(at, Number(size > BigInt(file.length) ? BigInt(file.length) + 1n : size), what);
+    if (size > BigInt(file.length - at)) throw truncatedSection(file, what, at, size);
+    return { fileOffset: at, fileBytes: Number(size) };
   };
 
   // Section 0 holds the numbers that do not fit the ELF header.
@@ -277,15 +296,22 @@ function readSections(
   if (names >= count)
     throw bad(`section ${names}, which should hold the section names, does not exist`, "the ELF header");
   const nameTable = content(names);
+  const nameAt = (offset: number): string => {
+    const length = Math.min(SECTION_NAME_BYTES, Math.max(0, nameTable.fileBytes - offset));
+    return asciiz(
+      file.slice(nameTable.fileOffset + Math.min(offset, nameTable.fileBytes), length, ""),
+      length,
+    );
+  };
   const sections: ElfSection[] = [];
   for (let index = 1; index < count; index++) {
     const { name, type } = header(index);
     const isWanted = type === SHT_NOTE || type === 1;
     sections.push({
       index,
-      name: asciiz(nameTable.subarray(Math.min(name, nameTable.length)), 64),
+      name: nameAt(name),
       type,
-      bytes: isWanted ? content(index) : new Uint8Array(0),
+      ...(isWanted ? content(index) : { fileOffset: 0, fileBytes: 0 }),
     });
   }
   return sections;

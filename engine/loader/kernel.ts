@@ -1,18 +1,23 @@
 import { LOADER_LIMITS } from "../limits.ts";
+import type { RandomAccess } from "./bytes.ts";
 import { isBzImage, openBzImage } from "./bzimage.ts";
 import type { Compression } from "./decompress/index.ts";
 import { type ElfImage, EM_386, isElf, PT_LOAD, parseElf } from "./elf.ts";
 import { hex, LoadError } from "./errors.ts";
+import { imageOf } from "./image.ts";
 import { notAKernel } from "./recognise.ts";
+import { type ByteSource, sourceOf } from "./source.ts";
+import { MemorySpool, type Spool } from "./spool.ts";
 import { findXenNotes, type XenNotes } from "./xen-notes.ts";
 
 /** A part of the kernel as it has to lie in guest memory. */
 export interface KernelSegment {
   /** Guest-physical byte address. */
   readonly physicalAddress: number;
-  /** A view of the file's bytes, to be copied there. */
-  readonly bytes: Uint8Array;
-  /** Size in memory; what follows `bytes` is zero. */
+  /** The bytes of `Kernel.image` to be copied there. */
+  readonly fileOffset: number;
+  readonly fileBytes: number;
+  /** Size in memory; what follows those bytes is zero. */
   readonly memoryBytes: number;
 }
 
@@ -21,6 +26,8 @@ export interface Kernel {
   readonly format: "elf" | "bzImage";
   /** Of a bzImage's payload; undefined if it is not compressed. */
   readonly compression?: Compression;
+  /** The decompressed kernel: an ELF file. Good until the spool it is in is cleared or used again. */
+  readonly image: RandomAccess;
   readonly notes: XenNotes;
   /** Virtual address of the entry point. */
   readonly entry: bigint;
@@ -52,32 +59,48 @@ const PHYSICAL_LIMIT = 1n << 40n;
 
 const REMEDY_PV = "Send a kernel built with Xen PV support (CONFIG_XEN=y, CONFIG_XEN_PV=y)";
 
+/** As much of a file as tells what it is. */
+const HEAD_BYTES = 4096;
+
 /**
- * Reads a kernel file (ELF or bzImage) as a 64-bit Xen PV guest, with the rules of xen/common/libelf.
+ * Reads a kernel file (ELF or bzImage) as a 64-bit Xen PV guest, with the rules of xen/common/libelf. The file is read in
+ * pieces, once.
  *
+ * @param spool holds the decompressed kernel, for as long as the result is used
  * @param maxDecompressedBytes bound on what a compressed payload may become
  * @throws LoadError for anything that cannot be booted
  */
-export function loadKernel(
-  file: Uint8Array,
+export async function loadKernel(
+  file: Uint8Array | ByteSource,
+  spool: Spool = new MemorySpool(),
   maxDecompressedBytes: number = LOADER_LIMITS.decompressedBytes,
-): Kernel {
-  if (file.length > LOADER_LIMITS.kernelFileBytes) {
+): Promise<Kernel> {
+  const source = sourceOf(file);
+  if (source.size > LOADER_LIMITS.kernelFileBytes) {
     throw new LoadError({
       code: "too-large",
-      what: `the file has ${file.length} bytes; at most ${LOADER_LIMITS.kernelFileBytes} are accepted`,
+      what: `the file has ${source.size} bytes; at most ${LOADER_LIMITS.kernelFileBytes} are accepted`,
       remedy: "Strip debugging information from the kernel",
     });
   }
-  if (isElf(file)) return { format: "elf", ...interpret(parseElf(file)) };
-  if (isBzImage(file)) {
-    const { compression, elf } = openBzImage(file, maxDecompressedBytes);
-    return { format: "bzImage", ...(compression && { compression }), ...interpret(parseElf(elf)) };
+  const head = await source.read(0, Math.min(HEAD_BYTES, source.size));
+  if (isElf(head)) {
+    const image = await imageOf(source, 0, source.size, spool);
+    return { format: "elf", image, ...interpret(parseElf(image)) };
   }
-  throw notAKernel(file);
+  if (isBzImage(head)) {
+    const { compression, elf } = await openBzImage(source, head, spool, maxDecompressedBytes);
+    return {
+      format: "bzImage",
+      ...(compression && { compression }),
+      image: elf,
+      ...interpret(parseElf(elf)),
+    };
+  }
+  throw await notAKernel(source, head);
 }
 
-function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression"> {
+function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "image"> {
   if (elf.machine === EM_386) {
     throw new LoadError({
       code: "mode-not-offered",
@@ -192,7 +215,8 @@ function placeSegments(elf: ElfImage, paddrOffset: bigint): KernelSegment[] {
     }
     segments.push({
       physicalAddress: Number(physical),
-      bytes: segment.bytes,
+      fileOffset: segment.fileOffset,
+      fileBytes: segment.fileBytes,
       memoryBytes: segment.memoryBytes,
     });
   }

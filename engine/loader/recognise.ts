@@ -1,7 +1,10 @@
+import { LOADER_LIMITS } from "../limits.ts";
 import { Bytes } from "./bytes.ts";
+import { BZIMAGE_HEAD_BYTES } from "./bzimage.ts";
 import { detectCompression } from "./decompress/index.ts";
 import { wrongMachine } from "./elf.ts";
 import { LoadError, REMEDY_COMPLETE_FILE } from "./errors.ts";
+import type { ByteSource } from "./source.ts";
 
 /* What people send instead of a kernel, so that the answer can say what it is. */
 
@@ -55,22 +58,21 @@ const SIGNATURES: readonly Signature[] = [
   },
 ];
 
-/** The error for a file that is neither ELF nor bzImage. */
-export function notAKernel(file: Uint8Array): LoadError {
-  if (file.length === 0) {
+/** The error for a file that is neither ELF nor bzImage; `head` is its beginning. */
+export async function notAKernel(source: ByteSource, head: Uint8Array): Promise<LoadError> {
+  if (source.size === 0) {
     return new LoadError({ code: "empty", what: "the file is empty", remedy: REMEDY_KERNEL });
   }
   for (const { offset, bytes, error } of SIGNATURES) {
-    if (bytes.every((byte, i) => file[offset + i] === byte)) return error();
+    if (bytes.every((byte, i) => head[offset + i] === byte)) return error();
   }
-  const compression = detectCompression(file);
+  const compression = detectCompression(head);
   if (compression !== undefined) {
     return unknown(`the file itself is compressed with ${compression}`, "Send it decompressed");
   }
-  if (file[0] === 0x4d && file[1] === 0x5a) return startsLikePe(file);
-  if (isText(file)) return unknown("this is a text file, not a kernel", REMEDY_KERNEL);
-  if (file.every((byte) => byte === 0))
-    return unknown(`all ${file.length} bytes are zero`, REMEDY_COMPLETE_FILE);
+  if (head[0] === 0x4d && head[1] === 0x5a) return startsLikePe(head);
+  if (isText(head)) return unknown("this is a text file, not a kernel", REMEDY_KERNEL);
+  if (await isZeros(source)) return unknown(`all ${source.size} bytes are zero`, REMEDY_COMPLETE_FILE);
   return unknown("the file is neither an ELF executable nor a bzImage", REMEDY_KERNEL);
 }
 
@@ -79,11 +81,11 @@ function unknown(what: string, remedy: string): LoadError {
 }
 
 /** A bzImage with an EFI stub starts with "MZ" too: one that is cut off before its setup header ends up here. */
-function startsLikePe(file: Uint8Array): LoadError {
-  if (!new Bytes(file).has(0, 0x250)) {
+function startsLikePe(head: Uint8Array): LoadError {
+  if (!new Bytes(head).has(0, BZIMAGE_HEAD_BYTES)) {
     return new LoadError({
       code: "truncated",
-      what: `the file has only ${file.length} bytes and ends before the setup header of a bzImage`,
+      what: `the file has only ${head.length} bytes and ends before the setup header of a bzImage`,
       where: "offset 0x1f1",
       remedy: REMEDY_COMPLETE_FILE,
     });
@@ -91,8 +93,17 @@ function startsLikePe(file: Uint8Array): LoadError {
   return unknown("this is an EFI or Windows program, not a bzImage", REMEDY_KERNEL);
 }
 
-function isText(file: Uint8Array): boolean {
-  return file
+/** Reads no further than the first byte that is not zero. */
+async function isZeros(source: ByteSource): Promise<boolean> {
+  for (let at = 0; at < source.size; at += LOADER_LIMITS.inputPieceBytes) {
+    const piece = await source.read(at, Math.min(LOADER_LIMITS.inputPieceBytes, source.size - at));
+    if (!piece.every((byte) => byte === 0)) return false;
+  }
+  return true;
+}
+
+function isText(head: Uint8Array): boolean {
+  return head
     .subarray(0, TEXT_SAMPLE_BYTES)
     .every((byte) => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d || byte === 0x1b);
 }

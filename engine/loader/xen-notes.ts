@@ -1,5 +1,5 @@
 import { LOADER_LIMITS } from "../limits.ts";
-import { asciiz } from "./bytes.ts";
+import { asciiz, Bytes } from "./bytes.ts";
 import { type ElfImage, PT_NOTE, SHT_NOTE } from "./elf.ts";
 import { LoadError } from "./errors.ts";
 
@@ -60,7 +60,8 @@ export interface XenNotes {
 type MutableNotes = { -readonly [K in keyof XenNotes]: XenNotes[K] };
 
 const REMEDY = "Rebuild the kernel; readelf -n shows its notes";
-const NAME_XEN = [0x58, 0x65, 0x6e, 0x00];
+/** "Xen", little endian. */
+const NAME_XEN = 0x006e6558;
 
 /**
  * Finds Xen's notes as libelf does: in PT_NOTE segments, else in SHT_NOTE sections, else as the string in section
@@ -69,10 +70,11 @@ const NAME_XEN = [0x58, 0x65, 0x6e, 0x00];
  * @throws LoadError bad-note, and those of the section table
  */
 export function findXenNotes(elf: ElfImage): XenNotes | undefined {
+  const file = new Bytes(elf.file);
   const fromSegments: MutableNotes = { source: "PT_NOTE" };
   let found = 0;
   for (const segment of elf.segments) {
-    if (segment.type === PT_NOTE) found += readNotes(segment.bytes, `segment ${segment.index}`, fromSegments);
+    if (segment.type === PT_NOTE) found += readNotes(file, segment, `segment ${segment.index}`, fromSegments);
   }
   if (found > 0) return fromSegments;
 
@@ -80,36 +82,47 @@ export function findXenNotes(elf: ElfImage): XenNotes | undefined {
   const fromSections: MutableNotes = { source: "SHT_NOTE" };
   for (const section of sections) {
     if (section.type !== SHT_NOTE) continue;
-    found += readNotes(section.bytes, `section ${section.index} (${section.name})`, fromSections);
+    found += readNotes(file, section, `section ${section.index} (${section.name})`, fromSections);
   }
   if (found > 0) return fromSections;
 
   const legacy = sections.find(({ name }) => name === "__xen_guest");
-  return legacy === undefined ? undefined : readLegacyString(legacy.bytes);
+  if (legacy === undefined) return undefined;
+  const length = Math.min(legacy.fileBytes, LOADER_LIMITS.noteStringBytes);
+  return readLegacyString(file.slice(legacy.fileOffset, length, legacy.name));
+}
+
+/** A part of the file, which lies inside it. */
+interface Part {
+  readonly fileOffset: number;
+  readonly fileBytes: number;
 }
 
 /** Reads a run of ELF notes; returns how many were Xen's. */
-function readNotes(bytes: Uint8Array, place: string, notes: MutableNotes): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+function readNotes(file: Bytes, part: Part, place: string, notes: MutableNotes): number {
+  const length = part.fileBytes;
+  const word = (at: number): number => file.u32(part.fileOffset + at, place);
   let at = 0;
   let found = 0;
-  for (let index = 0; bytes.length - at >= 12; index++) {
+  for (let index = 0; length - at >= 12; index++) {
     if (index >= LOADER_LIMITS.notes) throw badNote(`more than ${LOADER_LIMITS.notes} notes`, place);
-    const nameBytes = view.getUint32(at, true);
-    const valueBytes = view.getUint32(at + 4, true);
-    const type = view.getUint32(at + 8, true);
+    const nameBytes = word(at);
+    const valueBytes = word(at + 4);
+    const type = word(at + 8);
     const nameAt = at + 12;
     const valueAt = nameAt + alignToWord(nameBytes);
-    if (nameBytes > bytes.length || valueBytes > bytes.length || valueAt + valueBytes > bytes.length) {
+    if (nameBytes > length || valueBytes > length || valueAt + valueBytes > length) {
       throw badNote("the note reaches past the end of its segment or section", `${place}, note ${index}`);
     }
     at = valueAt + alignToWord(valueBytes);
-    if (nameBytes !== 4 || !NAME_XEN.every((byte, i) => bytes[nameAt + i] === byte)) continue;
+    if (nameBytes !== 4 || word(nameAt) !== NAME_XEN) continue;
     const name = NOTE_NAMES[type];
     if (name === undefined) continue;
     found++;
     const where = `${place}, note ${index} (XEN_ELFNOTE_${name})`;
-    storeNote(name, bytes.subarray(valueAt, valueAt + valueBytes), where, notes);
+    // A longer one is no number, and of a text no more is kept.
+    const kept = Math.min(valueBytes, LOADER_LIMITS.noteStringBytes);
+    storeNote(name, file.slice(part.fileOffset + valueAt, kept, place), where, notes);
   }
   return found;
 }
@@ -161,7 +174,7 @@ function storeNote(name: NoteName, value: Uint8Array, where: string, notes: Muta
       notes.hvStartLow = numeric(value, where);
       break;
     case "L1_MFN_VALID":
-      notes.l1MfnValid = value;
+      notes.l1MfnValid = value.slice();
       break;
     case "SUSPEND_CANCEL":
       notes.suspendCancel = numeric(value, where);

@@ -1,5 +1,7 @@
 import type { PhysicalMemory } from "../cpu/types.ts";
-import type { Kernel } from "../loader/kernel.ts";
+import { LOADER_LIMITS } from "../limits.ts";
+import type { Kernel, KernelSegment } from "../loader/kernel.ts";
+import { type ByteSource, readPieces } from "../loader/source.ts";
 import {
   ABI_VERSION,
   BOOT_INFO,
@@ -22,7 +24,7 @@ import { encode } from "./structure.ts";
 export interface DomainSpec {
   readonly kernel: Kernel;
   readonly layout: DomainLayout;
-  readonly initrd?: Uint8Array;
+  readonly initrd?: ByteSource;
   readonly cmdline: Uint8Array;
   readonly emu: PlacedEmu;
   /** Seconds since 1970-01-01 UTC at start of day. */
@@ -40,18 +42,26 @@ export interface EntryState {
 
 export const GUEST_DOMID = 1;
 
+/** Bytes of a segment that are copied at a time; whole pages. */
+const COPY_BYTES = 16 * PAGE_BYTES;
+
 /**
  * Builds a domain in `memory`, which must be all zero: kernel, initrd, p2m, start_info, page tables, and emu with its
- * boot information. See layout.ts for what lies where, abi.ts for what emu expects.
+ * boot information. See layout.ts for what lies where, abi.ts for what emu expects. Kernel and initrd go piece by piece to
+ * where pages are kept.
  */
-export function buildDomain(memory: PhysicalMemory, spec: DomainSpec): EntryState {
+export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Promise<EntryState> {
   const { kernel, layout, emu } = spec;
-  for (const segment of kernel.segments) memory.write(segment.physicalAddress, segment.bytes);
+  for (const segment of kernel.segments) copySegment(memory, kernel, segment);
   if (kernel.hypercallPage !== undefined) memory.write(kernel.hypercallPage, hypercallPage());
   if (layout.initrd !== undefined && spec.initrd !== undefined) {
-    memory.write(layout.initrd.pfn * PAGE_BYTES, spec.initrd);
+    const start = layout.initrd.pfn * PAGE_BYTES;
+    const { size } = spec.initrd;
+    await readPieces(spec.initrd, 0, size, LOADER_LIMITS.inputPieceBytes, (piece, at) =>
+      memory.load(start + at, piece),
+    );
   }
-  memory.write(layout.p2m.pfn * PAGE_BYTES, identityP2m(layout.ramPages));
+  memory.load(layout.p2m.pfn * PAGE_BYTES, identityP2m(layout.ramPages));
   memory.write(layout.startInfo * PAGE_BYTES, startInfo(spec));
   writePageTables(memory, layout);
 
@@ -60,6 +70,17 @@ export function buildDomain(memory: PhysicalMemory, spec: DomainSpec): EntryStat
   memory.writeU64(cr3 + HYPERVISOR_L4_SLOT * 8, emu.slot256);
   memory.write(emu.region.bootInfo, bootInfo(spec, cr3));
   return { cr3, rip: emu.entry, rdi: directMap(emu.region.bootInfo) };
+}
+
+/** The first piece ends at the end of a page, so that the others are whole pages. */
+function copySegment(memory: PhysicalMemory, { image }: Kernel, segment: KernelSegment): void {
+  const { physicalAddress, fileOffset, fileBytes } = segment;
+  const toPage = -physicalAddress & (PAGE_BYTES - 1);
+  for (let done = 0; done < fileBytes; ) {
+    const length = Math.min(fileBytes - done, done === 0 && toPage > 0 ? toPage : COPY_BYTES);
+    memory.load(physicalAddress + done, image.bytes(fileOffset + done, length));
+    done += length;
+  }
 }
 
 /** pfn and mfn are the same, so the guest's table is a row of numbers. */

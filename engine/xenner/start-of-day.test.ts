@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { encodeCmdline, inspectKernel, prepareDomain } from "../inspect.ts";
 import { LoadError } from "../loader/errors.ts";
+import { sourceOf } from "../loader/source.ts";
 import { buildElf, KERNEL_BASE, NOTE, pvKernel, pvNotes } from "../loader/testing/build-elf.ts";
 import { BOOT_INFO, directMap, PAGE_BYTES } from "./abi.ts";
 import { buildDomain, type EntryState } from "./domain-builder.ts";
@@ -50,14 +51,14 @@ interface Built {
 
 const initrd = Uint8Array.from({ length: 10_000 }, (_, i) => i * 7);
 
-function build(kernelFile: Uint8Array, withInitrd: boolean): Built {
-  const { kernel, layout } = prepareDomain(kernelFile, MEMORY_MIB, withInitrd ? initrd.length : 0);
+async function build(kernelFile: Uint8Array, withInitrd: boolean): Promise<Built> {
+  const { kernel, layout } = await prepareDomain(kernelFile, MEMORY_MIB, withInitrd ? initrd.length : 0);
   const emu = placeEmu(emu64, layout.ramPages);
   const memory = new ArrayMemory(emu.region.machinePages);
-  const entry = buildDomain(memory, {
+  const entry = await buildDomain(memory, {
     kernel,
     layout,
-    ...(withInitrd && { initrd }),
+    ...(withInitrd && { initrd: sourceOf(initrd) }),
     cmdline: encodeCmdline("console=hvc0 ünï"),
     emu,
     startTime: 1_700_000_000.25,
@@ -86,8 +87,8 @@ describe.each(KERNELS)("%s", (name, kernelFile) => {
   const movesP2m = name.includes("INIT_P2M") || name.includes("both");
   const base = name.includes("base 0") ? 0n : KERNEL_BASE;
   let built: Built;
-  beforeAll(() => {
-    built = build(kernelFile, true);
+  beforeAll(async () => {
+    built = await build(kernelFile, true);
   });
 
   test("start_info says what there is", () => {
@@ -207,22 +208,22 @@ describe.each(KERNELS)("%s", (name, kernelFile) => {
   });
 });
 
-test("without an initrd, start_info has none", () => {
-  const { word, layout } = build(pvKernel(pvNotes([NOTE.MOD_START_PFN, 1n])), false);
+test("without an initrd, start_info has none", async () => {
+  const { word, layout } = await build(pvKernel(pvNotes([NOTE.MOD_START_PFN, 1n])), false);
   expect(layout.initrd).toBeUndefined();
   expect([word(48), word(112), word(120)]).toEqual([0n, 0n, 0n]);
 });
 
-test("the hypercall page is filled where the note says", () => {
-  const { memory } = build(pvKernel(pvNotes([NOTE.HYPERCALL_PAGE, KERNEL_BASE + 0x101000n])), false);
+test("the hypercall page is filled where the note says", async () => {
+  const { memory } = await build(pvKernel(pvNotes([NOTE.HYPERCALL_PAGE, KERNEL_BASE + 0x101000n])), false);
   expect(Buffer.compare(memory.read(0x101000, PAGE_BYTES), hypercallPage())).toBe(0);
 });
 
 describe("the end of the mapping", () => {
   // Kernels that end at every page of a 4 MiB stretch: somewhere in it the slack crosses the boundary.
-  test("suits Linux wherever the kernel ends", () => {
+  test("suits Linux wherever the kernel ends", async () => {
     for (let pages = 1; pages < 1100; pages += 7) {
-      const { kernel, layout } = prepareDomain(
+      const { kernel, layout } = await prepareDomain(
         buildElf({
           segments: [
             { paddr: 0x100000n, bytes: new Uint8Array(16), memsz: BigInt(pages * PAGE_BYTES) },
@@ -243,9 +244,9 @@ describe("the end of the mapping", () => {
 });
 
 describe("what does not fit is refused, with the memory that would do", () => {
-  const refusal = (action: () => void): LoadError => {
+  const refusal = async (action: () => unknown): Promise<LoadError> => {
     try {
-      action();
+      await action();
     } catch (error) {
       if (error instanceof LoadError) return error;
       throw error;
@@ -264,35 +265,35 @@ describe("what does not fit is refused, with the memory that would do", () => {
     ["the kernel", 100, 0, 64],
     ["the initrd", 20, 50 * MIB, 64],
     ["page tables and p2m", 61, 0, 62],
-  ])("%s", (_name, kernelMiB, initrdBytes, memoryMiB) => {
+  ])("%s", async (_name, kernelMiB, initrdBytes, memoryMiB) => {
     const file = bigKernel(kernelMiB);
-    const error = refusal(() => inspectKernel(file, memoryMiB, initrdBytes));
+    const error = await refusal(() => inspectKernel(file, memoryMiB, initrdBytes));
     expect(error).toMatchObject({ code: "does-not-fit", field: "memory" });
     const enough = Number(/at least (\d+) MiB/.exec(error.message)?.[1]);
-    expect(inspectKernel(file, enough, initrdBytes).usedBytes).toBeLessThanOrEqual(enough * MIB);
-    expect(refusal(() => inspectKernel(file, enough - 1, initrdBytes)).code).toBe("does-not-fit");
+    expect((await inspectKernel(file, enough, initrdBytes)).usedBytes).toBeLessThanOrEqual(enough * MIB);
+    expect((await refusal(() => inspectKernel(file, enough - 1, initrdBytes))).code).toBe("does-not-fit");
   });
 
-  test("a kernel larger than any guest, at once", () => {
+  test("a kernel larger than any guest, at once", async () => {
     const file = bigKernel(1_000_000, [NOTE.VIRT_BASE, 0n], [NOTE.ENTRY, 0x100000n]);
-    expect(refusal(() => inspectKernel(file, 4096)).message).toContain("the largest guest");
+    expect((await refusal(() => inspectKernel(file, 4096))).message).toContain("the largest guest");
   });
 
-  test("impossible memory sizes, initrds and command lines", () => {
+  test("impossible memory sizes, initrds and command lines", async () => {
     for (const size of [0, -1, 1, 64.5, 5000, Number.NaN]) {
-      expect(refusal(() => inspectKernel(pvKernel(), size))).toMatchObject({
+      expect(await refusal(() => inspectKernel(pvKernel(), size))).toMatchObject({
         code: "bad-memory",
         field: "memory",
       });
     }
-    expect(refusal(() => inspectKernel(pvKernel(), 64, 600 * MIB))).toMatchObject({ field: "initrd" });
-    expect(refusal(() => encodeCmdline("x".repeat(1024)))).toMatchObject({ field: "cmdline" });
-    expect(refusal(() => encodeCmdline("a\0b")).code).toBe("bad-cmdline");
+    expect(await refusal(() => inspectKernel(pvKernel(), 64, 600 * MIB))).toMatchObject({ field: "initrd" });
+    expect(await refusal(() => encodeCmdline("x".repeat(1024)))).toMatchObject({ field: "cmdline" });
+    expect((await refusal(() => encodeCmdline("a\0b"))).code).toBe("bad-cmdline");
     expect(encodeCmdline("x".repeat(1023))).toHaveLength(1023);
   });
 
-  test("a base so high that the mapping would leave the address space", () => {
+  test("a base so high that the mapping would leave the address space", async () => {
     const file = pvKernel(pvNotes([NOTE.VIRT_BASE, 0xffffffffffe80000n], [NOTE.ENTRY, 0xfffffffffff80000n]));
-    expect(refusal(() => inspectKernel(file, 64)).code).toBe("bad-note");
+    expect((await refusal(() => inspectKernel(file, 64))).code).toBe("bad-note");
   });
 });

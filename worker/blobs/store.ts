@@ -8,7 +8,7 @@ export interface Blob {
 }
 
 /** Where a blob is kept: under its own hash, so that equal files are one. */
-const keyOf = (sha256: string): string => `sha256/${sha256}`;
+export const keyOf = (sha256: string): string => `sha256/${sha256}`;
 
 function hexOf(bytes: ArrayBuffer): string {
   return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");

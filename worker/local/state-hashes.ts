@@ -28,7 +28,7 @@ export async function stateHashes(
   print: (instructions: number, hash: string) => void,
 ): Promise<Outcome> {
   const config = parseConfig(guest.config, () => Math.floor(Date.now() / 1000));
-  const machine = create(
+  const machine = await create(
     {
       core: new NodeModule(await readFile(join(ENGINE, "cpu/core.wasm"))),
       emu64: await readFile(join(ENGINE, "emu/emu64.elf")),

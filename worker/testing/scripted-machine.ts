@@ -1,3 +1,5 @@
+import type { Paging } from "../../engine/cpu/types.ts";
+import { sourceOf } from "../../engine/loader/source.ts";
 import type {
   HypercallStatistics,
   MachineApi,
@@ -57,6 +59,18 @@ class ScriptedMachine implements MachineApi {
 
   get dirtyPages(): number {
     return 1;
+  }
+
+  get paging(): Paging {
+    return {
+      poolPages: 16,
+      residentPages: 1,
+      peakResidentPages: 1,
+      pagesIn: Math.floor(this.instructions / 1_000_000),
+      pagesOut: 0,
+      evictions: 0,
+      linearMemoryBytes: 0,
+    };
   }
 
   stateHash(): string {
@@ -134,9 +148,11 @@ class ScriptedMachine implements MachineApi {
 }
 
 export const SCRIPTED: MachineFactory = {
-  create: (_parts, config: MachineConfig, store) => {
+  create: async (_parts, config: MachineConfig, store) => {
+    const kernel = sourceOf(config.kernel);
+    const script = new TextDecoder().decode(await kernel.read(0, kernel.size));
     store.write(PAGE_OF_KERNEL, new Uint8Array(4096).fill(1));
-    return new ScriptedMachine(JSON.parse(new TextDecoder().decode(config.kernel)) as Script, store);
+    return new ScriptedMachine(JSON.parse(script) as Script, store);
   },
   restore: (_parts, state, store) => ScriptedMachine.restore(state, store),
 };

@@ -10,8 +10,8 @@ import { haveQemu, runOnQemu } from "./run.ts";
 
 const canBuild = existsSync("/usr/include/xen/xen.h") && spawnSync("gcc", ["--version"]).status === 0;
 
-test.skipIf(!haveQemu() || !canBuild)("hello on emu on qemu", { timeout: 120_000 }, () => {
-  const result = runOnQemu({
+test.skipIf(!haveQemu() || !canBuild)("hello on emu on qemu", { timeout: 120_000 }, async () => {
+  const result = await runOnQemu({
     kernel: readFileSync(join(import.meta.dirname, "../../../r2-fixtures/hello/hello.elf")),
     cmdline: "",
     memoryMiB: 16,

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { loadKernel } from "../../loader/kernel.ts";
+import { sourceOf } from "../../loader/source.ts";
 import type { HypercallStatistics } from "../../machine-api.ts";
 import { STATISTICS } from "../../xenner/abi.ts";
 import { buildDomain } from "../../xenner/domain-builder.ts";
@@ -45,6 +46,9 @@ class ArrayMemory implements PhysicalMemory {
   }
   write(address: number, bytes: Uint8Array): void {
     this.#data.set(bytes, address);
+  }
+  load(address: number, bytes: Uint8Array): void {
+    this.write(address, bytes);
   }
   readU8(address: number): number {
     return this.#view.getUint8(address);
@@ -99,7 +103,7 @@ export function haveQemu(): boolean {
 }
 
 /** @throws BuildError if the compiler is missing, LoadError for a bad kernel. */
-export function runOnQemu(guest: QemuGuest): QemuResult {
+export async function runOnQemu(guest: QemuGuest): Promise<QemuResult> {
   const directory = mkdtempSync(join(tmpdir(), "emu-qemu-"));
   try {
     const path = (name: string) => join(directory, name);
@@ -110,12 +114,12 @@ export function runOnQemu(guest: QemuGuest): QemuResult {
     const emu = placeEmu(readFileSync(path("emu.elf")), ramPages);
     const memory = new ArrayMemory(emu.region.machinePages * 4096);
     if (memory.bytes > STUB_ADDRESS) throw new RangeError("the guest is too large for this set-up");
-    const kernel = loadKernel(guest.kernel);
+    const kernel = await loadKernel(guest.kernel);
     const layout = planLayout(kernel, guest.initrd?.length ?? 0, ramPages);
-    const entry = buildDomain(memory, {
+    const entry = await buildDomain(memory, {
       kernel,
       layout,
-      ...(guest.initrd && { initrd: guest.initrd }),
+      ...(guest.initrd && { initrd: sourceOf(guest.initrd) }),
       cmdline: new TextEncoder().encode(guest.cmdline),
       emu,
       startTime: 1_700_000_000,
@@ -167,7 +171,7 @@ if (process.argv[1] === import.meta.filename) {
       statistics: { type: "boolean", default: false },
     },
   });
-  const result = runOnQemu({
+  const result = await runOnQemu({
     kernel: readFileSync(positionals[0]!),
     ...(values.initrd !== undefined && { initrd: readFileSync(values.initrd) }),
     cmdline: values.cmdline,

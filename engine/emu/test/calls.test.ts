@@ -18,7 +18,7 @@ const SYSCALL_BYTES = 2;
 /** mov $63, %eax; syscall */
 const UNKNOWN_HYPERCALL = Buffer.from("b83f0000000f05", "hex");
 
-test("a hypercall costs what emu says it costs", () => {
+test("a hypercall costs what emu says it costs", async () => {
   const kernel = readFileSync(join(root, "r2-fixtures/hello/hello.elf"));
   const segmentOffset = 0x1000;
   const at = kernel.indexOf(UNKNOWN_HYPERCALL) + UNKNOWN_HYPERCALL.length - SYSCALL_BYTES;
@@ -28,7 +28,7 @@ test("a hypercall costs what emu says it costs", () => {
     cpu = Cpu.create(options);
     return cpu;
   });
-  const machine = create(
+  const machine = await create(
     {
       core: new NodeModule(readFileSync(join(root, "engine/cpu/core.wasm"))),
       emu64: readFileSync(join(root, "engine/emu/emu64.elf")),

@@ -57,14 +57,14 @@ describe.skipIf(!possible)("a hostile guest", () => {
   const emu64 = readFileSync(join(root, "engine/emu/emu64.elf"));
   const { bootInfo, slot256 } = placeEmu(emu64, RAM_PAGES);
 
-  test.each(SEEDS)("seed %s breaks no rule", { timeout: 300_000 }, (seed) => {
+  test.each(SEEDS)("seed %s breaks no rule", { timeout: 300_000 }, async (seed) => {
     let cpu: CpuApi | undefined;
     const { create } = guestFactory((options) => {
       cpu = Cpu.create(options);
       return cpu;
     });
     const config = { kernel, cmdline: seed, memoryMiB: MEMORY_MIB, seed: 1n, startTime: 0 };
-    const machine = create({ core, emu64 }, config, new MapPageStore());
+    const machine = await create({ core, emu64 }, config, new MapPageStore());
     const inEmu = () => {
       const rip = cpu!.getRegister("rip");
       return rip >= HYPERVISOR_START && rip < HYPERVISOR_END;

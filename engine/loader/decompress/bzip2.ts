@@ -1,5 +1,7 @@
-import { bzip2Crc } from "./checksum.ts";
-import { type Output, StreamError } from "./output.ts";
+import { Bzip2Crc } from "./checksum.ts";
+import type { Input } from "./input.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /** Symbols are coded in groups of 50, each with its own Huffman table. */
 const GROUP_SYMBOLS = 50;
@@ -10,41 +12,39 @@ const RUN_B = 1;
 const BLOCK_MAGIC = 0x314159265359;
 const END_MAGIC = 0x177245385090;
 
-/** Bits, most significant first. */
+/** More than a block takes: 900,000 symbols of 20 bits, and its tables. */
+const BLOCK_INPUT_BYTES = 3 * 1024 * 1024;
+
+/** Bits of the input, most significant first; those of a block must be in memory. */
 class BitReader {
-  readonly #input: Uint8Array;
-  #at: number;
+  readonly #input: Input;
   #bits = 0;
   #count = 0;
 
-  constructor(input: Uint8Array, at: number) {
+  constructor(input: Input) {
     this.#input = input;
-    this.#at = at;
   }
 
   /** Byte offset, for messages. */
   get offset(): number {
-    return this.#at;
+    return this.#input.offset;
   }
 
   /** `count` bits, at most 24. */
   read(count: number): number {
+    const input = this.#input;
     while (this.#count < count) {
-      if (this.#at >= this.#input.length) throw new StreamError("the stream ends in the middle", this.#at);
-      this.#bits = ((this.#bits << 8) | this.#input[this.#at++]!) >>> 0;
+      if (input.at >= input.bytes.length)
+        throw new StreamError("the stream ends in the middle", input.offset);
+      this.#bits = ((this.#bits << 8) | input.bytes[input.at++]!) >>> 0;
       this.#count += 8;
     }
     this.#count -= count;
-    const value = (this.#bits >>> this.#count) & ((1 << count) - 1);
-    return value;
+    return (this.#bits >>> this.#count) & ((1 << count) - 1);
   }
 
   alignToByte(): void {
     this.#count = 0;
-  }
-
-  get ended(): boolean {
-    return this.#at >= this.#input.length;
   }
 }
 
@@ -59,29 +59,31 @@ interface HuffmanTable {
 }
 
 /** Decompresses bzip2 streams (one or several in a row) that fill `input`, and verifies the CRC of every block. */
-export function decompressBzip2(input: Uint8Array, output: Output): void {
-  let at = 0;
+export async function decompressBzip2(input: Input, output: Output): Promise<void> {
+  const reader = new BitReader(input);
   do {
-    const reader = new BitReader(input, at);
+    const at = input.offset;
+    await input.fill(BLOCK_INPUT_BYTES);
     const magic = reader.read(24);
     const level = reader.read(8) - 0x30;
     if (magic !== 0x425a68 || level < 1 || level > 9) throw new StreamError("no bzip2 stream header", at);
     const block = new Uint32Array(level * 100_000);
     for (;;) {
+      await input.fill(BLOCK_INPUT_BYTES);
       const marker = reader.read(24) * 0x1000000 + reader.read(24);
-      const crc = reader.read(16) * 0x10000 + reader.read(16);
+      const stated = reader.read(16) * 0x10000 + reader.read(16);
       if (marker === END_MAGIC) break;
       if (marker !== BLOCK_MAGIC)
         throw new StreamError("neither a block nor the end of the stream", reader.offset);
-      const from = output.length;
+      const crc = new Bzip2Crc();
+      output.flush();
+      output.tap = (piece) => crc.update(piece);
       decodeBlock(reader, block, output);
-      if (bzip2Crc(output.bytes.subarray(from, output.length)) !== crc) {
-        throw new StreamError("the CRC of a block is wrong", reader.offset);
-      }
+      output.flush();
+      if (crc.value !== stated) throw new StreamError("the CRC of a block is wrong", reader.offset);
     }
     reader.alignToByte();
-    at = reader.offset;
-  } while (at < input.length);
+  } while (input.left > 0);
 }
 
 /** One block: Huffman and move-to-front decoding into `block`, then the inverse transform into `output`. */
@@ -246,28 +248,19 @@ function inverseTransform(
   let at = block[origin]! >>> 8;
   let previous = -1;
   let repeats = 0;
-  const CHUNK = 4096;
-  for (let done = 0; done < length; ) {
-    const stop = Math.min(length, done + CHUNK);
-    // A byte can expand to 255; reserving that in advance would ask for more than `expected` near the end.
-    for (; done < stop; done++) {
-      const entry = block[at]!;
-      const value = entry & 0xff;
-      at = entry >>> 8;
-      if (repeats === 4) {
-        if (value > 0) {
-          output.reserve(value, reader.offset);
-          output.bytes.fill(previous, output.length, output.length + value);
-          output.length += value;
-        }
-        repeats = 0;
-        previous = -1;
-        continue;
-      }
-      repeats = value === previous ? repeats + 1 : 1;
-      previous = value;
-      if (output.length === output.bytes.length) output.reserve(1, reader.offset);
-      output.bytes[output.length++] = value;
+  for (let done = 0; done < length; done++) {
+    const entry = block[at]!;
+    const value = entry & 0xff;
+    at = entry >>> 8;
+    if (repeats === 4) {
+      output.fill(previous, value, reader.offset);
+      repeats = 0;
+      previous = -1;
+      continue;
     }
+    repeats = value === previous ? repeats + 1 : 1;
+    previous = value;
+    if (output.at >= output.limit) output.reserve(1, reader.offset);
+    output.bytes[output.at++] = value;
   }
 }

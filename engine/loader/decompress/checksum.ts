@@ -23,16 +23,27 @@ for (let i = 0; i < 256; i++) {
   crc64TableLow[i] = low;
 }
 
-/** CRC-64 as in xz (reflected ECMA-182): low and high 32 bits. */
-export function crc64(data: Uint8Array): { low: number; high: number } {
-  let low = -1;
-  let high = -1;
-  for (let i = 0; i < data.length; i++) {
-    const index = (low ^ data[i]!) & 0xff;
-    low = ((low >>> 8) | (high << 24)) ^ crc64TableLow[index]!;
-    high = (high >>> 8) ^ crc64TableHigh[index]!;
+/** CRC-64 as in xz (reflected ECMA-182), of bytes that come in pieces. */
+export class Crc64 {
+  #low = -1;
+  #high = -1;
+
+  update(data: Uint8Array): void {
+    let low = this.#low;
+    let high = this.#high;
+    for (let i = 0; i < data.length; i++) {
+      const index = (low ^ data[i]!) & 0xff;
+      low = ((low >>> 8) | (high << 24)) ^ crc64TableLow[index]!;
+      high = (high >>> 8) ^ crc64TableHigh[index]!;
+    }
+    this.#low = low;
+    this.#high = high;
   }
-  return { low: ~low >>> 0, high: ~high >>> 0 };
+
+  /** Low and high 32 bits. */
+  get value(): { readonly low: number; readonly high: number } {
+    return { low: ~this.#low >>> 0, high: ~this.#high >>> 0 };
+  }
 }
 
 const bzip2Table = new Uint32Array(256);
@@ -42,9 +53,17 @@ for (let i = 0; i < 256; i++) {
   bzip2Table[i] = crc;
 }
 
-/** CRC-32 as in bzip2: most significant bit first. */
-export function bzip2Crc(data: Uint8Array): number {
-  let crc = -1;
-  for (let i = 0; i < data.length; i++) crc = bzip2Table[((crc >>> 24) ^ data[i]!) & 0xff]! ^ (crc << 8);
-  return ~crc >>> 0;
+/** CRC-32 as in bzip2, most significant bit first, of bytes that come in pieces. */
+export class Bzip2Crc {
+  #crc = -1;
+
+  update(data: Uint8Array): void {
+    let crc = this.#crc;
+    for (let i = 0; i < data.length; i++) crc = bzip2Table[((crc >>> 24) ^ data[i]!) & 0xff]! ^ (crc << 8);
+    this.#crc = crc;
+  }
+
+  get value(): number {
+    return ~this.#crc >>> 0;
+  }
 }

@@ -6,10 +6,13 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { LOADER_LIMITS } from "../../limits.ts";
 import { LoadError } from "../errors.ts";
+import { type ByteSource, sourceOf } from "../source.ts";
+import { MemorySpool, SPOOL_CHUNK_BYTES } from "../spool.ts";
 import { Mutator } from "../testing/mutator.ts";
 import { plainBytes } from "../testing/plain.ts";
-import { decompressPayload, detectCompression } from "./index.ts";
+import { type Compression, decompressPayload, detectCompression } from "./index.ts";
 
 const plain = plainBytes();
 
@@ -40,9 +43,23 @@ const FIXTURES = [
 /** The streams with a checksum that is verified: a damaged one may never pass. */
 const CHECKED = new Set(["plain.gz", "plain.bz2", "plain.xz", "plain-crc64.xz", "plain.zst"]);
 
-function refusal(payload: Uint8Array, limit?: number): LoadError | undefined {
+/** The payload lies at 0x4000 of its file, as that of a bzImage does. */
+const START = 0x4000;
+
+async function decompress(
+  payload: Uint8Array,
+  limit?: number,
+): Promise<{ compression: Compression; data: Uint8Array }> {
+  const file = new Uint8Array(START + payload.length + 100);
+  file.set(payload, START);
+  const spool = new MemorySpool();
+  const { compression, image } = await decompressPayload(sourceOf(file), START, payload.length, spool, limit);
+  return { compression, data: image.bytes(0, image.length) };
+}
+
+async function refusal(payload: Uint8Array, limit?: number): Promise<LoadError | undefined> {
   try {
-    decompressPayload(payload, 0x4000, limit);
+    await decompress(payload, limit);
   } catch (error) {
     if (error instanceof LoadError) return error;
     throw error;
@@ -51,42 +68,42 @@ function refusal(payload: Uint8Array, limit?: number): LoadError | undefined {
 }
 
 describe.each(FIXTURES)("%s", (name, format) => {
-  test("gives back the bytes", () => {
+  test("gives back the bytes", async () => {
     expect(detectCompression(fixture(name))).toBe(format);
-    const { compression, data } = decompressPayload(payloadOf(name), 0);
+    const { compression, data } = await decompress(payloadOf(name));
     expect(compression).toBe(format);
     expect(Buffer.compare(data, plain)).toBe(0);
   });
 
-  test("says that it is corrupt when it ends early, at every length", () => {
+  test("says that it is corrupt when it ends early, at every length", async () => {
     const payload = payloadOf(name);
     for (let length = 12; length < payload.length; length += 97) {
       const cut = payload.slice(0, length);
       new DataView(cut.buffer).setUint32(length - 4, plain.length, true);
-      expect(refusal(cut)?.code, `cut to ${length} bytes`).toBe("corrupt-payload");
+      expect((await refusal(cut))?.code, `cut to ${length} bytes`).toBe("corrupt-payload");
     }
   });
 
-  test("refuses a size that is not the stream's", () => {
+  test("refuses a size that is not the stream's", async () => {
     for (const size of [0, 1, plain.length - 1, plain.length + 1]) {
-      const error = refusal(payloadOf(name, size));
+      const error = await refusal(payloadOf(name, size));
       expect(error?.code, `size ${size}`).toBe("corrupt-payload");
       expect(error?.message).toMatch(/offset 0x[0-9a-f]+/);
     }
   });
 
-  test("stops at the limit before it decompresses", () => {
-    expect(refusal(payloadOf(name), plain.length - 1)?.code).toBe("too-large");
-    expect(refusal(payloadOf(name, 0xffffffff))?.code).toBe("too-large");
+  test("stops at the limit before it decompresses", async () => {
+    expect((await refusal(payloadOf(name), plain.length - 1))?.code).toBe("too-large");
+    expect((await refusal(payloadOf(name, 0xffffffff)))?.code).toBe("too-large");
   });
 
-  test("damaged in 400 ways, gives a LoadError or (unchecked formats) as many bytes as stated", () => {
+  test("damaged in 400 ways, gives a LoadError or (unchecked formats) as many bytes as stated", async () => {
     const payload = payloadOf(name);
     const mutator = new Mutator(0x5eed + payload.length);
     for (let round = 0; round < 400; round++) {
       const damaged = mutator.damage(payload, payload.length - 4);
       try {
-        const { data } = decompressPayload(damaged, 0);
+        const { data } = await decompress(damaged);
         expect(data.length).toBe(plain.length);
         if (CHECKED.has(name)) expect(Buffer.compare(data, plain)).toBe(0);
       } catch (error) {
@@ -96,17 +113,17 @@ describe.each(FIXTURES)("%s", (name, format) => {
   });
 });
 
-test("an unknown compression is named by its first bytes", () => {
-  const error = refusal(Uint8Array.from([0x89, 0x4c, 0x5a, 0x4f, 0, 0, 0, 0, 0]));
+test("an unknown compression is named by its first bytes", async () => {
+  const error = await refusal(Uint8Array.from([0x89, 0x4c, 0x5a, 0x4f, 0, 0, 0, 0, 0]));
   expect(error?.code).toBe("unknown-compression");
   expect(error?.message).toContain("89 4c 5a 4f");
   expect(error?.message).toContain("offset 0x4000");
 });
 
-test("a small stream that claims to be huge does not get its memory", () => {
+test("a small stream that claims to be huge does not get its memory", async () => {
   const payload = payloadOf("plain.lz4", 0x1f000000);
   const before = process.memoryUsage().arrayBuffers;
-  expect(refusal(payload)?.code).toBe("corrupt-payload");
+  expect((await refusal(payload))?.code).toBe("corrupt-payload");
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * 1024 * 1024);
 });
 
@@ -137,13 +154,70 @@ describe("half a megabyte, through the compressors of this machine", () => {
     ["zstd", "-1"],
     ["zstd", "-9", "--no-check"],
     ["zstd", "-22", "--ultra"],
-  ])("%s %s %s", (...command) => {
+  ])("%s %s %s", async (...command) => {
     const stream = compress(command.filter((word) => word !== undefined));
     // Without the program there is nothing to compare with; the fixtures above are always there.
     if (stream === undefined) return;
     const payload = new Uint8Array(command[0] === "gzip" ? stream.length : stream.length + 4);
     payload.set(stream);
     new DataView(payload.buffer).setUint32(payload.length - 4, large.length, true);
-    expect(Buffer.compare(decompressPayload(payload, 0).data, large)).toBe(0);
+    expect(Buffer.compare((await decompress(payload)).data, large)).toBe(0);
+  });
+});
+
+describe("15 MiB that repeat each other from far back", () => {
+  // More than the history in memory: matches reach into the spool. Calls in it, for xz's branch filter.
+  const size = 15 * 1024 * 1024 + 12_345;
+  const vast = new Uint8Array(size);
+  const mutator = new Mutator(7);
+  for (let at = 0; at < size; ) {
+    const back = 12 * 1024 * 1024 + mutator.below(512 * 1024);
+    const length = Math.min(size - at, 1000 + mutator.below(50_000));
+    if (at > back) vast.copyWithin(at, at - back, at - back + length);
+    else for (let i = 0; i < length; i++) vast[at + i] = i % 50 === 0 ? 0xe8 : mutator.below(256);
+    at += length;
+  }
+  const file = (stream: Uint8Array): ByteSource & { largest: number; total: number } => {
+    const payload = new Uint8Array(stream.length + 4);
+    payload.set(stream);
+    new DataView(payload.buffer).setUint32(stream.length, size, true);
+    const seen = {
+      size: payload.length,
+      largest: 0,
+      total: 0,
+      read: (offset: number, length: number) => {
+        seen.largest = Math.max(seen.largest, length);
+        seen.total += length;
+        return Promise.resolve(payload.slice(offset, offset + length));
+      },
+    };
+    return seen;
+  };
+  test.each([
+    ["xz", "--format=lzma", "--lzma1=dict=16MiB,mode=fast,mf=hc3,nice=64"],
+    ["xz", "--x86", "--lzma2=dict=16MiB,mode=fast,mf=hc3,nice=64"],
+    ["zstd", "-3", "--long=27"],
+  ])("%s %s %s", async (...[program, ...options]) => {
+    const { status, stdout } = spawnSync(program, [...options, "-c"], { input: vast, maxBuffer: 1 << 26 });
+    if (status !== 0) return;
+    expect(stdout.length).toBeLessThan(size * 0.9);
+    const source = file(new Uint8Array(stdout));
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    class WatchedSpool extends MemorySpool {
+      chunks = 0;
+      override write(index: number, chunk: Uint8Array): void {
+        super.write(index, chunk);
+        this.chunks = Math.max(this.chunks, index + 1);
+        // What is in memory besides the spool itself.
+        most = Math.max(most, process.memoryUsage().arrayBuffers - before - this.chunks * SPOOL_CHUNK_BYTES);
+      }
+    }
+    const { image } = await decompressPayload(source, 0, source.size, new WatchedSpool());
+    expect(image.loads).toBeGreaterThan(20);
+    expect(Buffer.compare(image.bytes(0, image.length), vast)).toBe(0);
+    expect(source.largest).toBeLessThanOrEqual(LOADER_LIMITS.inputPieceBytes);
+    expect(source.total).toBeLessThan(source.size + 100);
+    expect(most).toBeLessThan(64 * 1024 * 1024);
   });
 });

@@ -1,4 +1,4 @@
-import { StreamError } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /* Finite State Entropy tables: RFC 8878, 4.1. */
 

@@ -1,10 +1,14 @@
-import { crc32 } from "../../crc32.ts";
+import { Crc32 } from "../../crc32.ts";
 import { inflate } from "./inflate.ts";
-import { type Output, StreamError } from "./output.ts";
+import type { Input } from "./input.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /* The gzip format: RFC 1952. */
 
 const HEADER_BYTES = 10;
+/** More than any header of a kernel: its texts and its extra field lie in these. */
+const HEADER_BYTES_MAX = 128 * 1024;
 /** CRC-32 and ISIZE. */
 const TRAILER_BYTES = 8;
 const METHOD_DEFLATE = 8;
@@ -15,18 +19,24 @@ const FLAG_COMMENT = 0x10;
 const FLAGS_RESERVED = 0xe0;
 
 /** Decompresses one gzip member that fills `input`, and verifies its CRC-32. */
-export function decompressGzip(input: Uint8Array, output: Output): void {
+export async function decompressGzip(input: Input, output: Output): Promise<void> {
   const end = input.length - TRAILER_BYTES;
-  const start = skipHeader(input, end);
-  const behind = inflate(input, start, end, output);
+  await input.fill(HEADER_BYTES_MAX);
+  input.at = skipHeader(input.bytes, end);
+  const crc = new Crc32();
+  output.tap = (piece) => crc.update(piece);
+  await inflate(input, end, output);
+  const behind = input.offset;
   if (behind !== end) throw new StreamError(`${end - behind} bytes follow the compressed data`, behind);
-  const stated = new DataView(input.buffer, input.byteOffset + end, 4).getUint32(0, true);
-  if (output.length === output.expected && crc32(output.bytes.subarray(0, output.length)) !== stated) {
+  const trailer = await input.take(TRAILER_BYTES, "the trailer");
+  const stated = new DataView(trailer.buffer, trailer.byteOffset, 4).getUint32(0, true);
+  output.flush();
+  if (output.length === output.expected && crc.value !== stated) {
     throw new StreamError("the CRC-32 of the decompressed bytes is wrong", end);
   }
 }
 
-/** The offset of the compressed data. */
+/** The offset of the compressed data, which ends at `end`; `input` is the beginning of the stream. */
 function skipHeader(input: Uint8Array, end: number): number {
   const flags = input[3]!;
   if (end < HEADER_BYTES) throw new StreamError("the gzip header is cut off", 0);
@@ -42,6 +52,6 @@ function skipHeader(input: Uint8Array, end: number): number {
     at = nul + 1;
   }
   if (flags & FLAG_HEADER_CRC) at += 2;
-  if (at >= end) throw new StreamError("the gzip header is cut off", at);
+  if (at >= end || at > input.length) throw new StreamError("the gzip header is cut off", at);
   return at;
 }

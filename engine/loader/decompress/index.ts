@@ -1,10 +1,15 @@
 import { LOADER_LIMITS } from "../../limits.ts";
 import { hex, LoadError, REMEDY_COMPLETE_FILE } from "../errors.ts";
+import { Image } from "../image.ts";
+import type { ByteSource } from "../source.ts";
+import type { Spool } from "../spool.ts";
 import { decompressBzip2 } from "./bzip2.ts";
 import { decompressGzip } from "./gzip.ts";
+import { Input } from "./input.ts";
 import { decompressLz4Legacy } from "./lz4.ts";
 import { decompressLzma } from "./lzma.ts";
-import { Output, StreamError } from "./output.ts";
+import { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 import { decompressXz } from "./xz.ts";
 import { decompressZstd } from "./zstd.ts";
 
@@ -13,7 +18,7 @@ export type Compression = "gzip" | "bzip2" | "lzma" | "xz" | "lz4" | "zstd";
 interface Format {
   readonly name: Compression;
   readonly magic: readonly number[];
-  readonly decompress: (input: Uint8Array, output: Output) => void;
+  readonly decompress: (input: Input, output: Output) => Promise<void>;
 }
 
 /** Magic numbers as in lib/decompress.c of Linux. */
@@ -31,55 +36,62 @@ export function detectCompression(data: Uint8Array): Compression | undefined {
 }
 
 /**
- * Decompresses a kernel payload: one compressed stream, then (for gzip: as its last field) the size of what it holds,
- * 32 bits, little endian. `fileOffset` is where the payload lies in the file, for messages. `limit` bounds the size of
- * the result in bytes. Every failure is a LoadError.
+ * Decompresses a kernel payload into `spool`: one compressed stream, then (for gzip: as its last field) the size of what it
+ * holds, 32 bits, little endian. The payload is the bytes [start, start + length) of `file`; it is read once, in pieces,
+ * and neither it nor the result is ever in memory as a whole. `limit` bounds the size of the result in bytes. Every
+ * failure is a LoadError; its offsets are the file's.
  */
-export function decompressPayload(
-  payload: Uint8Array,
-  fileOffset: number,
+export async function decompressPayload(
+  file: ByteSource,
+  start: number,
+  length: number,
+  spool: Spool,
   limit: number = LOADER_LIMITS.decompressedBytes,
-): { compression: Compression; data: Uint8Array<ArrayBuffer> } {
-  const format = FORMATS.find(({ magic }) => magic.every((byte, i) => payload[i] === byte));
+): Promise<{ compression: Compression; image: Image }> {
+  const head = await file.read(start, Math.min(length, 6));
+  const format = FORMATS.find(({ magic }) => magic.every((byte, i) => head[i] === byte));
   if (format === undefined) {
-    const first = [...payload.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const first = [...head].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
     throw new LoadError({
       code: "unknown-compression",
       what: `the payload starts with ${first || "nothing"}, which is none of gzip, bzip2, lzma, xz, lz4 and zstd`,
-      where: `offset ${hex(fileOffset)}`,
+      where: `offset ${hex(start)}`,
       remedy:
         "Build the kernel with one of CONFIG_KERNEL_GZIP, _BZIP2, _LZMA, _XZ, _LZ4 and _ZSTD, or send its vmlinux",
     });
   }
-  if (payload.length < 8) {
+  if (length < 8) {
     throw new LoadError({
       code: "truncated",
-      what: `the ${format.name} payload has only ${payload.length} bytes`,
-      where: `offset ${hex(fileOffset)}`,
+      what: `the ${format.name} payload has only ${length} bytes`,
+      where: `offset ${hex(start)}`,
       remedy: REMEDY_COMPLETE_FILE,
     });
   }
-  const sizeAt = payload.length - 4;
-  const size = new DataView(payload.buffer, payload.byteOffset + sizeAt, 4).getUint32(0, true);
+  const sizeAt = start + length - 4;
+  const stated = await file.read(sizeAt, 4);
+  const size = new DataView(stated.buffer, stated.byteOffset, 4).getUint32(0, true);
   if (size > limit) {
     throw new LoadError({
       code: "too-large",
       what: `the ${format.name} payload states that it decompresses to ${size} bytes; at most ${limit} are accepted`,
-      where: `offset ${hex(fileOffset + sizeAt)}`,
+      where: `offset ${hex(sizeAt)}`,
       remedy: "Strip debugging information from the kernel, or give the guest more memory",
     });
   }
-  const stream = format.name === "gzip" ? payload : payload.subarray(0, sizeAt);
-  const output = new Output(size, stream.length);
+  const streamLength = format.name === "gzip" ? length : length - 4;
+  const image = new Image(spool);
+  const output = new Output(size, image);
   try {
-    format.decompress(stream, output);
-    return { compression: format.name, data: output.finish(stream.length) };
+    await format.decompress(new Input(file, start, streamLength), output);
+    output.finish(streamLength);
+    return { compression: format.name, image };
   } catch (error) {
     if (!(error instanceof StreamError)) throw error;
     throw new LoadError({
       code: "corrupt-payload",
       what: `the ${format.name} payload cannot be decompressed: ${error.message}`,
-      where: `offset ${hex(fileOffset + error.offset)}`,
+      where: `offset ${hex(start + error.offset)}`,
       remedy: REMEDY_COMPLETE_FILE,
     });
   }

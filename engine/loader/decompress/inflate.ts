@@ -1,4 +1,6 @@
-import { type Output, StreamError } from "./output.ts";
+import type { Input } from "./input.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /*
  * DEFLATE (RFC 1951). A library would do but for its worst case: general inflaters build tables of 2^15 entries for each
@@ -85,11 +87,21 @@ function reverseBits(value: number, count: number): number {
   return reversed;
 }
 
+/** More than one block's header and code lengths take. */
+const BLOCK_HEADER_BYTES = 1024;
+const STORED_BLOCK_BYTES = 65_535 + 8;
+/** More than a literal, or a match with its extra bits, takes. */
+const SYMBOL_BYTES = 16;
+
 class Inflater {
-  readonly #input: Uint8Array;
+  readonly #input: Input;
   readonly #output: Output;
-  readonly #end: number;
-  #at: number;
+  /** Where the compressed data ends, in the stream. */
+  readonly #streamEnd: number;
+  /** The piece of the input in memory; the next byte in it; where it or the compressed data ends. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #end = 0;
   /** Bits taken from the input and not used yet, first bit lowest. */
   #bits = 0;
   #bitCount = 0;
@@ -97,34 +109,58 @@ class Inflater {
   readonly #distances = new Code();
   readonly #lengths = new Uint8Array(288 + 32);
 
-  constructor(input: Uint8Array, start: number, end: number, output: Output) {
+  constructor(input: Input, end: number, output: Output) {
     this.#input = input;
     this.#output = output;
-    this.#at = start;
-    this.#end = end;
+    this.#streamEnd = end;
   }
 
-  /** Decodes all blocks; returns the offset of the first byte behind them. */
-  run(): number {
+  /** Decodes all blocks; the input is then behind them. */
+  async run(): Promise<void> {
+    await this.#need(0);
     for (let isLast = false; !isLast; ) {
+      await this.#need(BLOCK_HEADER_BYTES);
       isLast = this.#take(1) === 1;
       const type = this.#take(2);
-      if (type === 0) this.#stored();
-      else if (type === 1) this.#fixed();
+      if (type === 0) {
+        await this.#need(STORED_BLOCK_BYTES);
+        this.#stored();
+        continue;
+      }
+      if (type === 1) this.#fixed();
       else if (type === 2) this.#dynamic();
       else throw this.#error("a block has the reserved type");
+      while (!this.#compressed()) await this.#need(2 * SYMBOL_BYTES);
     }
-    return this.#at - (this.#bitCount >>> 3);
+    this.#input.at = this.#at - (this.#bitCount >>> 3);
+  }
+
+  /** Gets the next `count` bytes, or all there are, into memory. */
+  async #need(count: number): Promise<void> {
+    const input = this.#input;
+    if (this.#bytes.length > 0) {
+      if (this.#end - this.#at >= count || this.#isAll) return;
+      input.at = this.#at;
+    }
+    await input.fill(Math.max(1, count));
+    this.#bytes = input.bytes;
+    this.#at = input.at;
+    this.#end = Math.min(input.bytes.length, input.at + this.#streamEnd - input.offset);
+  }
+
+  /** Whether the compressed data ends in memory. */
+  get #isAll(): boolean {
+    return this.#input.offsetOf(this.#end) === this.#streamEnd;
   }
 
   #error(message: string): StreamError {
-    return new StreamError(message, this.#at);
+    return new StreamError(message, this.#input.offsetOf(this.#at));
   }
 
   /** Fills the bit buffer to at least 24 bits, or with what there is. */
   #refill(): void {
     while (this.#bitCount <= 24 && this.#at < this.#end) {
-      this.#bits |= this.#input[this.#at++]! << this.#bitCount;
+      this.#bits |= this.#bytes[this.#at++]! << this.#bitCount;
       this.#bitCount += 8;
     }
   }
@@ -160,7 +196,7 @@ class Inflater {
     this.#bits = 0;
     this.#bitCount = 0;
     if (length > this.#end - this.#at) throw this.#error("a stored block is cut off");
-    this.#output.append(this.#input.subarray(this.#at, this.#at + length), this.#at);
+    this.#output.append(this.#bytes.subarray(this.#at, this.#at + length), this.#input.offsetOf(this.#at));
     this.#at += length;
   }
 
@@ -173,7 +209,6 @@ class Inflater {
       .fill(5, 288);
     this.#literals.build(lengths, 0, 288);
     this.#distances.build(lengths, 288, 30);
-    this.#compressed();
   }
 
   #dynamic(): void {
@@ -207,19 +242,20 @@ class Inflater {
       this.#literals.build(lengths, 0, literalCount) &&
       this.#distances.build(lengths, literalCount, distanceCount);
     if (!areCodes) throw this.#error("code lengths describe no prefix code");
-    this.#compressed();
   }
 
-  #compressed(): void {
+  /** Decodes the symbols of a block: to its end (true), or until there are too few bytes in memory for another (false). */
+  #compressed(): boolean {
     const output = this.#output;
-    for (;;) {
+    const stop = this.#isAll ? Number.POSITIVE_INFINITY : this.#end - SYMBOL_BYTES;
+    while (this.#at < stop) {
       const symbol = this.#symbol(this.#literals);
       if (symbol < END_OF_BLOCK) {
-        if (output.length === output.bytes.length) output.reserve(1, this.#at);
-        output.bytes[output.length++] = symbol;
+        if (output.at >= output.limit) output.reserve(1, this.#input.offsetOf(this.#at));
+        output.bytes[output.at++] = symbol;
         continue;
       }
-      if (symbol === END_OF_BLOCK) return;
+      if (symbol === END_OF_BLOCK) return true;
       const lengthIndex = symbol - 257;
       if (lengthIndex >= LENGTH_BASE.length) throw this.#error("a match has an impossible length");
       const length = LENGTH_BASE[lengthIndex]! + this.#take(LENGTH_EXTRA[lengthIndex]!);
@@ -229,16 +265,13 @@ class Inflater {
       const distance = DISTANCE_BASE[distanceIndex]! + this.#take(extra);
       if (distance > output.length)
         throw this.#error(`a match reaches ${distance} bytes back, before the start`);
-      output.reserve(length, this.#at);
-      const bytes = output.bytes;
-      let to = output.length;
-      for (const stop = to + length; to < stop; to++) bytes[to] = bytes[to - distance]!;
-      output.length += length;
+      output.copy(distance, length, this.#input.offsetOf(this.#at));
     }
+    return false;
   }
 }
 
-/** Decompresses the DEFLATE stream in input [start, end); returns the offset behind it. */
-export function inflate(input: Uint8Array, start: number, end: number, output: Output): number {
-  return new Inflater(input, start, end, output).run();
+/** Decompresses the DEFLATE stream that begins at the input's next byte and ends before its offset `end`. */
+export async function inflate(input: Input, end: number, output: Output): Promise<void> {
+  await new Inflater(input, end, output).run();
 }

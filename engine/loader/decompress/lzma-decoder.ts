@@ -1,4 +1,5 @@
-import { type Output, StreamError } from "./output.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /*
  * The LZMA state machine (doc/lzma-specification.txt of the LZMA SDK): a range decoder drives adaptive bit models that
@@ -22,6 +23,8 @@ const FIRST_DIRECT_SLOT = 14;
 const ALIGN_BITS = 4;
 const SHORTEST_MATCH = 2;
 const END_MARKER = 0xffffffff;
+/** More than one symbol takes: a bit takes a byte at most, a match has some 60 bits. */
+const SYMBOL_BYTES = 128;
 
 /* All models lie in one array; these are the offsets of its parts. */
 const IS_MATCH = 0;
@@ -53,11 +56,12 @@ export function lzmaProperties(byte: number): { lc: number; lp: number; pb: numb
 }
 
 export class LzmaDecoder {
-  readonly #input: Uint8Array;
   readonly #output: Output;
-  /** Next input byte, and the end of what may be read. */
+  /** A part of the input, where in it the next byte is, and from where on `decodeUntil` asks for more; its stream offset. */
+  #input: Uint8Array = new Uint8Array(0);
   #at = 0;
-  #inputEnd = 0;
+  #hungryAt = 0;
+  #base = 0;
   #range = 0;
   #code = 0;
 
@@ -74,14 +78,24 @@ export class LzmaDecoder {
   #dictionaryStart = 0;
   #dictionarySize = 0;
 
-  constructor(input: Uint8Array, output: Output) {
-    this.#input = input;
+  constructor(output: Output) {
     this.#output = output;
   }
 
-  /** Input offset behind the last byte read. */
+  /** Stream offset behind the last byte read. */
   get offset(): number {
-    return this.#at;
+    return this.#base + this.#at;
+  }
+
+  /**
+   * Gives the decoder its next bytes; the first of them has the stream offset `base`. Unless they are the last,
+   * `decodeUntil` comes back for more before it may run out of them.
+   */
+  feed(bytes: Uint8Array, base: number, isLast: boolean): void {
+    this.#input = bytes;
+    this.#at = 0;
+    this.#base = base;
+    this.#hungryAt = isLast ? Number.POSITIVE_INFINITY : bytes.length - SYMBOL_BYTES;
   }
 
   /** Forgets everything decoded so far; `size` bounds match distances. */
@@ -106,12 +120,10 @@ export class LzmaDecoder {
     this.#rep3 = 0;
   }
 
-  /** Starts the range decoder on the input bytes [at, end). */
-  start(at: number, end: number): void {
-    this.#at = at;
-    this.#inputEnd = end;
-    if (end - at < 5) throw new StreamError("the range coder's first five bytes are cut off", at);
-    if (this.#input[at] !== 0) throw new StreamError("the range coder does not start with a zero byte", at);
+  /** Starts the range decoder on the bytes that were fed. */
+  start(): void {
+    if (this.#input.length < 5) throw this.#error("the range coder's first five bytes are cut off");
+    if (this.#input[0] !== 0) throw this.#error("the range coder does not start with a zero byte");
     this.#range = -1;
     this.#code = 0;
     this.#at++;
@@ -119,12 +131,13 @@ export class LzmaDecoder {
   }
 
   /**
-   * Decodes until the output has `stop` bytes (false) or an end marker is met (true). A match that reaches past `stop`
-   * is an error.
+   * Decodes until the output has `stop` bytes, an end marker is met, or more input is needed. A match that reaches past
+   * `stop` is an error.
    */
-  decodeUntil(stop: number): boolean {
+  decodeUntil(stop: number): "stop" | "end-marker" | "hungry" {
     const output = this.#output;
     while (output.length < stop) {
+      if (this.#at >= this.#hungryAt) return "hungry";
       const position = output.length - this.#dictionaryStart;
       const positionState = position & this.#positionMask;
       if (this.#bit(IS_MATCH + this.#state * POSITION_STATES + positionState) === 0) {
@@ -139,7 +152,7 @@ export class LzmaDecoder {
         length = this.#length(MATCH_LENGTH, positionState);
         this.#state = this.#state < LITERAL_STATES ? 7 : 10;
         this.#rep0 = this.#distance(length);
-        if (this.#rep0 === END_MARKER) return true;
+        if (this.#rep0 === END_MARKER) return "end-marker";
       } else if (this.#bit(IS_REP0 + this.#state) === 0) {
         if (this.#bit(IS_REP0_LONG + this.#state * POSITION_STATES + positionState) === 0) {
           this.#state = this.#state < LITERAL_STATES ? 9 : 11;
@@ -168,7 +181,7 @@ export class LzmaDecoder {
       }
       this.#copy(length + SHORTEST_MATCH, stop);
     }
-    return false;
+    return "stop";
   }
 
   /** After the last byte an end marker may follow; true if there was one. */
@@ -182,8 +195,7 @@ export class LzmaDecoder {
   /** Takes in the byte that the range decoder owes; LZMA2 chunks end exactly behind it. */
   normalize(): void {
     if (this.#range >>> 0 < RANGE_TOP) {
-      if (this.#at >= this.#inputEnd)
-        throw new StreamError("the compressed data ends in the middle", this.#at);
+      if (this.#at >= this.#input.length) throw this.#error("the compressed data ends in the middle");
       this.#range <<= 8;
       this.#code = (this.#code << 8) | this.#input[this.#at++]!;
     }
@@ -191,15 +203,14 @@ export class LzmaDecoder {
 
   #literal(position: number): void {
     const output = this.#output;
-    if (output.length === output.bytes.length) output.reserve(1, this.#at);
-    const bytes = output.bytes;
-    const previous = position > 0 ? bytes[output.length - 1]! : 0;
+    if (output.at >= output.limit) output.reserve(1, this.offset);
+    const previous = position > 0 ? output.bytes[output.at - 1]! : 0;
     const context = ((position & this.#literalPositionMask) << this.#lc) | (previous >>> (8 - this.#lc));
     const base = LITERAL + LITERAL_MODELS * context;
     let symbol = 1;
     if (this.#state >= LITERAL_STATES) {
       this.#checkDistance();
-      let matched = bytes[output.length - this.#rep0 - 1]!;
+      let matched = output.back(this.#rep0 + 1, this.offset);
       do {
         const matchBit = (matched >>> 7) & 1;
         matched <<= 1;
@@ -209,7 +220,7 @@ export class LzmaDecoder {
       } while (symbol < 0x100);
     }
     while (symbol < 0x100) symbol = (symbol << 1) | this.#bit(base + symbol);
-    bytes[output.length++] = symbol;
+    output.bytes[output.at++] = symbol;
     this.#state = this.#state < 4 ? 0 : this.#state < 10 ? this.#state - 3 : this.#state - 6;
   }
 
@@ -237,24 +248,22 @@ export class LzmaDecoder {
     return (high + middle + this.#reverseTree(ALIGN, ALIGN_BITS)) >>> 0;
   }
 
+  #error(message: string): StreamError {
+    return new StreamError(message, this.offset);
+  }
+
   #checkDistance(): void {
     const available = Math.min(this.#output.length - this.#dictionaryStart, this.#dictionarySize);
     if (this.#rep0 >= available) {
-      throw new StreamError(`a match reaches ${this.#rep0 + 1} bytes back, before its dictionary`, this.#at);
+      throw this.#error(`a match reaches ${this.#rep0 + 1} bytes back, before its dictionary`);
     }
   }
 
   #copy(length: number, stop: number): void {
     this.#checkDistance();
     const output = this.#output;
-    if (length > stop - output.length)
-      throw new StreamError("a match reaches past the end of its data", this.#at);
-    output.reserve(length, this.#at);
-    const bytes = output.bytes;
-    const distance = this.#rep0 + 1;
-    let to = output.length;
-    for (const end = to + length; to < end; to++) bytes[to] = bytes[to - distance]!;
-    output.length += length;
+    if (length > stop - output.length) throw this.#error("a match reaches past the end of its data");
+    output.copy(this.#rep0 + 1, length, this.offset);
   }
 
   /** One bit under the model at `index`. */

@@ -1,15 +1,18 @@
 import { LOADER_LIMITS } from "../../limits.ts";
+import type { Input } from "./input.ts";
 import { LzmaDecoder, lzmaProperties } from "./lzma-decoder.ts";
-import { type Output, StreamError } from "./output.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /** Properties, dictionary size, uncompressed size. */
 const HEADER_BYTES = 13;
+const PIECE_BYTES = 64 * 1024;
 
 /** Decompresses an LZMA-alone file (.lzma, LZMA SDK) that fills `input`. */
-export function decompressLzma(input: Uint8Array, output: Output): void {
-  if (input.length < HEADER_BYTES) throw new StreamError("the header is cut off", 0);
-  const view = new DataView(input.buffer, input.byteOffset, input.length);
-  const properties = lzmaProperties(input[0]!);
+export async function decompressLzma(input: Input, output: Output): Promise<void> {
+  const header = await input.take(HEADER_BYTES, "the header");
+  const view = new DataView(header.buffer, header.byteOffset, HEADER_BYTES);
+  const properties = lzmaProperties(header[0]!);
   if (properties === undefined) throw new StreamError("the properties byte is impossible", 0);
   const dictionarySize = view.getUint32(1, true);
   if (dictionarySize > LOADER_LIMITS.dictionaryBytes) {
@@ -23,13 +26,29 @@ export function decompressLzma(input: Uint8Array, output: Output): void {
   if (!hasEndMarker && stated !== BigInt(output.expected)) {
     throw new StreamError(`the header states ${stated} bytes where the payload states ${output.expected}`, 5);
   }
-  const decoder = new LzmaDecoder(input, output);
+  const decoder = new LzmaDecoder(output);
   decoder.setProperties(properties.lc, properties.lp, properties.pb);
   decoder.resetState();
   decoder.resetDictionary(Math.max(dictionarySize, 4096));
-  decoder.start(HEADER_BYTES, input.length);
-  if (decoder.decodeUntil(output.expected)) return;
+  await feed(decoder, input);
+  decoder.start();
+  for (;;) {
+    const end = decoder.decodeUntil(output.expected);
+    if (end === "end-marker") return;
+    if (end === "stop") break;
+    input.at += decoder.offset - input.offset;
+    await feed(decoder, input);
+  }
+  input.at += decoder.offset - input.offset;
+  await feed(decoder, input);
   if (hasEndMarker && !decoder.decodeEndMarker()) {
     throw new StreamError("the stream holds more than it states", decoder.offset);
   }
+}
+
+/** Shows the decoder what follows in the input, without taking it. */
+async function feed(decoder: LzmaDecoder, input: Input): Promise<void> {
+  await input.fill(PIECE_BYTES);
+  const bytes = input.bytes.subarray(input.at);
+  decoder.feed(bytes, input.offset, bytes.length === input.left);
 }

@@ -66,68 +66,105 @@ function round(lane: U64, low: number, high: number): void {
   multiply(lane, PRIME1.low, PRIME1.high);
 }
 
-/** The low 32 bits of XXH64 with seed 0. */
-export function xxh64Low(data: Uint8Array): number {
-  const view = new DataView(data.buffer, data.byteOffset, data.length);
-  let at = 0;
-  const hash: U64 = { ...PRIME5 };
-  if (data.length >= STRIPE_BYTES) {
+const ROTATIONS = [1, 7, 12, 18];
+
+/** XXH64 with seed 0, of bytes that come in pieces. */
+export class Xxh64 {
+  readonly #lanes: readonly U64[];
+  /** Bytes of a stripe that is not whole yet. */
+  readonly #rest = new Uint8Array(STRIPE_BYTES);
+  #restLength = 0;
+  #length = 0;
+
+  constructor() {
     const first = { ...PRIME1 };
     add(first, PRIME2.low, PRIME2.high);
     const last = { low: 0, high: 0 };
     add(last, ~PRIME1.low + 1, ~PRIME1.high);
-    const lanes: [U64, U64, U64, U64] = [first, { ...PRIME2 }, { low: 0, high: 0 }, last];
-    for (; at + STRIPE_BYTES <= data.length; at += STRIPE_BYTES) {
+    this.#lanes = [first, { ...PRIME2 }, { low: 0, high: 0 }, last];
+  }
+
+  update(data: Uint8Array): void {
+    this.#length += data.length;
+    let at = 0;
+    if (this.#restLength > 0) {
+      at = Math.min(STRIPE_BYTES - this.#restLength, data.length);
+      this.#rest.set(data.subarray(0, at), this.#restLength);
+      this.#restLength += at;
+      if (this.#restLength < STRIPE_BYTES) return;
+      this.#stripes(this.#rest);
+      this.#restLength = 0;
+    }
+    const whole = at + (data.length - at - ((data.length - at) % STRIPE_BYTES));
+    this.#stripes(data.subarray(at, whole));
+    this.#restLength = data.length - whole;
+    this.#rest.set(data.subarray(whole));
+  }
+
+  /** The low 32 bits of the hash of what came so far. */
+  get low(): number {
+    const hash: U64 = this.#length >= STRIPE_BYTES ? this.#merged() : { ...PRIME5 };
+    add(hash, this.#length | 0, Math.floor(this.#length / 2 ** 32));
+    const view = new DataView(this.#rest.buffer);
+    const end = this.#restLength;
+    let at = 0;
+    for (; at + 8 <= end; at += 8) {
+      const word = { low: 0, high: 0 };
+      round(word, view.getInt32(at, true), view.getInt32(at + 4, true));
+      xor(hash, word.low, word.high);
+      rotateLeft(hash, 27);
+      multiply(hash, PRIME1.low, PRIME1.high);
+      add(hash, PRIME4.low, PRIME4.high);
+    }
+    if (at + 4 <= end) {
+      const word = { low: view.getInt32(at, true), high: 0 };
+      multiply(word, PRIME1.low, PRIME1.high);
+      xor(hash, word.low, word.high);
+      rotateLeft(hash, 23);
+      multiply(hash, PRIME2.low, PRIME2.high);
+      add(hash, PRIME3.low, PRIME3.high);
+      at += 4;
+    }
+    for (; at < end; at++) {
+      const word = { low: this.#rest[at]!, high: 0 };
+      multiply(word, PRIME5.low, PRIME5.high);
+      xor(hash, word.low, word.high);
+      rotateLeft(hash, 11);
+      multiply(hash, PRIME1.low, PRIME1.high);
+    }
+    xorShiftRight(hash, 33);
+    multiply(hash, PRIME2.low, PRIME2.high);
+    xorShiftRight(hash, 29);
+    multiply(hash, PRIME3.low, PRIME3.high);
+    xorShiftRight(hash, 32);
+    return hash.low >>> 0;
+  }
+
+  /** Takes in whole stripes. */
+  #stripes(data: Uint8Array): void {
+    const view = new DataView(data.buffer, data.byteOffset, data.length);
+    for (let at = 0; at < data.length; at += STRIPE_BYTES) {
       for (let lane = 0; lane < 4; lane++) {
         const word = at + lane * 8;
-        round(lanes[lane]!, view.getInt32(word, true), view.getInt32(word + 4, true));
+        round(this.#lanes[lane]!, view.getInt32(word, true), view.getInt32(word + 4, true));
       }
     }
-    hash.low = 0;
-    hash.high = 0;
-    const rotations = [1, 7, 12, 18];
+  }
+
+  #merged(): U64 {
+    const hash: U64 = { low: 0, high: 0 };
     for (let lane = 0; lane < 4; lane++) {
-      const rotated = { ...lanes[lane]! };
-      rotateLeft(rotated, rotations[lane]!);
+      const rotated = { ...this.#lanes[lane]! };
+      rotateLeft(rotated, ROTATIONS[lane]!);
       add(hash, rotated.low, rotated.high);
     }
-    for (const { low, high } of lanes) {
+    for (const { low, high } of this.#lanes) {
       const merged = { low: 0, high: 0 };
       round(merged, low, high);
       xor(hash, merged.low, merged.high);
       multiply(hash, PRIME1.low, PRIME1.high);
       add(hash, PRIME4.low, PRIME4.high);
     }
+    return hash;
   }
-  add(hash, data.length, 0);
-  for (; at + 8 <= data.length; at += 8) {
-    const word = { low: 0, high: 0 };
-    round(word, view.getInt32(at, true), view.getInt32(at + 4, true));
-    xor(hash, word.low, word.high);
-    rotateLeft(hash, 27);
-    multiply(hash, PRIME1.low, PRIME1.high);
-    add(hash, PRIME4.low, PRIME4.high);
-  }
-  if (at + 4 <= data.length) {
-    const word = { low: view.getInt32(at, true), high: 0 };
-    multiply(word, PRIME1.low, PRIME1.high);
-    xor(hash, word.low, word.high);
-    rotateLeft(hash, 23);
-    multiply(hash, PRIME2.low, PRIME2.high);
-    add(hash, PRIME3.low, PRIME3.high);
-    at += 4;
-  }
-  for (; at < data.length; at++) {
-    const word = { low: data[at]!, high: 0 };
-    multiply(word, PRIME5.low, PRIME5.high);
-    xor(hash, word.low, word.high);
-    rotateLeft(hash, 11);
-    multiply(hash, PRIME1.low, PRIME1.high);
-  }
-  xorShiftRight(hash, 33);
-  multiply(hash, PRIME2.low, PRIME2.high);
-  xorShiftRight(hash, 29);
-  multiply(hash, PRIME3.low, PRIME3.high);
-  xorShiftRight(hash, 32);
-  return hash.low >>> 0;
 }

@@ -1,9 +1,11 @@
-import { crc32 } from "../../crc32.ts";
+import { Crc32, crc32 } from "../../crc32.ts";
 import { LOADER_LIMITS } from "../../limits.ts";
-import { decodeX86Branches } from "./bcj-x86.ts";
-import { crc64 } from "./checksum.ts";
+import { X86Branches } from "./bcj-x86.ts";
+import { Crc64 } from "./checksum.ts";
+import { type Input, inPart } from "./input.ts";
 import { LzmaDecoder, lzmaProperties } from "./lzma-decoder.ts";
-import { type Output, StreamError } from "./output.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /* The .xz container (tukaani.org/xz/xz-file-format.txt); section numbers below are of that document. */
 
@@ -16,25 +18,31 @@ const CHECK_BYTES = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64];
 const FILTER_X86 = 0x04;
 const FILTER_LZMA2 = 0x21;
 
+/** More than the index of any kernel: 65,536 blocks of two numbers. */
+const INDEX_BYTES_MAX = 2 * 1024 * 1024;
+
 /** Decompresses one .xz stream that fills `input`; CRC-32 and CRC-64 checks are verified. */
-export function decompressXz(input: Uint8Array, output: Output): void {
-  const reader = new XzReader(input);
-  if (!HEADER_MAGIC.every((byte, i) => input[i] === byte)) throw new StreamError("no xz stream header", 0);
-  reader.need(0, STREAM_HEADER_BYTES, "the stream header");
-  const check = input[7]! & 0x0f;
-  if (input[6] !== 0 || input[7]! > 0x0f) throw new StreamError("the stream flags are unknown", 6);
-  if (crc32(input.subarray(6, 8)) !== reader.u32(8))
+export async function decompressXz(input: Input, output: Output): Promise<void> {
+  const header = await input.take(STREAM_HEADER_BYTES, "the stream header");
+  if (!HEADER_MAGIC.every((byte, i) => header[i] === byte)) throw new StreamError("no xz stream header", 0);
+  const check = header[7]! & 0x0f;
+  if (header[6] !== 0 || header[7]! > 0x0f) throw new StreamError("the stream flags are unknown", 6);
+  if (crc32(header.subarray(6, 8)) !== new XzReader(header).u32(8))
     throw new StreamError("the stream header's CRC is wrong", 8);
 
-  let at = STREAM_HEADER_BYTES;
   let blocks = 0;
   for (;;) {
-    reader.need(at, 1, "a block header");
-    if (input[at] === 0) break;
-    if (++blocks > LOADER_LIMITS.compressedBlocks) throw new StreamError("too many blocks", at);
-    at = decodeBlock(reader, at, check, output);
+    await input.fill(1);
+    if (input.left === 0) throw new StreamError("a block header is cut off", input.offset);
+    const first = input.bytes[input.at]!;
+    if (first === 0) break;
+    if (++blocks > LOADER_LIMITS.compressedBlocks) throw new StreamError("too many blocks", input.offset);
+    await decodeBlock(input, (first + 1) * 4, check, output);
   }
-  checkIndex(reader, at, blocks, check);
+  const start = input.offset;
+  if (input.left > INDEX_BYTES_MAX) throw new StreamError("the index is too long", start);
+  const index = await input.take(input.left, "the index");
+  inPart(start, () => checkIndex(new XzReader(index), blocks, check));
 }
 
 /** Bounds-checked reads of the container's fields. */
@@ -69,31 +77,35 @@ class XzReader {
   }
 }
 
-/** One block (3.1); returns the offset behind it. */
-function decodeBlock(reader: XzReader, start: number, check: number, output: Output): number {
-  const input = reader.input;
-  const headerBytes = (input[start]! + 1) * 4;
-  reader.need(start, headerBytes, "a block header");
-  const headerEnd = start + headerBytes - 4;
-  if (crc32(input.subarray(start, headerEnd)) !== reader.u32(headerEnd)) {
-    throw new StreamError("a block header's CRC is wrong", headerEnd);
+/** What a block header says (3.1). */
+interface BlockHeader {
+  readonly dictionarySize: number;
+  /** Start offset of the x86 branch filter, if there is one. */
+  readonly x86Start: number | undefined;
+}
+
+function readBlockHeader(header: Uint8Array): BlockHeader {
+  const reader = new XzReader(header);
+  const end = header.length - 4;
+  if (crc32(header.subarray(0, end)) !== reader.u32(end)) {
+    throw new StreamError("a block header's CRC is wrong", end);
   }
-  const flags = input[start + 1]!;
-  if (flags & 0x3c) throw new StreamError("a block has unknown flags", start + 1);
-  let at = start + 2;
-  if (flags & 0x40) [, at] = reader.integer(at, headerEnd);
-  if (flags & 0x80) [, at] = reader.integer(at, headerEnd);
+  const flags = header[1]!;
+  if (flags & 0x3c) throw new StreamError("a block has unknown flags", 1);
+  let at = 2;
+  if (flags & 0x40) [, at] = reader.integer(at, end);
+  if (flags & 0x80) [, at] = reader.integer(at, end);
   let x86Start: number | undefined;
   let dictionarySize = 0;
   const filters = (flags & 3) + 1;
   for (let i = 0; i < filters; i++) {
     let id: number;
     let propertyBytes: number;
-    [id, at] = reader.integer(at, headerEnd);
-    [propertyBytes, at] = reader.integer(at, headerEnd);
-    if (at + propertyBytes > headerEnd) throw new StreamError("a filter's properties are cut off", at);
+    [id, at] = reader.integer(at, end);
+    [propertyBytes, at] = reader.integer(at, end);
+    if (at + propertyBytes > end) throw new StreamError("a filter's properties are cut off", at);
     if (id === FILTER_LZMA2 && i === filters - 1 && propertyBytes === 1) {
-      dictionarySize = lzma2DictionarySize(input[at]!, at);
+      dictionarySize = lzma2DictionarySize(header[at]!, at);
     } else if (id === FILTER_X86 && i < filters - 1 && x86Start === undefined) {
       if (propertyBytes !== 0 && propertyBytes !== 4)
         throw new StreamError("the x86 filter is malformed", at);
@@ -103,24 +115,40 @@ function decodeBlock(reader: XzReader, start: number, check: number, output: Out
     }
     at += propertyBytes;
   }
+  return { dictionarySize, x86Start };
+}
+
+/** One block (3.1). */
+async function decodeBlock(input: Input, headerBytes: number, check: number, output: Output): Promise<void> {
+  const headerStart = input.offset;
+  const header = await input.take(headerBytes, "a block header");
+  const { dictionarySize, x86Start } = inPart(headerStart, () => readBlockHeader(header));
 
   const from = output.length;
-  const end = decodeLzma2(input, start + headerBytes, dictionarySize, output);
-  const block = output.bytes.subarray(from, output.length);
-  if (x86Start !== undefined) decodeX86Branches(block, x86Start);
-  const padded = end + (-(end - start) & 3);
-  const checkBytes = CHECK_BYTES[check]!;
-  reader.need(padded, checkBytes, "a block's check");
-  if (check === CHECK_CRC32 && crc32(block) !== reader.u32(padded)) {
-    throw new StreamError("the CRC-32 of a block is wrong", padded);
+  output.flush();
+  const sum = check === CHECK_CRC32 ? new Crc32() : check === CHECK_CRC64 ? new Crc64() : undefined;
+  output.tap = x86Start === undefined ? (piece) => sum?.update(piece) : undefined;
+  const start = input.offset;
+  await decodeLzma2(input, dictionarySize, output);
+  output.flush();
+  if (x86Start !== undefined) {
+    // Only now: the matches of a block refer to its bytes as they were before.
+    const branches = new X86Branches(x86Start);
+    output.rewrite(from, (piece, isLast) => {
+      const finished = branches.decode(piece, isLast);
+      sum?.update(piece.subarray(0, finished));
+      return finished;
+    });
   }
-  if (check === CHECK_CRC64) {
-    const { low, high } = crc64(block);
-    if (low !== reader.u32(padded) || high !== reader.u32(padded + 4)) {
-      throw new StreamError("the CRC-64 of a block is wrong", padded);
-    }
+  await input.take(-(input.offset - start) & 3, "a block's padding");
+  const checkStart = input.offset;
+  const stated = new XzReader(await input.take(CHECK_BYTES[check]!, "a block's check"));
+  if (sum instanceof Crc32 && sum.value !== stated.u32(0)) {
+    throw new StreamError("the CRC-32 of a block is wrong", checkStart);
   }
-  return padded + checkBytes;
+  if (sum instanceof Crc64 && (sum.value.low !== stated.u32(0) || sum.value.high !== stated.u32(4))) {
+    throw new StreamError("the CRC-64 of a block is wrong", checkStart);
+  }
 }
 
 function lzma2DictionarySize(property: number, at: number): number {
@@ -131,40 +159,35 @@ function lzma2DictionarySize(property: number, at: number): number {
   return size;
 }
 
-/** The chunks of LZMA2 (5.3.1) from `at`; returns the offset behind the end marker. */
-function decodeLzma2(input: Uint8Array, start: number, dictionarySize: number, output: Output): number {
-  const decoder = new LzmaDecoder(input, output);
+/** The chunks of LZMA2 (5.3.1), to the end marker. */
+async function decodeLzma2(input: Input, dictionarySize: number, output: Output): Promise<void> {
+  const decoder = new LzmaDecoder(output);
   let needDictionary = true;
   let needProperties = true;
-  let at = start;
   for (;;) {
-    if (at >= input.length) throw new StreamError("a chunk is cut off", at);
-    const control = input[at]!;
-    if (control === 0) return at + 1;
+    const at = input.offset;
+    const control = (await input.take(1, "a chunk"))[0]!;
+    if (control === 0) return;
     const isLzma = control >= 0x80;
     if (!isLzma && control > 2) throw new StreamError("a chunk has an unknown type", at);
-    const headerBytes = isLzma ? (control >= 0xc0 ? 6 : 5) : 3;
-    if (at + headerBytes > input.length) throw new StreamError("a chunk header is cut off", at);
+    const header = await input.take(isLzma ? (control >= 0xc0 ? 5 : 4) : 2, "a chunk header");
     if (control === 1 || control >= 0xe0) {
       decoder.resetDictionary(dictionarySize);
       needDictionary = false;
     } else if (needDictionary) {
       throw new StreamError("the first chunk does not reset the dictionary", at);
     }
-    const low = (input[at + 1]! << 8) | input[at + 2]!;
+    const low = (header[0]! << 8) | header[1]!;
     if (!isLzma) {
-      const size = low + 1;
-      at += headerBytes;
-      if (at + size > input.length) throw new StreamError("a stored chunk is cut off", at);
-      output.append(input.subarray(at, at + size), at);
-      at += size;
+      const stored = await input.take(low + 1, "a stored chunk");
+      output.append(stored, at);
       continue;
     }
 
     const plainBytes = (((control & 0x1f) << 16) | low) + 1;
-    const packedBytes = ((input[at + 3]! << 8) | input[at + 4]!) + 1;
+    const packedBytes = ((header[2]! << 8) | header[3]!) + 1;
     if (control >= 0xc0) {
-      const properties = lzmaProperties(input[at + 5]!);
+      const properties = lzmaProperties(header[4]!);
       if (properties === undefined || properties.lc + properties.lp > 4) {
         throw new StreamError("a chunk's properties byte is impossible", at + 5);
       }
@@ -174,34 +197,31 @@ function decodeLzma2(input: Uint8Array, start: number, dictionarySize: number, o
       throw new StreamError("the first compressed chunk brings no properties", at);
     }
     if (control >= 0xa0) decoder.resetState();
-    at += headerBytes;
-    if (at + packedBytes > input.length) throw new StreamError("a compressed chunk is cut off", at);
-    output.reserve(plainBytes, at);
-    decoder.start(at, at + packedBytes);
-    if (decoder.decodeUntil(output.length + plainBytes))
-      throw new StreamError("LZMA2 has no end markers", at);
+    const start = input.offset;
+    const packed = await input.take(packedBytes, "a compressed chunk");
+    decoder.feed(packed, start, true);
+    decoder.start();
+    if (decoder.decodeUntil(output.length + plainBytes) !== "stop")
+      throw new StreamError("LZMA2 has no end markers", start);
     decoder.normalize();
-    if (decoder.offset !== at + packedBytes)
-      throw new StreamError("a compressed chunk is longer than its data", at);
-    at += packedBytes;
+    if (decoder.offset !== start + packedBytes)
+      throw new StreamError("a compressed chunk is longer than its data", start);
   }
 }
 
-/** Index (4) and footer (2.1.2), which end the stream. */
-function checkIndex(reader: XzReader, start: number, blocks: number, check: number): void {
+/** Index (4) and footer (2.1.2), which end the stream and fill the reader's input. */
+function checkIndex(reader: XzReader, blocks: number, check: number): void {
   const input = reader.input;
   const end = input.length;
-  let [records, at] = reader.integer(start + 1, end);
-  if (records !== blocks)
-    throw new StreamError(`the index lists ${records} blocks instead of ${blocks}`, start);
+  let [records, at] = reader.integer(1, end);
+  if (records !== blocks) throw new StreamError(`the index lists ${records} blocks instead of ${blocks}`, 0);
   for (; records > 0; records--) {
     [, at] = reader.integer(at, end);
     [, at] = reader.integer(at, end);
   }
-  at += -(at - start) & 3;
+  at += -at & 3;
   reader.need(at, 16, "the stream footer");
-  if (crc32(input.subarray(start, at)) !== reader.u32(at))
-    throw new StreamError("the index's CRC is wrong", at);
+  if (crc32(input.subarray(0, at)) !== reader.u32(at)) throw new StreamError("the index's CRC is wrong", at);
   const footer = at + 4;
   const isFooter = input[footer + 9] === check && input[footer + 10] === 0x59 && input[footer + 11] === 0x5a;
   if (!isFooter || footer + 12 !== end) throw new StreamError("the stream footer is wrong", footer);

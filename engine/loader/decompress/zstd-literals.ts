@@ -1,5 +1,5 @@
 import { ReverseBits, readFseTable } from "./fse.ts";
-import { StreamError } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 
 /* The literals section of a zstd block, and its Huffman code: RFC 8878, 3.1.1.3.1 and 4.2. */
 

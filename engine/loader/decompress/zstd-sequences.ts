@@ -1,5 +1,6 @@
 import { buildFseTable, type FseTable, ReverseBits, readFseTable, singleSymbolTable } from "./fse.ts";
-import { type Output, StreamError } from "./output.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
 import { BLOCK_BYTES_MAX } from "./zstd-literals.ts";
 
 /* The sequences section of a zstd block: RFC 8878, 3.1.1.3.2 and 3.1.1.4. */
@@ -72,7 +73,7 @@ export function initialSequenceState(): SequenceState {
   return { recent: [1, 4, 8] };
 }
 
-/** Executes the sequences at input [start, end) on `literals`; matches reach back to output offset `frameStart`. */
+/** Executes the sequences at input [start, end) on `literals`. */
 export function executeSequences(
   input: Uint8Array,
   start: number,
@@ -80,7 +81,6 @@ export function executeSequences(
   literals: Uint8Array,
   state: SequenceState,
   output: Output,
-  frameStart: number,
 ): void {
   const blockStart = output.length;
   const header = readHeader(input, start, end, state);
@@ -103,7 +103,10 @@ export function executeSequences(
       if (literalLength > literals.length - used) throw new StreamError("a sequence lacks literals", start);
       output.append(literals.subarray(used, used + literalLength), start);
       used += literalLength;
-      copyMatch(output, distance, matchLength, frameStart, start);
+      if (distance === 0 || distance > output.length) {
+        throw new StreamError(`a match reaches ${distance} bytes back, before the start of its frame`, start);
+      }
+      output.copy(distance, matchLength, start);
       if (output.length - blockStart > BLOCK_BYTES_MAX)
         throw new StreamError("a block exceeds 128 KiB", start);
       if (i === count - 1) break;
@@ -139,21 +142,6 @@ function resolveOffset(value: number, literalLength: number, recent: [number, nu
   recent[1] = recent[0];
   recent[0] = distance;
   return distance;
-}
-
-function copyMatch(output: Output, distance: number, length: number, frameStart: number, at: number): void {
-  if (distance === 0 || distance > output.length - frameStart) {
-    throw new StreamError(`a match reaches ${distance} bytes back, before the start of its frame`, at);
-  }
-  output.reserve(length, at);
-  const bytes = output.bytes;
-  let to = output.length;
-  if (distance >= length && length > 32) {
-    bytes.copyWithin(to, to - distance, to - distance + length);
-  } else {
-    for (const stop = to + length; to < stop; to++) bytes[to] = bytes[to - distance]!;
-  }
-  output.length += length;
 }
 
 interface Header {

@@ -1,6 +1,8 @@
 import { LOADER_LIMITS } from "../../limits.ts";
-import { type Output, StreamError } from "./output.ts";
-import { xxh64Low } from "./xxh64.ts";
+import { type Input, inPart } from "./input.ts";
+import type { Output } from "./output.ts";
+import { StreamError } from "./stream-error.ts";
+import { Xxh64 } from "./xxh64.ts";
 import { BLOCK_BYTES_MAX, type HuffmanTable, readLiterals } from "./zstd-literals.ts";
 import { executeSequences, initialSequenceState } from "./zstd-sequences.ts";
 
@@ -14,68 +16,68 @@ const BLOCK_RAW = 0;
 const BLOCK_RLE = 1;
 const BLOCK_COMPRESSED = 2;
 
+/** Magic number, descriptor, window descriptor, dictionary (refused) and size. */
+const FRAME_HEADER_BYTES_MAX = 18;
+
 /** Decompresses one zstd frame that fills `input`; its checksum is verified if it has one. */
-export function decompressZstd(input: Uint8Array, output: Output): void {
-  const header = readFrameHeader(input, output);
-  let at = header.next;
-  const frameStart = output.length;
+export async function decompressZstd(input: Input, output: Output): Promise<void> {
+  const hasChecksum = await readFrameHeader(input, output);
+  const hash = new Xxh64();
+  if (hasChecksum) output.tap = (piece) => hash.update(piece);
   const sequences = initialSequenceState();
   let huffman: HuffmanTable | undefined;
   let blocks = 0;
   for (let isLast = false; !isLast; ) {
-    if (at + 3 > input.length) throw new StreamError("a block header is cut off", at);
+    const header = await input.take(3, "a block header");
+    const block = header[0]! | (header[1]! << 8) | (header[2]! << 16);
+    const at = input.offset;
     if (++blocks > LOADER_LIMITS.compressedBlocks) throw new StreamError("the frame has too many blocks", at);
-    const block = input[at]! | (input[at + 1]! << 8) | (input[at + 2]! << 16);
     isLast = (block & 1) !== 0;
     const type = (block >>> 1) & 3;
     const size = block >>> 3;
-    at += 3;
     if (size > BLOCK_BYTES_MAX) throw new StreamError(`a block of ${size} bytes exceeds 128 KiB`, at);
-    const end = at + (type === BLOCK_RLE ? 1 : size);
-    if (end > input.length) throw new StreamError("a block is cut off", at);
-    if (type === BLOCK_RAW) {
-      output.append(input.subarray(at, end), at);
-    } else if (type === BLOCK_RLE) {
-      output.reserve(size, at);
-      output.bytes.fill(input[at]!, output.length, output.length + size);
-      output.length += size;
-    } else if (type === BLOCK_COMPRESSED) {
-      const literals = readLiterals(input, at, end, huffman);
-      huffman = literals.huffman;
-      executeSequences(input, literals.next, end, literals.bytes, sequences, output, frameStart);
+    const data = await input.take(type === BLOCK_RLE ? 1 : size, "a block");
+    if (type === BLOCK_RAW) output.append(data, at);
+    else if (type === BLOCK_RLE) output.fill(data[0]!, size, at);
+    else if (type === BLOCK_COMPRESSED) {
+      huffman = inPart(at, () => {
+        const literals = readLiterals(data, 0, size, huffman);
+        executeSequences(data, literals.next, size, literals.bytes, sequences, output);
+        return literals.huffman;
+      });
     } else {
       throw new StreamError("a block has the reserved type", at);
     }
-    at = end;
   }
-  if (header.hasChecksum) {
-    if (at + 4 > input.length) throw new StreamError("the checksum is cut off", at);
-    const stated = new DataView(input.buffer, input.byteOffset + at, 4).getUint32(0, true);
-    const isWhole = output.length === output.expected;
-    if (isWhole && xxh64Low(output.bytes.subarray(frameStart, output.length)) !== stated) {
+  if (hasChecksum) {
+    const at = input.offset;
+    const checksum = await input.take(4, "the checksum");
+    const stated = new DataView(checksum.buffer, checksum.byteOffset, 4).getUint32(0, true);
+    output.flush();
+    if (output.length === output.expected && hash.low !== stated) {
       throw new StreamError("the checksum of the decompressed bytes is wrong", at);
     }
-    at += 4;
   }
-  if (at !== input.length)
-    throw new StreamError(`${input.length - at} bytes follow the end of the frame`, at);
+  if (input.left > 0) throw new StreamError(`${input.left} bytes follow the end of the frame`, input.offset);
 }
 
-/** The frame header (3.1.1.1). */
-function readFrameHeader(input: Uint8Array, output: Output): { next: number; hasChecksum: boolean } {
-  const view = new DataView(input.buffer, input.byteOffset, input.length);
-  if (input.length < 6 || view.getUint32(0, true) !== MAGIC) throw new StreamError("no zstd frame", 0);
-  const descriptor = input[4]!;
+/** The frame header (3.1.1.1); whether a checksum follows the blocks. */
+async function readFrameHeader(input: Input, output: Output): Promise<boolean> {
+  await input.fill(FRAME_HEADER_BYTES_MAX);
+  const { bytes } = input;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (bytes.length < 6 || view.getUint32(0, true) !== MAGIC) throw new StreamError("no zstd frame", 0);
+  const descriptor = bytes[4]!;
   const isSingleSegment = (descriptor & 0x20) !== 0;
   const sizeFlag = descriptor >>> 6;
   if (descriptor & 0x08) throw new StreamError("a reserved bit of the frame header is set", 4);
   if (descriptor & 0x03) throw new StreamError("the frame needs a dictionary", 4);
   const sizeBytes = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag;
   const at = isSingleSegment ? 5 : 6;
-  if (at + sizeBytes > input.length) throw new StreamError("the frame header is cut off", at);
+  if (at + sizeBytes > bytes.length) throw new StreamError("the frame header is cut off", at);
   if (sizeBytes > 0) {
     let stated = sizeBytes === 2 ? 256 : 0;
-    for (let i = 0; i < sizeBytes; i++) stated += input[at + i]! * 256 ** i;
+    for (let i = 0; i < sizeBytes; i++) stated += bytes[at + i]! * 256 ** i;
     if (stated !== output.expected) {
       throw new StreamError(
         `the frame holds ${stated} bytes where the payload states ${output.expected}`,
@@ -83,5 +85,6 @@ function readFrameHeader(input: Uint8Array, output: Output): { next: number; has
       );
     }
   }
-  return { next: at + sizeBytes, hasChecksum: (descriptor & 0x04) !== 0 };
+  input.at = at + sizeBytes;
+  return (descriptor & 0x04) !== 0;
 }

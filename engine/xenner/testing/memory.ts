@@ -26,6 +26,10 @@ export class ArrayMemory implements PhysicalMemory {
     this.#touch(address, bytes.length);
   }
 
+  load(address: number, bytes: Uint8Array): void {
+    this.write(address, bytes);
+  }
+
   readU8(address: number): number {
     return this.#view.getUint8(address);
   }

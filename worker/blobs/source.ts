@@ -1,0 +1,31 @@
+import type { ByteSource } from "../../engine/loader/source.ts";
+import { type Blob, keyOf } from "./store.ts";
+
+/** A blob as the engine reads it: range by range, so that it is never in memory as a whole. */
+export class BlobSource implements ByteSource {
+  readonly size: number;
+  readonly #bucket: R2Bucket;
+  readonly #blob: Blob;
+  readonly #what: string;
+
+  /** `what` names the blob in messages: "kernel", "initrd". */
+  constructor(bucket: R2Bucket, blob: Blob, what: string) {
+    this.size = blob.size;
+    this.#bucket = bucket;
+    this.#blob = blob;
+    this.#what = what;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    // R2 has no empty ranges.
+    if (length === 0) return new Uint8Array(0);
+    const { sha256 } = this.#blob;
+    const object = await this.#bucket.get(keyOf(sha256), { range: { offset, length } });
+    if (object === null) throw new Error(`the ${this.#what} ${sha256} is no longer stored`);
+    const bytes = new Uint8Array(await object.arrayBuffer());
+    if (bytes.length !== length) {
+      throw new Error(`of the ${this.#what} ${sha256} only ${bytes.length} of ${length} bytes were read`);
+    }
+    return bytes;
+  }
+}
