@@ -9,6 +9,7 @@ import type { KernelCheck } from "./kernel-check.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { fixtureRoutes } from "./routes/fixtures.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { jobSnapshotRoutes, snapshotRoutes } from "./routes/snapshots.ts";
 
 /** The HTTP face. `check` refuses kernels that cannot be booted, before a job is made of them. */
 export function createApp(check: KernelCheck): Hono<{ Bindings: Env }> {
@@ -17,6 +18,8 @@ export function createApp(check: KernelCheck): Hono<{ Bindings: Env }> {
   app.get("/healthz", (context) => context.json({ status: "ok" }));
   app.use("*", requireToken);
   app.route("/jobs", jobRoutes(check));
+  app.route("/jobs", jobSnapshotRoutes());
+  app.route("/snapshots", snapshotRoutes());
   app.route("/blobs", blobRoutes());
   app.route("/fixtures", fixtureRoutes());
 

@@ -4,19 +4,24 @@ import {
   fieldsOf,
   type JobConfig,
   parseConfig,
+  parseForkConfig,
   parseReference,
+  parseSnapshotReference,
 } from "../../jobs/spec.ts";
 import { findFixture, listStoredFixtures } from "../blobs/fixtures.ts";
 import { boundaryOf, multipartParts, type Part } from "../blobs/multipart.ts";
 import { type Blob, findBlob, storeBlob } from "../blobs/store.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
+import type { StartingSnapshot } from "../runner/record.ts";
+import { describeSnapshot } from "../snapshots/store.ts";
 
 /** What a POST /jobs asks for, with its files stored and its config complete. */
 export interface ParsedRequest {
   readonly kernel: Blob;
   readonly initrd?: Blob;
   readonly fixture?: string;
+  readonly from?: StartingSnapshot;
   readonly config: JobConfig;
 }
 
@@ -95,7 +100,8 @@ async function readJson(bucket: R2Bucket, body: ReadableStream<Uint8Array> | nul
       field: "body",
     });
   }
-  const fields = fieldsOf(value, "body", ["kernel", "initrd", "config"]);
+  const fields = fieldsOf(value, "body", ["kernel", "initrd", "from", "config"]);
+  if (fields.from !== undefined) return startFromSnapshot(bucket, fields);
   const reference = parseReference(fields.kernel, "kernel");
   let defaults: ConfigDefaults = {};
   let kernel: Blob;
@@ -123,6 +129,45 @@ async function readJson(bucket: R2Bucket, body: ReadableStream<Uint8Array> | nul
     ...(initrd === undefined ? {} : { initrd }),
     ...("fixture" in reference ? { fixture: reference.fixture } : {}),
     config: parseConfig(fields.config, nowSeconds, defaults),
+  };
+}
+
+/** A job that starts from a snapshot: what its guest is made of is the snapshot's. */
+async function startFromSnapshot(
+  bucket: R2Bucket,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<ParsedRequest> {
+  for (const name of ["kernel", "initrd"]) {
+    if (fields[name] === undefined) continue;
+    const message = `${name} and from exclude each other: a guest that goes on from a snapshot has its ${name} already.`;
+    throw new HttpError(400, "excluded", message, { field: name });
+  }
+  const snapshot = parseSnapshotReference(fields.from, "from");
+  const described = await describeSnapshot(bucket, snapshot);
+  if (described === undefined) {
+    throw new HttpError(
+      422,
+      "no-snapshot",
+      "from: there is no such snapshot: it was never made, was deleted, or its time is over.",
+      { field: "from" },
+    );
+  }
+  const { header } = described;
+  if (header.ended !== undefined) {
+    throw new HttpError(
+      422,
+      "guest-ended",
+      `from: the guest had ended (${header.ended}) when the snapshot was made, so nothing can go on from it.`,
+      { field: "from" },
+    );
+  }
+  const { name, instructions, guestNanoseconds, consoleBytes, kernel, initrd, fixture } = header;
+  return {
+    kernel,
+    ...(initrd === undefined ? {} : { initrd }),
+    ...(fixture === undefined ? {} : { fixture }),
+    from: { snapshot, name, instructions, guestNanoseconds, consoleBytes },
+    config: parseForkConfig(fields.config, header.config),
   };
 }
 

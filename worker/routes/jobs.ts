@@ -3,38 +3,13 @@ import { readBlob } from "../blobs/store.ts";
 import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
-import type { JobRunnerObject, Unreadable } from "../runner/job-runner.ts";
-import type { JobView } from "../runner/record.ts";
 import { type ParsedRequest, readJobRequest } from "./job-request.ts";
+import { noJob, readable, runnerOf } from "./runner.ts";
 
 type AppContext = Context<{ Bindings: Env }>;
 
 /** Checks remembered per isolate. */
 const REMEMBERED_CHECKS = 1000;
-const JOB_ID = /^[0-9a-f]{32}$/;
-
-const noJob = (): HttpError =>
-  new HttpError(404, "no-job", "There is no such job; its id is in the answer to POST /jobs.", {
-    field: "id",
-  });
-
-function readable(job: JobView | Unreadable | null): JobView {
-  if (job === null) throw noJob();
-  if (!("unreadable" in job)) return job;
-  throw new HttpError(
-    500,
-    "damaged",
-    `This job is stored, but cannot be read: ${job.unreadable}. Post it again.`,
-  );
-}
-
-function runnerOf(context: AppContext): DurableObjectStub<JobRunnerObject> {
-  const id = context.req.param("id") ?? "";
-  // Any other name would wake an object only to find it empty.
-  if (!JOB_ID.test(id)) throw noJob();
-  return context.env.JOB_RUNNER.getByName(id);
-}
-
 /** The byte offset of `?offset=`. */
 function offsetOf(context: AppContext): number {
   const text = context.req.query("offset") ?? "0";
@@ -67,7 +42,8 @@ export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
 
   app.post("/", async (context) => {
     const request = await readJobRequest(context.env.BLOBS, context.req.raw);
-    await checkOnce(context.env.BLOBS, request);
+    // A guest that is running already has a kernel that can be booted.
+    if (request.from === undefined) await checkOnce(context.env.BLOBS, request);
     const id = crypto.randomUUID().replaceAll("-", "");
     const job = await context.env.JOB_RUNNER.getByName(id).create({ id, ...request });
     return context.json(job, 201, { location: `/jobs/${id}` });

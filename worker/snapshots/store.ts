@@ -104,15 +104,6 @@ export async function listSnapshots(bucket: R2Bucket, job?: string): Promise<Sna
   return objects.sort((a, b) => a.uploaded.getTime() - b.uploaded.getTime()).map(viewOf);
 }
 
-/** One snapshot; undefined if there is none, or its time is over. */
-export async function findSnapshot(
-  bucket: R2Bucket,
-  reference: SnapshotReference,
-): Promise<SnapshotView | undefined> {
-  const object = await bucket.head(snapshotKey(reference));
-  return object === null || expiryOf(object) <= Date.now() ? undefined : viewOf(object);
-}
-
 /** A snapshot and the header of its file; undefined if there is none, or its time is over. @throws SnapshotError */
 export async function describeSnapshot(
   bucket: R2Bucket,

@@ -1,0 +1,150 @@
+import { type Context, Hono } from "hono";
+import { SnapshotError } from "../../engine/snapshot-format.ts";
+import { fieldsOf, parseSnapshotName, type SnapshotReference } from "../../jobs/spec.ts";
+import type { Env } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import { UPLOAD_LIMITS } from "../limits.ts";
+import type { RefusedSnapshot } from "../runner/snapshots.ts";
+import { SNAPSHOT_LIMITS } from "../snapshots/limits.ts";
+import { checkSnapshot } from "../snapshots/read.ts";
+import {
+  admitSnapshot,
+  deleteSnapshot,
+  listSnapshots,
+  openSnapshot,
+  putSnapshot,
+  type SnapshotView,
+  snapshotKey,
+} from "../snapshots/store.ts";
+import { readable, runnerOf } from "./runner.ts";
+
+type AppContext = Context<{ Bindings: Env }>;
+
+const ID = /^[0-9a-f]{32}$/;
+const NO_STORE = { "cache-control": "no-store" };
+
+function noSnapshot(): HttpError {
+  return new HttpError(
+    404,
+    "no-snapshot",
+    "There is no such snapshot: it was never made, was deleted, or its time is over.",
+    { field: "snapshot" },
+  );
+}
+
+/** The file as it is stored. */
+async function exported(context: AppContext, reference: SnapshotReference): Promise<Response> {
+  const object = await openSnapshot(context.env.BLOBS, reference);
+  if (object === undefined) throw noSnapshot();
+  const name = object.customMetadata?.name ?? "snapshot";
+  return new Response(object.body, {
+    headers: {
+      "content-type": "application/octet-stream",
+      "content-length": String(object.size),
+      "content-disposition": `attachment; filename="${name}.xsn"`,
+      etag: object.httpEtag,
+    },
+  });
+}
+
+async function removed(context: AppContext, reference: SnapshotReference): Promise<Response> {
+  if (!(await deleteSnapshot(context.env.BLOBS, reference))) throw noSnapshot();
+  return context.body(null, 204);
+}
+
+async function bodyOf(context: AppContext): Promise<unknown> {
+  const text = await context.req.text();
+  if (text.length > UPLOAD_LIMITS.jsonBytes)
+    throw new HttpError(413, "too-large", "The body is too large.", { field: "body" });
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new HttpError(400, "bad-json", 'The body must be JSON: {"name": "…"}.', { field: "body" });
+  }
+}
+
+/** Snapshots of one job: mounted under /jobs. */
+export function jobSnapshotRoutes(): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>();
+
+  const referenceOf = (context: AppContext): SnapshotReference => {
+    const job = context.req.param("id") ?? "";
+    if (!ID.test(job)) throw noSnapshot();
+    return { job, snapshot: parseSnapshotName(context.req.param("name"), "name") };
+  };
+
+  app.post("/:id/snapshots", async (context) => {
+    const runner = runnerOf(context);
+    const { name } = fieldsOf(await bodyOf(context), "body", ["name"]);
+    const made: SnapshotView | RefusedSnapshot = readable(
+      await runner.snapshot(parseSnapshotName(name, "name")),
+    );
+    if ("refused" in made) throw new HttpError(made.refused.status, made.refused.code, made.refused.message);
+    return context.json(made, 201, { location: made.links.self });
+  });
+
+  app.get("/:id/snapshots", async (context) => {
+    readable(await runnerOf(context).status());
+    const snapshots = await listSnapshots(context.env.BLOBS, context.req.param("id"));
+    return context.json({ snapshots }, 200, NO_STORE);
+  });
+
+  app.get("/:id/snapshots/:name", (context) => exported(context, referenceOf(context)));
+  app.delete("/:id/snapshots/:name", (context) => removed(context, referenceOf(context)));
+  return app;
+}
+
+/** Counts what comes; more than a snapshot can be is refused. */
+async function* bounded(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > SNAPSHOT_LIMITS.fileBytes) {
+      throw new HttpError(413, "too-large", `A snapshot has at most ${SNAPSHOT_LIMITS.fileBytes} bytes.`, {
+        field: "body",
+      });
+    }
+    yield chunk;
+  }
+}
+
+/** What is wrong with a file that was sent. */
+function refused(error: unknown): unknown {
+  if (!(error instanceof SnapshotError)) return error;
+  const message = `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}; export it again and send the whole file.`;
+  return new HttpError(422, error.code, message, { field: "body" });
+}
+
+/** Snapshots that were made elsewhere and sent here. */
+export function snapshotRoutes(): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>();
+
+  const referenceOf = (context: AppContext): SnapshotReference => {
+    const snapshot = context.req.param("id") ?? "";
+    if (!ID.test(snapshot)) throw noSnapshot();
+    return { snapshot };
+  };
+
+  app.post("/", async (context) => {
+    const { body } = context.req.raw;
+    if (body === null)
+      throw new HttpError(400, "empty", "Send the file of a snapshot as the body.", { field: "body" });
+    const reference = { snapshot: crypto.randomUUID().replaceAll("-", "") };
+    await admitSnapshot(context.env.BLOBS, reference);
+    try {
+      const { header, chunks } = await checkSnapshot(bounded(body));
+      const stored = await putSnapshot(context.env.BLOBS, snapshotKey(reference), header, chunks);
+      return context.json(stored, 201, { location: stored.links.self });
+    } catch (error) {
+      throw refused(error);
+    }
+  });
+
+  app.get("/", async (context) =>
+    context.json({ snapshots: await listSnapshots(context.env.BLOBS) }, 200, NO_STORE),
+  );
+
+  app.get("/:id", (context) => exported(context, referenceOf(context)));
+  app.delete("/:id", (context) => removed(context, referenceOf(context)));
+  return app;
+}
