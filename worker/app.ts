@@ -5,7 +5,7 @@ import { SpecError } from "../jobs/spec-error.ts";
 import { requireToken } from "./auth.ts";
 import type { Env } from "./env.ts";
 import { errorBody, HttpError } from "./errors.ts";
-import type { KernelCheck } from "./kernel-check.ts";
+import { type KernelCheck, refusalOf } from "./kernel-check.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { fixtureRoutes } from "./routes/fixtures.ts";
 import { jobRoutes } from "./routes/jobs.ts";
@@ -40,12 +40,8 @@ export function createApp(check: KernelCheck): Hono<{ Bindings: Env }> {
     if (error instanceof SpecError)
       return context.json(errorBody(error.code, error.message, error.field), 400);
     if (error instanceof LoadError) {
-      const field =
-        error.field === "memory" || error.field === "cmdline" ? `config.${error.field}` : error.field;
-      return context.json(
-        errorBody(error.code, error.message, field),
-        error.code === "too-large" ? 413 : 422,
-      );
+      const { status, code, field, message } = refusalOf(error);
+      return context.json(errorBody(code, message, field), status);
     }
     if (error instanceof HTTPException)
       return context.json(errorBody("bad-request", error.message), error.status);

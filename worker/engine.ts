@@ -1,5 +1,6 @@
 import core from "../engine/cpu/core.wasm";
 import emu64 from "../engine/emu/emu64.elf";
+import { inspectKernel } from "../engine/inspect.ts";
 import { LoadError } from "../engine/loader/errors.ts";
 import * as machine from "../engine/machine.ts";
 import type { Engine } from "./runner/job-runner.ts";
@@ -7,6 +8,7 @@ import type { Engine } from "./runner/job-runner.ts";
 /** The machine as this worker carries it: code compiled when the worker starts, emu as bytes. */
 export const ENGINE: Engine = {
   factory: machine,
+  inspect: inspectKernel,
   parts: { core, emu64: new Uint8Array(emu64) },
   isLoadError: (error) => error instanceof LoadError,
 };

@@ -1,6 +1,6 @@
-import { inspectKernel } from "../engine/inspect.ts";
 import { createApp } from "./app.ts";
 import { ENGINE } from "./engine.ts";
+import { checkKernel } from "./kernel-check.ts";
 import { JobRunnerObject } from "./runner/job-runner.ts";
 
 /** The Durable Object of wrangler.toml: one job each. */
@@ -8,6 +8,4 @@ export class JobRunner extends JobRunnerObject {
   protected override readonly engine = ENGINE;
 }
 
-export default createApp(({ kernel, memoryMiB, initrdBytes }) => {
-  inspectKernel(kernel, memoryMiB, initrdBytes);
-});
+export default createApp(checkKernel);

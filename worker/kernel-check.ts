@@ -1,10 +1,43 @@
+import type { LoadError } from "../engine/loader/errors.ts";
+import type { Blob } from "./blobs/store.ts";
+import type { Env } from "./env.ts";
+import { HttpError } from "./errors.ts";
+
 /** What is known about a job before it is made. */
 export interface KernelToCheck {
-  readonly kernel: Uint8Array;
+  readonly kernel: Blob;
   /** 0 for none. */
   readonly initrdBytes: number;
   readonly memoryMiB: number;
 }
 
-/** Throws LoadError (engine/loader/errors.ts) for a kernel that cannot be booted. */
-export type KernelCheck = (job: KernelToCheck) => void;
+/** Rejects with a LoadError (engine/loader/errors.ts) or an HttpError for a kernel that cannot be booted. */
+export type KernelCheck = (env: Env, job: KernelToCheck) => Promise<void>;
+
+/** A refusal as it travels between objects, where errors lose their class. */
+export interface KernelRefusal {
+  readonly status: 413 | 422;
+  readonly code: string;
+  readonly field: string;
+  readonly message: string;
+}
+
+export function refusalOf({ code, field, message }: LoadError): KernelRefusal {
+  return {
+    status: code === "too-large" ? 413 : 422,
+    code,
+    field: field === "memory" || field === "cmdline" ? `config.${field}` : field,
+    message,
+  };
+}
+
+/**
+ * Has the kernel decompressed and laid out by an object of its own, whose storage holds what does not fit into memory. All
+ * jobs that are posted at the same time with the same kernel ask the same one.
+ */
+export async function checkKernel({ JOB_RUNNER }: Env, job: KernelToCheck): Promise<void> {
+  const refusal = await JOB_RUNNER.getByName(`kernel ${job.kernel.sha256}`).inspectKernel(job);
+  if (refusal === null) return;
+  const { status, code, field, message } = refusal;
+  throw new HttpError(status, code, message, { field });
+}

@@ -3,10 +3,7 @@
 const MiB = 1024 * 1024;
 
 export const UPLOAD_LIMITS = {
-  /**
-   * Largest kernel or initrd, in bytes. Both are held whole while a domain is built, in an isolate of 128 MB beside the
-   * guest's memory.
-   */
+  /** Largest kernel or initrd, in bytes. */
   blobBytes: 64 * MiB,
   /** Largest JSON: a config part or a whole JSON body. */
   jsonBytes: 64 * 1024,
@@ -72,6 +69,13 @@ export const CHECKPOINT_LIMITS = {
   baseMilliseconds: 3,
   /** It costs no less than this, whatever the clock says: in production it stands still while rows are written. */
   minMicrosecondsPerPage: 10,
+} as const;
+
+export const INSPECTION_LIMITS = {
+  /** How long one inspection of a kernel may keep others of its isolate waiting. */
+  milliseconds: 30_000,
+  /** How often those look whether it is over. */
+  pollMilliseconds: 20,
 } as const;
 
 export const STORAGE_LIMITS = {

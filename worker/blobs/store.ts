@@ -30,12 +30,6 @@ export async function findBlob(bucket: R2Bucket, sha256: string): Promise<Blob |
   return object === null ? undefined : { sha256, size: object.size };
 }
 
-/** The whole content of a blob; undefined if it is not stored. */
-export async function readBlob(bucket: R2Bucket, sha256: string): Promise<Uint8Array | undefined> {
-  const object = await bucket.get(keyOf(sha256));
-  return object === null ? undefined : new Uint8Array(await object.arrayBuffer());
-}
-
 /** Stores a stream whose hash the sender names; R2 checks it. Nothing is read if the blob is there already. */
 export async function putBlob(
   bucket: R2Bucket,

@@ -1,5 +1,4 @@
 import { type Context, Hono } from "hono";
-import { readBlob } from "../blobs/store.ts";
 import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
@@ -29,13 +28,11 @@ export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
   const passed = new Set<string>();
 
   /** Checking means decompressing; the same kernel with the same memory need not be checked twice. */
-  async function checkOnce(bucket: R2Bucket, { kernel, initrd, config }: ParsedRequest): Promise<void> {
+  async function checkOnce(env: Env, { kernel, initrd, config }: ParsedRequest): Promise<void> {
     const initrdBytes = initrd?.size ?? 0;
     const key = `${kernel.sha256} ${config.memory} ${initrdBytes}`;
     if (passed.has(key)) return;
-    const bytes = await readBlob(bucket, kernel.sha256);
-    if (bytes === undefined) throw new Error(`kernel ${kernel.sha256} vanished while it was being posted`);
-    check({ kernel: bytes, initrdBytes, memoryMiB: config.memory });
+    await check(env, { kernel, initrdBytes, memoryMiB: config.memory });
     if (passed.size >= REMEMBERED_CHECKS) passed.clear();
     passed.add(key);
   }
@@ -43,7 +40,7 @@ export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
   app.post("/", async (context) => {
     const request = await readJobRequest(context.env.BLOBS, context.req.raw);
     // A guest that is running already has a kernel that can be booted.
-    if (request.from === undefined) await checkOnce(context.env.BLOBS, request);
+    if (request.from === undefined) await checkOnce(context.env, request);
     const id = crypto.randomUUID().replaceAll("-", "");
     const job = await context.env.JOB_RUNNER.getByName(id).create({ id, ...request });
     return context.json(job, 201, { location: `/jobs/${id}` });

@@ -7,6 +7,7 @@ import { judge, type Outcome, type Verdict } from "../../jobs/verdict.ts";
 import { BlobSource } from "../blobs/source.ts";
 import type { Env } from "../env.ts";
 import { errorBody } from "../errors.ts";
+import type { KernelRefusal, KernelToCheck } from "../kernel-check.ts";
 import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
 import { startingPoint } from "../snapshots/read.ts";
 import { deleteSnapshotsOf, type SnapshotView } from "../snapshots/store.ts";
@@ -17,6 +18,7 @@ import { consoleResponse } from "./console-response.ts";
 import { DamagedCheckpoint, DamagedConsole } from "./damaged.ts";
 import { Guest } from "./guest.ts";
 import { JobStore, Superseded } from "./job-store.ts";
+import { type Inspect, KernelInspector } from "./kernel-inspector.ts";
 import { MachineSlots } from "./machine-slots.ts";
 import { Pace } from "./pace.ts";
 import {
@@ -36,6 +38,7 @@ import { SqlSpool } from "./sql-spool.ts";
 /** The machine and its compiled parts. */
 export interface Engine {
   readonly factory: MachineFactory;
+  readonly inspect: Inspect;
   readonly parts: EngineParts;
   /** Whether an error thrown by `create` means that the kernel or initrd is at fault. */
   isLoadError(error: unknown): boolean;
@@ -129,6 +132,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   #console: ConsoleLog | undefined;
   #loaded: Loaded | undefined;
   #alarm: Promise<void> | undefined;
+  #inspector: KernelInspector | undefined;
   #askedSnapshots: AskedSnapshot[] = [];
   /** When this object was made; undefined once its first alarm came. */
   #made: number | undefined = Date.now();
@@ -148,6 +152,12 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       await this.ctx.storage.setAlarm(Date.now());
     }
     return this.#view(this.#job());
+  }
+
+  /** Checks a kernel for POST /jobs. This object has no job, and keeps nothing. */
+  inspectKernel(job: KernelToCheck): Promise<KernelRefusal | null> {
+    this.#inspector ??= new KernelInspector(this.ctx.storage, this.env.BLOBS);
+    return this.#inspector.inspect(job, this.engine.inspect);
   }
 
   /** The job; null if this object has none. */

@@ -3,13 +3,16 @@
  * scripted-machine.ts), so that a test can have a guest that floods, waits, or breaks the machine.
  */
 import { LoadError } from "../../engine/loader/errors.ts";
+import type { ByteSource } from "../../engine/loader/source.ts";
 import { createApp } from "../app.ts";
+import { checkKernel } from "../kernel-check.ts";
 import { type Engine, JobRunnerObject } from "../runner/job-runner.ts";
 import { TEST_BOUNDS } from "./bounds.ts";
 import { SCRIPTED } from "./scripted-machine.ts";
 
 const ENGINE: Engine = {
   factory: SCRIPTED,
+  inspect: inspectScript,
   // (module) with nothing in it: the scripted machine needs no core.
   parts: {
     get core(): WebAssembly.Module {
@@ -25,8 +28,11 @@ export class JobRunner extends JobRunnerObject {
   protected override readonly bounds = TEST_BOUNDS;
 }
 
-export default createApp(({ kernel }) => {
-  if (kernel[0] !== "{".charCodeAt(0)) {
-    throw new LoadError({ code: "not-a-kernel", what: "this is no script", remedy: "Send a script" });
-  }
-});
+/** As the product's check is made: by an object of its own. */
+async function inspectScript(kernel: ByteSource): Promise<void> {
+  const [first] = await kernel.read(0, 1);
+  if (first === "{".charCodeAt(0)) return;
+  throw new LoadError({ code: "not-a-kernel", what: "this is no script", remedy: "Send a script" });
+}
+
+export default createApp(checkKernel);

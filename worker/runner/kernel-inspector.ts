@@ -1,0 +1,66 @@
+import { LoadError } from "../../engine/loader/errors.ts";
+import type { ByteSource } from "../../engine/loader/source.ts";
+import type { Spool } from "../../engine/loader/spool.ts";
+import { BlobSource } from "../blobs/source.ts";
+import { type KernelRefusal, type KernelToCheck, refusalOf } from "../kernel-check.ts";
+import { INSPECTION_LIMITS } from "../limits.ts";
+import { SqlSpool } from "./sql-spool.ts";
+
+/** The engine's check: rejects with a LoadError for a kernel that cannot be booted. */
+export type Inspect = (
+  kernel: ByteSource,
+  memoryMiB: number,
+  initrdBytes: number,
+  spool: Spool,
+) => Promise<unknown>;
+
+/** Until when the inspection that is under way in this isolate may take. One at a time: each needs some 20 MB. */
+let busyUntil = 0;
+
+/**
+ * Checks kernels in an object that has no job. The decompressed kernel is in its storage meanwhile, of which nothing is left
+ * afterwards.
+ */
+export class KernelInspector {
+  readonly #storage: DurableObjectStorage;
+  readonly #bucket: R2Bucket;
+  /** Inspections under way, by what they inspect; and the last of them, for the next one to wait for. */
+  readonly #running = new Map<string, Promise<KernelRefusal | null>>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(storage: DurableObjectStorage, bucket: R2Bucket) {
+    this.#storage = storage;
+    this.#bucket = bucket;
+  }
+
+  /** Why the kernel is refused; null if it is not. */
+  inspect(job: KernelToCheck, inspect: Inspect): Promise<KernelRefusal | null> {
+    const key = `${job.memoryMiB} ${job.initrdBytes}`;
+    const running = this.#running.get(key);
+    if (running !== undefined) return running;
+    const begun = this.#last
+      .catch(() => {})
+      .then(() => this.#inspect(job, inspect))
+      .finally(() => this.#running.delete(key));
+    this.#running.set(key, begun);
+    this.#last = begun;
+    return begun;
+  }
+
+  async #inspect(job: KernelToCheck, inspect: Inspect): Promise<KernelRefusal | null> {
+    // Polling, because an object that is gone wakes nobody.
+    while (Date.now() < busyUntil) await scheduler.wait(INSPECTION_LIMITS.pollMilliseconds);
+    busyUntil = Date.now() + INSPECTION_LIMITS.milliseconds;
+    try {
+      const kernel = new BlobSource(this.#bucket, job.kernel, "kernel");
+      await inspect(kernel, job.memoryMiB, job.initrdBytes, new SqlSpool(this.#storage.sql));
+      return null;
+    } catch (error) {
+      if (error instanceof LoadError) return refusalOf(error);
+      throw error;
+    } finally {
+      busyUntil = 0;
+      await this.#storage.deleteAll();
+    }
+  }
+}
