@@ -2,7 +2,7 @@
 
 import { fwait, gen, genSlots, immediate, invalid, jcc, rare, rareSimple, refuseLock, rmToSlot } from "./decode-one";
 import {
-  SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
+  SEG_PRIVILEGED_READ, SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
   next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, setRmRegister, setSize, size, slot,
   slot8, terminate,
 } from "./decode-state";
@@ -63,8 +63,8 @@ function group6(): void {
   switch ((modrm >> 3) & 7) {
     case 0: return rare(Rare.SLDT, isMem ? 1 : size, 0, SEG_WRITE, 2);
     case 1: return rare(Rare.STR, isMem ? 1 : size, 0, SEG_WRITE, 2);
-    case 2: return rare(Rare.LLDT, 1, 0, SEG_READ, 2);
-    case 3: return rare(Rare.LTR, 1, 0, SEG_READ, 2);
+    case 2: return rare(Rare.LLDT, 1, 0, SEG_PRIVILEGED_READ, 2);
+    case 3: return rare(Rare.LTR, 1, 0, SEG_PRIVILEGED_READ, 2);
     case 4: return rare(Rare.VERR, 1, 0, SEG_READ, 2);
     case 5: return rare(Rare.VERW, 1, 0, SEG_READ, 2);
     default: return invalid();
@@ -93,10 +93,10 @@ function group7(): void {
   switch (kind) {
     case 0: return rare(Rare.SGDT, log2, 0, SEG_WRITE, 10);
     case 1: return rare(Rare.SIDT, log2, 0, SEG_WRITE, 10);
-    case 2: return rare(Rare.LGDT, log2, 0, SEG_READ, 10);
-    case 3: return rare(Rare.LIDT, log2, 0, SEG_READ, 10);
+    case 2: return rare(Rare.LGDT, log2, 0, SEG_PRIVILEGED_READ, 10);
+    case 3: return rare(Rare.LIDT, log2, 0, SEG_PRIVILEGED_READ, 10);
     case 4: return rare(Rare.SMSW, 1, 0, SEG_WRITE, 2);
-    case 6: return rare(Rare.LMSW, 1, 0, SEG_READ, 2);
+    case 6: return rare(Rare.LMSW, 1, 0, SEG_PRIVILEGED_READ, 2);
     case 7: return rare(Rare.INVLPG, 0, 0, 2, 1);
     default: return invalid();
   }

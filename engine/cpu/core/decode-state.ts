@@ -246,6 +246,8 @@ function readAddress16(mod: u32): void {
 /** Accesses of SEGEA: what the segment must allow. */
 export const SEG_READ: i32 = 0;
 export const SEG_WRITE: i32 = 1;
+/** A read that ring 0 alone may do: #GP(0) elsewhere comes before what the segment check finds. */
+export const SEG_PRIVILEGED_READ: i32 = 3;
 /** Address arithmetic only. */
 export const SEG_NONE: i32 = 2;
 

@@ -97,6 +97,10 @@ export function segmentAddress(p: usize): i32 {
     load<u64>(load<u8>(p, 3), REGS) + (load<u64>(load<u8>(p, 4), REGS) << <u64>load<u8>(p, 5)) + <u64>(<i64>load<i32>(p, 8));
   ea &= n >> 8 == 1 ? 0xffff : 0xffffffff;
   const access = n & 15;
+  if (access == 3 && load<u32>(CPL)) {
+    raise(GP, 0);
+    return 0;
+  }
   if (access != 2 && !checkSegment(i, ea, load<i32>(p, 12), access == 1)) return 0;
   store<u64>(REGS + SLOT_TMP0 * 8, (ea + baseOf(i)) & 0xffffffff);
   return 1;

@@ -4,6 +4,7 @@ import { EXC_VECTOR } from "./layout";
 export { decodeVector } from "./vector-decode";
 export { execVector } from "./vector";
 export { execX87, x87Wait } from "./x87";
+export { x87Defined } from "./x87-decode";
 export { getArithFlags, setArithFlags } from "./flags";
 
 /** The vector of the exception that was marked last. */

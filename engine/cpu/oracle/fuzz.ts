@@ -53,7 +53,9 @@ class Side {
   }
 
   get codesHit(): number {
-    return this.comparer.tally.codes.size;
+    // A prefix may make another instruction of a form.
+    const all = this.generator.allCodes;
+    return [...this.comparer.tally.codes.keys()].filter((code) => all.has(code)).length;
   }
 }
 

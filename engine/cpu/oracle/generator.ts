@@ -50,6 +50,9 @@ const UNDEFINED_SHARE = 0.01;
 const RUN_SHARE = 0.3;
 /** General registers as bits. */
 const [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] = [1, 2, 4, 8, 16, 32, 64, 128] as const;
+/** Outside 64-bit mode; FS and GS are null. */
+const READABLE_SEGMENTS = new Set<number>([R.DS, R.ES, R.SS, R.CS]);
+const WRITABLE_SEGMENTS = new Set<number>([R.DS, R.ES, R.SS]);
 const MAX_INSTRUCTION_BYTES = 15;
 /** VEX, EVEX and XOP: extensions that the oracle has and the core does not. */
 const VEX_LIKE = new Set([0xc4, 0xc5, 0x62, 0x8f]);
@@ -284,6 +287,8 @@ export class Generator {
       if ((m === M.Cmpxchg || m === M.Cmpxchg8b || m === M.Cmpxchg16b) && r.chance(0.5))
         poke(address, accumulator(m, state));
     }
+    if (m === M.Maskmovq && mode === 32 && !WRITABLE_SEGMENTS.has(instruction.memorySegment))
+      return undefined;
     if (instruction.flowControl === FlowControl.IndirectCall && gprOf(instruction.memoryBase)?.index === 4)
       return undefined;
     if (address !== undefined && addressDependsOnModel(instruction, state, mode, address)) return undefined;
@@ -378,7 +383,8 @@ export class Generator {
       instruction.opKind(0) === OpKind.MemorySegSI || instruction.opKind(1) === OpKind.MemorySegSI;
     const safe = BigInt((sixteen ? LOW : DATA + 0x1000) + 0x800 + r.below(0x400));
     // Of two operands that both fault, models differ in which they look at first.
-    const one = COMPARES_STRINGS.has(instruction.mnemonic) ? r.below(2) : -1;
+    const sourceFaults = mode === 32 && !READABLE_SEGMENTS.has(instruction.memorySegment);
+    const one = COMPARES_STRINGS.has(instruction.mnemonic) ? (sourceFaults ? 1 : r.below(2)) : -1;
     if (r.chance(0.97)) put(6, one === 0 ? safe : operandAddress(r, 8, false));
     if (r.chance(0.97))
       put(7, r.chance(0.2) && one < 0 ? (state.gpr(6) + BigInt(r.below(24) - 12)) & U64 : near);

@@ -6,6 +6,7 @@ import asc from "assemblyscript/asc";
 const CORE = join(dirname(fileURLToPath(import.meta.url)), "../core");
 /** Of core/layout.ts and core/vector-harness-mmu.ts. */
 export const REGISTERS_ADDRESS = 0x1000;
+export const CR0_ADDRESS = 0x1120;
 export const WINDOW_ADDRESS = 0x8000;
 
 const ENTRY = "vector-harness.ts";
@@ -21,6 +22,7 @@ export interface VectorUnit {
   execVector(fn: number, op: number, ea: bigint): number;
   execX87(op: number, ea: bigint): number;
   x87Wait(): number;
+  x87Defined(opcode: number, modrm: number): number;
   getArithFlags(): number;
   setArithFlags(flags: number): void;
   exceptionVector(): number;

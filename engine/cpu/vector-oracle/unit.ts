@@ -1,4 +1,4 @@
-import { REGISTERS_ADDRESS, type VectorUnit, WINDOW_ADDRESS } from "./machine.ts";
+import { CR0_ADDRESS, REGISTERS_ADDRESS, type VectorUnit, WINDOW_ADDRESS } from "./machine.ts";
 import { FXSAVE_BYTES, MEMORY_BYTES, type VectorCase, type VectorOutcome } from "./silicon.ts";
 
 const OP = 0x7000;
@@ -58,6 +58,8 @@ function parse(code: readonly number[]): Fields {
   };
 }
 
+const CR0_PE = 1;
+
 /** Runs cases on the test build of the vector unit, as the interpreter would. */
 export class UnitRunner {
   readonly #unit: VectorUnit;
@@ -66,6 +68,8 @@ export class UnitRunner {
 
   constructor(unit: VectorUnit) {
     this.#unit = unit;
+    // Protected mode: environments have other forms in real-address mode.
+    new DataView(unit.memory.buffer).setUint32(CR0_ADDRESS, CR0_PE, true);
     this.#fxsave = unit.decodeVector(1, 0, 0xae, 0x03, 1) & 0xffff;
     this.#fxrstor = unit.decodeVector(1, 0, 0xae, 0x0b, 1) & 0xffff;
   }
@@ -104,6 +108,7 @@ export class UnitRunner {
     const w = (f.rex >> 3) & 1;
     if (f.wait) return unit.x87Wait() ? -1 : unit.exceptionVector();
     if (f.x87) {
+      if (!unit.x87Defined(f.opcode, f.modrm)) return VECTOR_UD;
       bytes.set([0, 0, f.opcode, f.modrm, memoryForm ? 1 : 0, f.operandSize ? 1 : 0, w], OP);
       return unit.execX87(OP, ea) ? -1 : unit.exceptionVector();
     }
