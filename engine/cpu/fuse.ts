@@ -14,6 +14,8 @@ interface FusedOp {
   readonly name: string;
   /** Letter of the register an operand names, where the run says one. */
   readonly letters: ReadonlyMap<Role, string>;
+  /** The run is only for an index that is not scaled. */
+  readonly unscaled: boolean;
 }
 
 type Run = readonly FusedOp[];
@@ -23,13 +25,18 @@ function parseRun(text: string): Run {
     const [name, ...operands] = part.trim().split(/\s+/);
     if (name === undefined || name === "") throw new Error(`fusions.ts: no op in "${text}"`);
     const letters = new Map<Role, string>();
+    let unscaled = false;
     for (const operand of operands) {
+      if (operand === "unscaled") {
+        unscaled = true;
+        continue;
+      }
       const match = /^([abc]+):([a-z])$/.exec(operand);
       if (!match?.[1] || !match[2])
         throw new Error(`fusions.ts: "${operand}" in "${text}" is not like "ac:x"`);
       for (const role of match[1]) letters.set(role.toUpperCase() as Role, match[2]);
     }
-    return { name, letters };
+    return { name, letters, unscaled };
   });
 }
 
@@ -145,8 +152,8 @@ class RunWriter {
     const before: string[] = [];
     let body = bodyOf(source, op.name);
     body = body.replace(/\bea\(p\)/g, () =>
-      this.#letter(op, "B") || this.#letter(op, "C")
-        ? `eaOf(${this.#value(op, "B", before)}, ${this.#value(op, "C", before)}, p)`
+      op.unscaled || this.#letter(op, "B") || this.#letter(op, "C")
+        ? `${op.unscaled ? "eaUnscaled" : "eaOf"}(${this.#value(op, "B", before)}, ${this.#value(op, "C", before)}, p)`
         : "ea(p)",
     );
     body = body.replace(/\beaBD\(p\)/g, () =>
@@ -265,6 +272,9 @@ function conditionsOf(run: Run): string {
         first.set(letter, operand);
       }
     }
+  });
+  run.forEach((op, i) => {
+    if (op.unscaled) conditions.push(`(load<u8>(${OPS[i]}, 5) & 0x7f) == 0`);
   });
   const third = run[2];
   if (third) conditions.unshift("r", `load<u16>(r) == <u16>Op.${third.name}`);

@@ -182,7 +182,7 @@ function assemble(run: string, any: Random, strict: boolean): number[] {
   const letterOf = (words: string[], role: string): string | undefined =>
     words
       .slice(1)
-      .map((word) => word.split(":"))
+      .map((word) => word.split(":")) // "unscaled" has no letter, and nothing here is scaled
       .find(([roles]) => roles?.includes(role))?.[1];
   for (const words of ops) {
     const [, kinds] = encodingOf(words[0] ?? "");

@@ -9,13 +9,13 @@
  *
  * A run is written as its ops, each with the operands that matter: `c:x` says operand c names register x. Equal letters
  * are the same register in the whole run and different letters are different ones; a value that was just computed or
- * read is then taken from a local variable. Of two runs that fit the first in this list is taken, so the long and the
+ * read is then taken from a local variable. `unscaled` asks for an index with a scale of 1. Of two runs that fit the first in this list is taken, so the long and the
  * special stand before the short and the general. Every op but the last must be a single one that does not end its block.
  */
 export const FUSIONS: readonly string[] = [
   // loops: step, compare, go round
-  "STI8 c:y | INC32_N a:y | CMPJ32_RR_B a:y",
-  "STI8 c:y | ADD64_RR_N ac:y | CMPJ64_RR_AE a:y",
+  "STI8 c:y unscaled | INC32_N a:y | CMPJ32_RR_B a:y",
+  "STI8 c:y unscaled | ADD64_RR_N ac:y | CMPJ64_RR_AE a:y",
   "SHR32_I_N ac:x | XOR32_RR ac:x | DECJ32_NE",
   "INC32_N a:x | INC64_N a:y | CMPJ32_RR_NE a:x",
   "INC32_N | INC64_N",
@@ -38,10 +38,10 @@ export const FUSIONS: readonly string[] = [
   "LD64_BD a:x | TESTJ64_RR_NE ab:x",
   "LD32_BD a:x | TESTJ32_RR_E ab:x",
   "LD32_BD a:x | CMPJ32_RI_E a:x",
-  "CMP8_MI | JCC_NE",
-  "CMP8_MI | JCC_E",
-  "TEST8_MI | JCC_NE",
-  "TEST8_MI | JCC_E",
+  "CMP8_MI unscaled | JCC_NE",
+  "CMP8_MI unscaled | JCC_E",
+  "TEST8_MI unscaled | JCC_NE",
+  "TEST8_MI unscaled | JCC_E",
   "CMP64_MI | JCC_E",
   "CMP64_MI | JCC_NE",
   "CMP32_MI | JCC_E",
@@ -102,7 +102,7 @@ export const FUSIONS: readonly string[] = [
   "MOV32_RR | ROR32_I_N",
   "MOV32_RR | RET",
   "LEA32 | CALL",
-  "LD64 a:z b:x c:y | LD64 b:x c:y",
+  "LD64 a:z b:x c:y unscaled | LD64 b:x c:y unscaled",
   "LD64 | LD64",
   "LD64 | LEA64",
   "LD64_BD a:z b:x | LD64_BD b:x",
@@ -119,7 +119,7 @@ export const FUSIONS: readonly string[] = [
   "PUSH64 | PUSH64",
   "PUSH64 | MOV64_RR",
   "PUSH64 | MOV32_RR",
-  "ST64 b:x c:y | ST64 b:x c:y",
+  "ST64 b:x c:y unscaled | ST64 b:x c:y unscaled",
   "ST64 | ST64",
   "ST64 | ADD64_RI_N",
   "ST64_BD b:x | ST64_BD b:x",

@@ -46,6 +46,11 @@ import { BOUNCE_WRITE, readable, writable, writeDone } from "./mmu";
 @inline export function eaOf(base: u64, index: u64, p: usize): u64 {
   return base + (index << <u64>load<u8>(p, 5)) + <u64>(<i64>load<i32>(p, 8));
 }
+/** The same where the decoder saw that the index is not scaled. */
+// @ts-ignore: decorator
+@inline export function eaUnscaled(base: u64, index: u64, p: usize): u64 {
+  return base + index + <u64>(<i64>load<i32>(p, 8));
+}
 /** Effective address without index. */
 // @ts-ignore: decorator
 @inline export function eaBD(p: usize): u64 {
