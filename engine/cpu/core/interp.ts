@@ -17,7 +17,7 @@ import { fetchPage, isCanonical } from "./mmu";
 import { Op } from "./ops";
 import { segmentAddress } from "./segment";
 import { bitTest, imul32, imul64, rol, ror, sar, shl, shr } from "./shifts";
-import { STRING_AGAIN, STRING_FAULT, execString } from "./string";
+import { STRING_AGAIN, STRING_DONE, STRING_FAULT, execString } from "./string";
 import { EXIT_EXCEPTION, EXIT_SHUTDOWN, R_FAULT, R_GO, execRare, setExitReason } from "./system";
 import { execVector } from "./vector";
 import { execX87, x87Wait } from "./x87";
@@ -41,7 +41,9 @@ const WHY_JUMP: i32 = 2;
 function vectorOp(p: usize): i32 {
   const cr0 = load<u32>(CR0);
   const cls = load<u8>(p, 7);
-  if (cls != 2) {
+  if (cls & 4) {
+    // MOVNTI: an integer store.
+  } else if (cls != 2) {
     if (cr0 & 4 || (cls != 1 && !(load<u32>(CR4) & 0x200))) return raiseNoError(UD);
     if (cr0 & 8) return raiseNoError(NM);
   } else if (cr0 & 12) return raiseNoError(NM);
@@ -344,9 +346,9 @@ export function interpret(p: usize, ic: i64): void {
         store<u32>(CURRENT_OP, <u32>p);
         const r = execString(p);
         if (r == STRING_FAULT) break;
-        if (r == STRING_AGAIN) {
+        if (r != STRING_DONE) {
           // The repeat is charged for what it did, so that an endless one reaches the limit.
-          ic -= sideIndex(p) + STRING_CHARGE;
+          ic -= sideIndex(p) + (r == STRING_AGAIN ? STRING_CHARGE : 1);
           why = WHY_LEAVE;
           break;
         }
