@@ -2,7 +2,7 @@
 
 import { DR6_BD, DR7_GD, breakpointsChanged, setDr6 } from "./breakpoints";
 import { DB, GP, UD, raise, raiseNoError } from "./exception";
-import { CR0, CR2, CR3, CR4, CR8, DR, EFER, MODE, MODE_64, PDPTE, REGS } from "./layout";
+import { CR0, CR2, CR3, CR4, CR8, DR, EFER, MODE, MODE_64, PDPTE, REGS, SEG_TR } from "./layout";
 import {
   CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, PHYSICAL_BITS, flushAll, switchContext,
 } from "./mmu";
@@ -17,17 +17,20 @@ const CR0_FIXED: u64 = 0x10; // ET
 const CR4_PGE: u64 = 0x80;
 /** TSD DE PSE PAE PGE OSFXSR OSXMMEXCPT, and FSGSBASE where offered. */
 function cr4Known(): u64 {
-  return 0x6bc | 2 | 1 | (offers(FEATURE_FSGSBASE) ? 0x10000 : 0);
+  return 0x6bc | (offers(FEATURE_FSGSBASE) ? 0x10000 : 0);
 }
 
+/** Reserved bits of a PDPTE: 1, 2, 5-8 and those above the physical address. */
+const PDPTE_RESERVED: u64 = 0x1e6 | ~(((<u64>1) << PHYSICAL_BITS) - 1);
+
 /** Loads the four PDPTEs of PAE paging; false and #GP(0) if one is malformed (SDM vol. 3A 4.4.1). */
-function loadPdptes(cr3: u64): bool {
+export function loadPdptes(cr3: u64): bool {
   const base = cr3 & 0xffffffe0;
   if (!isMemory(base >> 12)) return true;
   const at = frameOf(<u32>(base >> 12)) + <usize>(base & 0xfff);
   for (let i: usize = 0; i < 4; i++) {
     const e = load<u64>(at + i * 8);
-    if (e & 1 && e & 0xfff00000000001e6) {
+    if (e & 1 && e & PDPTE_RESERVED) {
       raise(GP, 0);
       return false;
     }
@@ -48,6 +51,8 @@ export function writeCr0(v: u64): i32 {
   if (v & CR0_PG && !(old & CR0_PG)) {
     if (efer & EFER_LME) {
       if (!(load<u64>(CR4) & CR4_PAE) || attributesOf(1) & ATTR_L) return raise(GP, 0);
+      // A 16-bit TSS cannot be used there.
+      if ((attributesOf(SEG_TR) & 0xd) == 1) return raise(GP, 0);
       store<u64>(EFER, efer | EFER_LMA);
     } else if (load<u64>(CR4) & CR4_PAE && !loadPdptes(load<u64>(CR3))) return 0;
   } else if (!(v & CR0_PG) && old & CR0_PG) {

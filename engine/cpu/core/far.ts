@@ -11,9 +11,10 @@ import { EFER_SCE, isCanonical, readable, readableAs, writableAs, writeDone } fr
 import {
   ATTR_DB, ATTR_L, ATTR_P, ATTR_S, applyDescriptor, attributesOf, baseOf, descriptorAttributes, descriptorBase, descriptorDpl,
   descriptorHigh, descriptorLimit, descriptorLow, dropPrivilegedSegments, isLong, isRealStyle, limitOf, loadStackSegment,
-  readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode,
+  readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode, withinLimit,
 } from "./segment";
 import { RSP, peek, popped, push, release, setSp, stackMask } from "./stack";
+import { TASK_CALL, TASK_IRET, TASK_JUMP, switchTask } from "./task";
 
 /** Masks an instruction pointer to an operand size. */
 function maskIp(ip: u64, log2: i32): u64 {
@@ -93,24 +94,27 @@ export function farTransfer(selector: u32, offset: u64, log2: i32, call: bool): 
   return 1;
 }
 
-/** Call gates; task gates and TSSs are refused: the core does no hardware task switches. */
+/** Call gates, task gates and TSSs. */
 function throughGate(selector: u32, call: bool): i32 {
   const error = <i32>(selector & 0xfffc);
   const attributes = descriptorAttributes();
   const type = attributes & 15;
   const long = isLong();
   const cpl = load<u32>(CPL);
-  if (long ? type != 12 : type != 12 && type != 4) return raise(GP, error);
+  const tss = !long && (type & ~8) == 1;
+  if (long ? type != 12 : type != 12 && type != 4 && type != 5 && !tss) return raise(GP, error);
   const dpl = descriptorDpl();
   if (dpl < cpl || dpl < (selector & 3)) return raise(GP, error);
   if (!(attributes & ATTR_P)) return raise(NP, error);
+  if (tss) return switchTask(selector, call ? TASK_CALL : TASK_JUMP, -1, 0);
+  if (type == 5) return switchTask(descriptorLow >> 16, call ? TASK_CALL : TASK_JUMP, -1, 0);
   const log2 = long ? 3 : type == 12 ? 2 : 1;
   const parameters = <i32>(descriptorHigh & 31);
   const codeSelector = descriptorLow >> 16;
   let offset = <u64>((descriptorLow & 0xffff) | (descriptorHigh & 0xffff0000));
   if (log2 == 1) offset &= 0xffff;
   if (long) {
-    const high = readDescriptorHigh();
+    const high = readDescriptorHigh(selector);
     if (high < 0) return 0;
     offset |= <u64>high << 32;
   }
@@ -169,7 +173,9 @@ function innerStack(cpl: u32, log2: i32, parameters: i32): i32 {
     if (!isCanonical(sp)) return raise(SS, 0);
   } else {
     const wide = (attributesOf(SEG_TR) & 8) != 0;
-    const h = readableAs((load<u64>(TR_BASE) + <u64>(wide ? 4 + cpl * 8 : 2 + cpl * 4)) & 0xffffffff, wide ? 8 : 4, false);
+    const at: u32 = wide ? 4 + cpl * 8 : 2 + cpl * 4;
+    if (at + (wide ? 7 : 3) > limitOf(SEG_TR)) return raise(TS, <i32>(selectorOf(SEG_TR) & 0xfffc));
+    const h = readableAs((load<u64>(TR_BASE) + <u64>at) & 0xffffffff, wide ? 8 : 4, false);
     if (!h) return 0;
     sp = wide ? load<u32>(h) : <u64>load<u16>(h);
     newSs = wide ? load<u16>(h, 4) : load<u16>(h, 2);
@@ -180,6 +186,7 @@ function innerStack(cpl: u32, log2: i32, parameters: i32): i32 {
     mask = attributes & ATTR_DB ? 0xffffffff : 0xffff;
   }
   const newSp = (sp - <u64>(words * bytes)) & mask;
+  if (log2 != 3 && !withinLimit(attributes, limit, newSp, words * bytes)) return raise(SS, <i32>(newSs & 0xfffc));
   const h = writableAs(log2 == 3 ? newSp : (base + newSp) & 0xffffffff, words * bytes, cpl == 3);
   if (!h) return 0;
   putWord(h, log2, 0, load<u64>(RIP));
@@ -320,9 +327,8 @@ export function interruptReturn(log2: i32): i32 {
   store<u32>(NMI_BLOCKED, 0);
   if (flagsNow & VM && (flagsNow & IOPL) != IOPL) return raise(GP, 0);
   if (!isLong() && flagsNow & NT && !isRealStyle()) {
-    // No hardware task switches: whatever the link names is no task to go back to.
     const link = readableAs(load<u64>(TR_BASE), 2, false);
-    return link ? raise(TS, <i32>load<u16>(link) & 0xfffc) : 0;
+    return link ? switchTask(load<u16>(link), TASK_IRET, -1, 0) : 0;
   }
   if (isLong() && flagsNow & NT) return raise(GP, 0);
   if (!peek(0, log2)) return 0;

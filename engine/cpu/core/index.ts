@@ -18,6 +18,7 @@ import {
 } from "./memory";
 import { flushAll, flushWrites, switchContext, writable, writeDone } from "./mmu";
 import { setSegment, updateMode } from "./segment";
+import { clearTaskSwitched } from "./task";
 import { EXIT_EXCEPTION, EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, SHADOW_SS, exitReason, setExitReason } from "./system";
 
 export { frameTableAddress, pageFlagsAddress, residentFrames } from "./memory";
@@ -136,6 +137,11 @@ export function run(limit: f64): i32 {
   setExitReason(EXIT_NONE);
   for (;;) {
     if (exitReason) return exitReason;
+    clearTaskSwitched();
+    if (load<i32>(EXC_VECTOR) >= 0) {
+      settle();
+      continue;
+    }
     const flags = load<u32>(SYSFLAGS);
     const shadow = load<u32>(SHADOW);
     const due = load<u32>(TRAP_PENDING);
@@ -174,15 +180,14 @@ export function run(limit: f64): i32 {
     if (!shadow && !stepping && !(flags & TF) && left >= FAST_LIMIT) {
       store<u64>(LIMIT, until);
       const p = resume();
-      if (!p) return exitReason;
-      interpret(p, left);
+      if (p) interpret(p, left);
       continue;
     }
     const n: i64 = shadow || stepping || flags & TF ? 1 : left;
     store<u32>(SHADOW, 0);
     const p = lookupOnce(load<u64>(RIP), <i32>n);
     if (!p) {
-      if (!resume()) return exitReason;
+      resume();
       continue;
     }
     store<u64>(LIMIT, done + <u64>n);

@@ -16,6 +16,7 @@ import {
 import { fetchPage, isCanonical } from "./mmu";
 import { Op } from "./ops";
 import { segmentAddress } from "./segment";
+import { taskSwitched } from "./task";
 import { bitTest, imul32, imul64, rol, ror, sar, shl, shr } from "./shifts";
 import { STRING_AGAIN, STRING_DONE, STRING_FAULT, execString } from "./string";
 import { EXIT_EXCEPTION, EXIT_SHUTDOWN, R_FAULT, R_GO, execRare, setExitReason } from "./system";
@@ -69,7 +70,7 @@ function straddleCheck(p: usize): i32 {
   return -1;
 }
 
-/** Finds the block at RIP, delivering what is pending first. 0: leave, the exit reason is set. */
+/** Finds the block at RIP, delivering what is pending first. 0: leave; the exit reason is set, or the task was switched. */
 export function resume(): usize {
   for (let n = 0; n < MAX_DELIVERIES; n++) {
     if (load<i32>(EXC_VECTOR) >= 0) {
@@ -78,6 +79,7 @@ export function resume(): usize {
         return 0;
       }
       if (!deliverPending(-1)) break;
+      if (taskSwitched) return 0;
     }
     const p = lookup(load<u64>(RIP));
     if (p) return p;

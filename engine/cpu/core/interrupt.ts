@@ -9,9 +9,10 @@ import { isCanonical, readableAs, writableAs, writeDone } from "./mmu";
 import {
   ATTR_DB, ATTR_L, ATTR_P, ATTR_S, applyDescriptor, attributesOf, baseOf, checkSegment, descriptorAttributes, descriptorBase,
   descriptorDpl, descriptorLimit, isLong, isRealStyle, limitOf, loadStackSegment, readDescriptor, selectorOf, setDescriptorType,
-  setNull, setSegment, updateMode,
+  setNull, setSegment, updateMode, withinLimit,
 } from "./segment";
 import { RSP, stackMask } from "./stack";
+import { TASK_INTERRUPT, switchTask } from "./task";
 
 /** How an interrupt came about. */
 export const CAUSE_EXCEPTION: i32 = 0;
@@ -104,11 +105,13 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   const w0 = load<u32>(g);
   const w1 = load<u32>(g, 4);
   const type = (w1 >> 8) & 31;
-  if (type != 14 && type != 15 && type != 6 && type != 7) return raise(GP, idtError);
+  const task = type == 5;
+  if (!task && type != 14 && type != 15 && type != 6 && type != 7) return raise(GP, idtError);
   const log2 = type >= 14 ? 2 : 1;
   const oldCpl = load<u32>(CPL);
   if (cause == CAUSE_SOFTWARE && ((w1 >> 13) & 3) < oldCpl) return raise(GP, idtError);
   if (!(w1 & 0x8000)) return raise(NP, idtError);
+  if (task) return switchTask(w0 >> 16, TASK_INTERRUPT, errorCode, ext);
   const target = <u64>(log2 == 2 ? (w0 & 0xffff) | (w1 & 0xffff0000) : w0 & 0xffff);
   const selector = w0 >> 16;
   const error = <i32>(selector & 0xfffc) + ext;
@@ -121,6 +124,7 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   if (target > <u64>descriptorLimit()) return raise(GP, ext);
   const cpl = attributes & 4 ? oldCpl : dpl;
   const flags = getFlags();
+  if (flags & VM && cpl != 0) return raise(GP, error);
   const oldSs = selectorOf(2);
   const oldSp = load<u64>(RSP);
   const codeBase = descriptorBase();
@@ -136,7 +140,8 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   const outer = cpl < oldCpl || (flags & VM) != 0;
   if (outer) {
     const wide = (attributesOf(SEG_TR) & 8) != 0; // 32-bit TSS
-    const at = wide ? 4 + cpl * 8 : 2 + cpl * 4;
+    const at: u32 = wide ? 4 + cpl * 8 : 2 + cpl * 4;
+    if (at + (wide ? 7 : 3) > limitOf(SEG_TR)) return raise(TS, <i32>(selectorOf(SEG_TR) & 0xfffc) + ext);
     const h = readableAs((load<u64>(TR_BASE) + <u64>at) & 0xffffffff, wide ? 8 : 4, false);
     if (!h) return 0;
     sp = wide ? load<u32>(h) : <u64>load<u16>(h);
@@ -152,6 +157,7 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   const bytes = words << log2;
   const newSp = (sp - <u64>bytes) & mask;
   if (!outer && !checkSegment(2, newSp, bytes, true)) return withExt(ext);
+  if (outer && !withinLimit(ssAttributes, ssLimit, newSp, bytes)) return raise(SS, <i32>(newSs & 0xfffc) + ext);
   const h = writableAs((stackBase + newSp) & 0xffffffff, bytes, cpl == 3);
   if (!h) return 0;
   let i: usize = 0;
@@ -208,7 +214,10 @@ function deliverReal(vector: i32): i32 {
   return 1;
 }
 
-/** One delivery attempt. RIP must be the address to push. Returns 0 with an exception pending. */
+/**
+ * One delivery attempt. RIP must be the address to push. Returns 0 with an exception pending; 2 after a task switch, when one of
+ * the new task may be pending.
+ */
 export function deliver(vector: i32, errorCode: i32, cause: i32): i32 {
   if (isLong()) return deliverLong(vector, errorCode, cause);
   if (isRealStyle() && !(load<u32>(SYSFLAGS) & VM)) return deliverReal(vector);
@@ -236,8 +245,9 @@ export function deliverPending(first: i32): bool {
     }
     // Real mode has no error codes; virtual-8086 mode is left for protected mode.
     const real = !isLong() && isRealStyle() && !(load<u32>(SYSFLAGS) & VM);
-    if (deliver(vector, real ? -1 : error, CAUSE_EXCEPTION)) break;
-    previous = vector;
+    if (!deliver(vector, real ? -1 : error, CAUSE_EXCEPTION)) previous = vector;
+    else if (load<i32>(EXC_VECTOR) < 0) break;
+    else previous = -1; // a task gate led to a task that begins with a fault of its own
   }
   return true;
 }

@@ -60,6 +60,9 @@ const PF_I: i32 = 16;
 export const PHYSICAL_BITS: u64 = 40;
 const PTE_RESERVED: u64 = 0x000ffffffffff000 & ~((<u64>1 << PHYSICAL_BITS) - 1);
 
+/** Bits 52-62: ignored by 4-level paging, reserved by PAE paging (SDM vol. 3A tables 4-10, 4-11). */
+const PTE_RESERVED_PAE: u64 = 0x7ff0000000000000;
+
 /** Index of the current context in CONTEXTS. */
 let context: i32 = 0;
 let nextContext: i32 = 0;
@@ -248,7 +251,8 @@ export function walk(va: u64, access: i32, user: bool): u64 {
   let table: u64;
   let allow: u64 = PTE_RW | PTE_US;
   let deny: u64 = 0; // NX of any level
-  if (efer & EFER_LMA) {
+  const long = (efer & EFER_LMA) != 0;
+  if (long) {
     level = 3;
     table = load<u64>(CR3) & PTE_ADDRESS;
   } else {
@@ -266,6 +270,7 @@ export function walk(va: u64, access: i32, user: bool): u64 {
     let reserved = e & PTE_RESERVED;
     if (!nxe) reserved |= e & PTE_NX;
     if (level == 3) reserved |= e & PTE_PS;
+    if (!long) reserved |= e & PTE_RESERVED_PAE;
     const large = level > 0 && level < 3 && (e & PTE_PS) != 0;
     if (large) reserved |= e & (((<u64>1 << (9 * <u64>level)) - 2) << 12);
     if (reserved) return pageFault(va, access, user, PF_P | PF_RSVD);
@@ -334,9 +339,10 @@ function translate(va: u64, access: i32, user: bool): u64 {
   const pa = walk(va, access, user);
   if (pa == WALK_FAULT) return pa;
   if (walkedLarge) {
-    const page = va & ~0x1fffff;
+    // As if every large page were one of 1 GiB: any address in it must find it.
+    const page = va & ~0x3fffffff;
     if (page < largeLow) largeLow = page;
-    if ((page | 0x1fffff) > largeHigh) largeHigh = page | 0x3fffffff;
+    if ((page | 0x3fffffff) > largeHigh) largeHigh = page | 0x3fffffff;
   }
   return pa;
 }

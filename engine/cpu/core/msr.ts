@@ -76,6 +76,7 @@ export function writeMsr(): i32 {
   if (at) {
     if (holdsAddress(msr) && !isCanonical(v)) return raise(GP, 0);
     if (msr == 0x277 && !patValid(v)) return raise(GP, 0);
+    if (msr == 0xc0000103 && v >> 32) return raise(GP, 0);
     store<u64>(at, msr == 0xc0000084 || msr == 0xc0000103 || msr == 0x174 ? v & 0xffffffff : v);
     return 1;
   }

@@ -68,6 +68,14 @@ export function setCpl(cpl: u32): void {
   store<u32>(CPL, cpl);
 }
 
+/** Do `bytes` at `offset` lie inside a segment with these attributes and this limit? */
+export function withinLimit(attributes: u32, limit: u32, offset: u64, bytes: i32): bool {
+  const last = offset + <u64>bytes - 1;
+  // Expand-down: valid above the limit.
+  if ((attributes & 0xc) == 4 && attributes & ATTR_S) return offset > <u64>limit && last <= <u64>(attributes & ATTR_DB ? 0xffffffff : 0xffff);
+  return last <= <u64>limit;
+}
+
 /** May `bytes` at `offset` of the segment be read or written? Raises #GP(0) or #SS(0) if not. Not for 64-bit mode. */
 export function checkSegment(i: i32, offset: u64, bytes: i32, write: bool): bool {
   const attributes = attributesOf(i);
@@ -153,10 +161,17 @@ export function readDescriptor(selector: u32, vector: i32): bool {
   return true;
 }
 
-/** Upper half of the base of a 16-byte system descriptor (long mode). Call right after readDescriptor. */
-export function readDescriptorHigh(): i64 {
-  const h = readableAs(descriptorAt + 8, 4, false);
-  return h ? <i64>load<u32>(h) : -1;
+/**
+ * Upper half of the base of a 16-byte system descriptor (long mode), or -1 with an exception pending: #GP(selector) if it does
+ * not fit its table or its upper type is not 0 (SDM vol. 3A 5.8.3.1). Call right after readDescriptor.
+ */
+export function readDescriptorHigh(selector: u32): i64 {
+  const limit = selector & 4 ? limitOf(SEG_LDTR) : load<u32>(GDT_LIMIT);
+  if ((selector & 0xfff8) + 15 > limit) return raise(GP, selector & 0xfffc) - 1;
+  const h = readableAs(descriptorAt + 8, 8, false);
+  if (!h) return -1;
+  if (load<u8>(h, 5) & 31) return raise(GP, selector & 0xfffc) - 1;
+  return <i64>load<u32>(h);
 }
 
 /** Sets bits in the descriptor's type (Accessed, TSS busy). */
@@ -167,6 +182,16 @@ export function setDescriptorType(bits: u32): bool {
   store<u8>(h, <u8>(load<u8>(h) | bits));
   writeDone(h);
   descriptorHigh |= bits << 8;
+  return true;
+}
+
+/** Clears bits in the type of the descriptor last read. */
+export function clearDescriptorType(bits: u32): bool {
+  const h = writableAs(descriptorAt + 5, 1, false);
+  if (!h) return false;
+  store<u8>(h, <u8>(load<u8>(h) & ~bits));
+  writeDone(h);
+  descriptorHigh &= ~(bits << 8);
   return true;
 }
 

@@ -3,7 +3,7 @@
 import { breakpointsEnabled, notePort } from "./breakpoints";
 import { readControl, readDebug, writeControl, writeCr0, writeDebug } from "./control";
 import { cpuid } from "./cpuid";
-import { DB, GP, NM, UD, raise, raiseNoError } from "./exception";
+import { DB, GP, PFV, UD, raise, raiseNoError } from "./exception";
 import { farReturn, farTransfer, interruptReturn, loadFlags, syscall, sysenter, sysexit, sysret } from "./far";
 import { DF, IF, IOPL, OF, TF, VM, getArithFlags, getFlags, getOF, getZF, setArithFlags, setFlags, ZF } from "./flags";
 import { addressOf } from "./generic";
@@ -41,8 +41,9 @@ export function setExitReason(r: i32): void {
   exitReason = r;
 }
 
+/** What a function says that returns 0 with an exception pending, 2 after a task switch, else 1. */
 function done(ok: i32): i32 {
-  return ok ? R_GO : R_FAULT;
+  return ok == 0 ? R_FAULT : ok == 2 ? R_EXIT : R_GO;
 }
 
 /** After IF may have become set or NMIs unblocked. */
@@ -154,7 +155,7 @@ function softwareInterrupt(vector: i32, again: u64): i32 {
     return raise(GP, 0);
   }
   store<u64>(RIP, next);
-  return deliver(vector, -1, CAUSE_SOFTWARE) ? R_GO : R_FAULT;
+  return done(deliver(vector, -1, CAUSE_SOFTWARE));
 }
 
 function popFlags(log2: i32): i32 {
@@ -190,8 +191,14 @@ function inspect(fn: i32, selector: u32): bool {
 
 function inspectOp(p: usize, fn: i32, log2: i32, selector: u32): i32 {
   if (isRealStyle()) return raiseNoError(UD);
+  const old = getArithFlags();
   const ok = inspect(fn, selector);
-  store<i32>(EXC_VECTOR, -1); // an invisible descriptor is no fault
+  // A descriptor outside its table is no fault; a table that is not there is.
+  if (load<i32>(EXC_VECTOR) == PFV) {
+    setArithFlags(old);
+    return R_FAULT;
+  }
+  store<i32>(EXC_VECTOR, -1);
   if (!ok) return R_GO;
   setArithFlags(getArithFlags() | ZF);
   if (fn == Rare.VERR || fn == Rare.VERW) return R_GO;
@@ -245,7 +252,7 @@ function loadSystemSegment(selector: u32, tr: bool): i32 {
   let base = descriptorBase();
   const limit = descriptorLimit();
   if (isLong()) {
-    const high = readDescriptorHigh();
+    const high = readDescriptorHigh(selector);
     if (high < 0) return R_FAULT;
     base |= <u64>high << 32;
     if (!isCanonical(base)) return raise(GP, error);
@@ -402,8 +409,11 @@ export function execRare(p: usize, again: u64): i32 {
     case Rare.INT3: return softwareInterrupt(imm, again);
     case Rare.INTO: return getOF() ? softwareInterrupt(4, again) : R_GO;
     // Not a software interrupt: no privilege of the gate is checked, and EXT is set (SDM vol. 2A, INT n).
-    case Rare.INT1: return deliver(DB, -1, CAUSE_EXTERNAL) ? R_GO : R_FAULT;
-    case Rare.IRET: return interruptReturn(log2) ? afterFlags() : R_FAULT;
+    case Rare.INT1: return done(deliver(DB, -1, CAUSE_EXTERNAL));
+    case Rare.IRET: {
+      const r = interruptReturn(log2);
+      return r == 1 ? afterFlags() : done(r);
+    }
     case Rare.SYSCALL: return done(syscall());
     case Rare.SYSRET: return sysret(log2) ? afterFlags() : R_FAULT;
     case Rare.SYSENTER: return done(sysenter());
