@@ -52,6 +52,9 @@ export const SNAPSHOT_POINTS = 4;
 /** What a snapshot may be called: it is part of an address. */
 export const SNAPSHOT_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 
+/** Instructions between two hashes of a guest's state; one takes as long as some millions of them. */
+export const STATE_HASH_EVERY = { min: 1_000_000, max: 1_000_000_000_000 } as const;
+
 export const SEED_DEFAULT = 1n;
 export const SEED_MAX = (1n << 64n) - 1n;
 

@@ -13,6 +13,7 @@ import {
   SNAPSHOT_POINTS,
   START_TIME_DEFAULT,
   START_TIME_MAX,
+  STATE_HASH_EVERY,
 } from "./limits.ts";
 import { nearestName } from "./nearest.ts";
 import { Pattern } from "./pattern/match.ts";
@@ -42,6 +43,8 @@ export interface JobConfig {
   readonly input: readonly InputStep[];
   /** Snapshots the job makes of itself. */
   readonly snapshots: readonly SnapshotPoint[];
+  /** Instructions between two hashes of the whole state in the result; null for none. */
+  readonly stateHashEvery: number | null;
 }
 
 /** One thing to type. */
@@ -197,6 +200,11 @@ function seedOf(value: unknown, path: string): string {
   return BigInt(text).toString();
 }
 
+function stateHashEveryOf(value: unknown, path: string): number | null {
+  if (value === undefined || value === null) return null;
+  return numberIn(value, path, { ...STATE_HASH_EVERY, default: STATE_HASH_EVERY.min }, "instructions", true);
+}
+
 function startTimeOf(value: unknown, path: string, now: () => number): number {
   if (value === "now") return Math.floor(now());
   const range = { default: START_TIME_DEFAULT, min: 0, max: START_TIME_MAX };
@@ -309,6 +317,7 @@ const CONFIG_FIELDS = [
   "startTime",
   "input",
   "snapshots",
+  "stateHashEvery",
 ] as const;
 
 /**
@@ -349,6 +358,7 @@ export function parseConfig(value: unknown, now: () => number, defaults: ConfigD
     startTime: startTimeOf(fields.startTime, `${path}.startTime`, now),
     input: inputOf(fields.input, `${path}.input`),
     snapshots: snapshotsOf(fields.snapshots, `${path}.snapshots`),
+    stateHashEvery: stateHashEveryOf(fields.stateHashEvery, `${path}.stateHashEvery`),
   };
 }
 

@@ -6,6 +6,9 @@ export interface Env {
   readonly BLOBS: R2Bucket;
   /** Bearer token asked of every request but /healthz; without it the worker is open. */
   readonly TOKEN?: string;
+  /** See settings.ts. */
+  readonly POOL_MIB?: string;
+  readonly SLICE_INSTRUCTIONS?: string;
   /** How long the pages of a job that failed are kept, in seconds; see RUNNER_LIMITS.keepFailedMilliseconds. */
   readonly KEEP_FAILED_SECONDS?: string;
 }

@@ -71,6 +71,20 @@ export const CHECKPOINT_LIMITS = {
   minMicrosecondsPerPage: 10,
 } as const;
 
+/** Ranges of what a deployment may set: see settings.ts. */
+export const SETTING_LIMITS = {
+  /** A smaller pool than this runs Debian many times slower (docs/paging.md). */
+  minPoolMiB: 8,
+  /** Beside it the core needs 14 MiB; an isolate of Workers has 128 MB. */
+  maxPoolMiB: 4096,
+  maxSliceInstructions: 1_000_000_000_000,
+} as const;
+
+export const FIGURE_LIMITS = {
+  /** State hashes of one job. */
+  stateHashes: 1000,
+} as const;
+
 export const INSPECTION_LIMITS = {
   /** How long one inspection of a kernel may keep others of its isolate waiting. */
   milliseconds: 30_000,

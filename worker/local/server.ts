@@ -20,6 +20,10 @@ export interface ServerOptions {
   readonly directory?: string;
   /** Default: a random one. */
   readonly token?: string;
+  /** Variables of the worker: see settings.ts. */
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Where the runtime's inspector listens; without it there is none. */
+  readonly inspectorPort?: number;
   /** What the worker logs, line by line. */
   readonly log?: (line: string) => void;
 }
@@ -62,6 +66,7 @@ export class LocalServer {
         convertV4MiniflareOptions({
           host: HOST,
           port: options.port ?? 0,
+          ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
           cf: false,
           telemetry: { enabled: false },
           log: new Log(LogLevel.NONE),
@@ -75,7 +80,7 @@ export class LocalServer {
               modulesRoot: MODULES_ROOT,
               compatibilityDate: COMPATIBILITY.date,
               compatibilityFlags: [...COMPATIBILITY.flags],
-              bindings: { TOKEN: token },
+              bindings: { ...options.variables, TOKEN: token },
               durableObjects: { JOB_RUNNER: { className: "JobRunner", useSQLite: true } },
               r2Buckets: { BLOBS: "xenner-blobs" },
             },

@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
+import { settingsOf } from "../settings.ts";
 import { type ParsedRequest, readJobRequest } from "./job-request.ts";
 import { noJob, readable, runnerOf } from "./runner.ts";
 
@@ -38,6 +39,8 @@ export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
   }
 
   app.post("/", async (context) => {
+    // Better here than in each job.
+    settingsOf(context.env);
     const request = await readJobRequest(context.env.BLOBS, context.req.raw);
     // A guest that is running already has a kernel that can be booted.
     if (request.from === undefined) await checkOnce(context.env, request);

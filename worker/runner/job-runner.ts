@@ -9,6 +9,7 @@ import type { Env } from "../env.ts";
 import { errorBody } from "../errors.ts";
 import type { KernelRefusal, KernelToCheck } from "../kernel-check.ts";
 import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
+import { type Settings, settingsOf } from "../settings.ts";
 import { startingPoint } from "../snapshots/read.ts";
 import { deleteSnapshotsOf, type SnapshotView } from "../snapshots/store.ts";
 import { dropCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -30,6 +31,7 @@ import {
   type StorageFigures,
   viewOf,
 } from "./record.ts";
+import { FigureKeeper } from "./run-figures.ts";
 import { emptyTables } from "./schema.ts";
 import { keepSnapshot, type MadeSnapshot, noMemory, type RefusedSnapshot, refusalOf } from "./snapshots.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
@@ -50,6 +52,7 @@ interface Loaded {
   readonly store: SqlPageStore;
   /** Wall time spent running the guest, up to now. */
   runMilliseconds: number;
+  figures?: FigureKeeper;
 }
 
 /** What bounds a job; tests have smaller ones. */
@@ -318,6 +321,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   /** Runs slices until it is time for a checkpoint; an outcome if the run is over. */
   async #run(loaded: Loaded): Promise<Outcome | undefined> {
     const { guest } = loaded;
+    const figures = this.#figuresOf(loaded);
     const log = this.#console!;
     const until = guest.machine.instructions + this.bounds.turnInstructions;
     const runBefore = loaded.runMilliseconds;
@@ -325,10 +329,12 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     for (let slices = 1; guest.machine.instructions < until && !this.#isSnapshotDue(loaded); slices++) {
       const began = Date.now();
       const from = guest.machine.instructions;
-      const { output, outcome } = guest.slice(this.#pace.instructions);
+      const pace = this.#settings.sliceInstructions ?? this.#pace.instructions;
+      const { output, outcome } = guest.slice(Math.min(pace, figures.untilHash));
       for (const bytes of output) log.append(bytes);
       if (output.length > 0) this.#wakeFollowers();
       this.#pace.took(guest.machine.instructions - from, Date.now() - began);
+      figures.moment(outcome !== undefined);
       const isTimer = slices % RUNNER_LIMITS.slicesPerTimer === 0;
       await letOthersIn(isTimer);
       // From here to the next wait nobody can take the job over.
@@ -453,7 +459,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const spool = new SqlSpool(this.#sql);
     const machine = await engine.factory
       .create(
-        engine.parts,
+        this.#parts,
         {
           kernel: new BlobSource(this.env.BLOBS, kernel, "kernel"),
           ...(initrd === undefined ? {} : { initrd: new BlobSource(this.env.BLOBS, initrd, "initrd") }),
@@ -493,7 +499,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     }
     const { header, state, base } = opened;
     store.startFrom(base);
-    const machine = this.engine.factory.restore(this.engine.parts, state, store);
+    const machine = this.engine.factory.restore(this.#parts, state, store);
     const clock = { instructions: machine.instructions, guestNanoseconds: machine.guestNanoseconds };
     if (clock.instructions !== from.instructions || clock.guestNanoseconds !== from.guestNanoseconds) {
       throw new DamagedCheckpoint("the snapshot's machine is not where its header says");
@@ -529,7 +535,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       if (store.manifest() !== stored.manifest) {
         throw new DamagedCheckpoint("the stored pages are not those of the checkpoint");
       }
-      const machine = this.engine.factory.restore(this.engine.parts, stored.machine, store);
+      const machine = this.engine.factory.restore(this.#parts, stored.machine, store);
       log.seek(stored.monitor.bytes);
       this.#save({ ...this.#job(), state: "running", resumes: record.resumes + 1 });
       return new Guest(machine, new Monitor(record.request.config, stored.monitor));
@@ -709,11 +715,14 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       return;
     }
     emptyTables(this.#sql);
+    SLOTS.release(this.ctx.id.name ?? "");
     await this.ctx.storage.setAlarm(Date.now() + RUNNER_LIMITS.keepResultMilliseconds);
   }
 
   #dropPages(): void {
     new SqlPageStore(this.#sql).clear();
+    // There if the process was killed while the domain was built.
+    new SqlSpool(this.#sql).clear();
     dropCheckpoint(this.#sql);
   }
 
@@ -729,7 +738,28 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       guestNanoseconds: machine.guestNanoseconds,
       runMilliseconds: loaded.runMilliseconds,
       input: monitor.input.typed,
+      figures: this.#figuresOf(loaded).figures,
     };
+  }
+
+  /** The figures of the machine that was loaded, which go on from those of the checkpoint it came from. */
+  #figuresOf(loaded: Loaded): FigureKeeper {
+    const { request, figures } = this.#job();
+    loaded.figures ??= new FigureKeeper(
+      loaded.guest.machine,
+      request.config.stateHashEvery ?? null,
+      figures ?? {},
+    );
+    return loaded.figures;
+  }
+
+  get #settings(): Settings {
+    return settingsOf(this.env);
+  }
+
+  get #parts(): EngineParts {
+    const { core, emu64 } = this.engine.parts;
+    return { core, emu64, poolPages: this.#settings.poolPages };
   }
 
   #job(): JobRecord {

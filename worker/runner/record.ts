@@ -4,6 +4,7 @@ import type { JobConfig, SnapshotReference } from "../../jobs/spec.ts";
 import type { JobState } from "../../jobs/states.ts";
 import type { Outcome } from "../../jobs/verdict.ts";
 import type { Blob } from "../blobs/store.ts";
+import type { PagingFigures, RunFigures, StatePoint } from "./run-figures.ts";
 import type { MadeSnapshot } from "./snapshots.ts";
 
 /** What a job is made from; fixed when it is created. */
@@ -70,6 +71,8 @@ export interface JobRecord {
   readonly runMilliseconds: number;
   /** Input typed so far. */
   readonly input?: readonly TypedInput[];
+  /** Figures of the machine, as of the last checkpoint, or the end. */
+  readonly figures?: RunFigures;
   /** When the first instruction was executed, and how long after the alarm. */
   readonly firstInstruction?: { readonly at: number; readonly milliseconds: number };
   /** Snapshots the job made of itself. */
@@ -163,6 +166,10 @@ export interface JobView {
   readonly resumeMilliseconds: ResumeTimes | null;
   readonly lastError: string | null;
   readonly storage: StorageFigures;
+  /** What paging did; null before the first checkpoint. It depends on the worker's pool, and nothing else depends on it. */
+  readonly paging: PagingFigures | null;
+  /** Hashes of the guest's whole state, if the job asks for them. */
+  readonly stateHashes: readonly StatePoint[] | null;
   /** Until when the memory of a guest that failed is kept for inspection. */
   readonly keptUntil: string | null;
   readonly links: { readonly self: string; readonly console: string; readonly hypercalls: string };
@@ -183,6 +190,7 @@ export interface Progress {
   readonly guestNanoseconds: number;
   readonly runMilliseconds: number;
   readonly input?: readonly TypedInput[];
+  readonly figures?: RunFigures;
 }
 
 const iso = (milliseconds: number | undefined): string | null =>
@@ -256,6 +264,8 @@ export function viewOf(
     resumeMilliseconds: record.resumeMilliseconds ?? null,
     lastError: record.lastError ?? null,
     storage,
+    paging: progress.figures?.paging ?? null,
+    stateHashes: progress.figures?.stateHashes ?? null,
     keptUntil: iso(record.keptUntil),
     links: {
       self: `/jobs/${request.id}`,

@@ -1,0 +1,35 @@
+import { POOL_LIMITS } from "../engine/limits.ts";
+import type { Env } from "./env.ts";
+import { HttpError } from "./errors.ts";
+import { SETTING_LIMITS } from "./limits.ts";
+
+/** What a deployment sets by variables (`[vars]` of wrangler.toml); nothing a guest does or shows depends on it. */
+export interface Settings {
+  /** POOL_MIB: most guest pages in memory at a time. */
+  readonly poolPages: number;
+  /** SLICE_INSTRUCTIONS: instructions between two turns of the event loop; undefined for a pace by the clock. */
+  readonly sliceInstructions: number | undefined;
+}
+
+const PAGES_PER_MIB = 256;
+
+/** Reads the settings; an HttpError 500 names the variable that is wrong and what it may be. */
+export function settingsOf(env: Env): Settings {
+  const { minPoolMiB, maxPoolMiB, maxSliceInstructions } = SETTING_LIMITS;
+  const pool = numberOf(env.POOL_MIB, "POOL_MIB", minPoolMiB, maxPoolMiB);
+  return {
+    poolPages: pool === undefined ? POOL_LIMITS.poolPages : pool * PAGES_PER_MIB,
+    sliceInstructions: numberOf(env.SLICE_INSTRUCTIONS, "SLICE_INSTRUCTIONS", 1, maxSliceInstructions),
+  };
+}
+
+function numberOf(text: string | undefined, name: string, least: number, most: number): number | undefined {
+  if (text === undefined || text === "") return undefined;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  throw new HttpError(
+    500,
+    "bad-setting",
+    `This worker's variable ${name} is "${text}"; set it to a whole number from ${least} to ${most}.`,
+  );
+}
