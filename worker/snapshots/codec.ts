@@ -23,14 +23,14 @@ export function compress(bytes: Uint8Array): Uint8Array {
  */
 export function decompress(data: Uint8Array, rawBytes: number): Uint8Array {
   if (data.length === rawBytes) return data;
-  let raw: Uint8Array;
+  let raw: Buffer;
   try {
     raw = inflateRawSync(data, { maxOutputLength: rawBytes + SPARE_BYTES });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new SnapshotError("damaged", `a record of the snapshot cannot be decompressed: ${why}`);
   }
-  if (raw.length === rawBytes) return raw;
+  if (raw.length === rawBytes) return new Uint8Array(raw.buffer, raw.byteOffset, raw.length);
   throw new SnapshotError(
     "damaged",
     `a record of the snapshot has ${raw.length} bytes instead of ${rawBytes}`,

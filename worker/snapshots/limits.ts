@@ -19,7 +19,7 @@ export const SNAPSHOT_LIMITS = {
   /** Enough of a file to hold its header, which begins it. */
   beginningBytes: MiB / 2,
   /** Pieces a file that comes in is looked at in. */
-  pieceBytes: MiB / 4,
+  pieceBytes: MiB / 16,
   /** Clusters compressed between two yields to other events: some 6 ms. */
   clustersPerYield: 8,
 } as const;

@@ -13,6 +13,8 @@ import type { PageStore } from "../../engine/memory/page-store.ts";
 export interface ScriptEvent {
   readonly at: number;
   readonly print?: string;
+  /** Printed the first time in this process only. */
+  readonly printOnce?: string;
   /** Guest seconds spent idle. */
   readonly idle?: number;
   /** The guest touches a page that has been in the store since its domain was built. */
@@ -38,6 +40,7 @@ const PAGE_OF_KERNEL = 1000;
 const FIRST_FILLED = 2000;
 /** Names of scripts whose "once" has happened. */
 const failed = new Set<string>();
+const printed = new Set<string>();
 let divergence = 0;
 
 /** A machine that plays a script. It keeps its instruction count in a guest page, so that pages and state must agree. */
@@ -89,6 +92,10 @@ class ScriptedMachine implements MachineApi {
         this.#store.write(FIRST_FILLED + i, new Uint8Array(4096).fill(1 + (i % 255)));
       }
       if (event.print !== undefined) this.#console += event.print;
+      if (event.printOnce !== undefined && !printed.has(this.#script.name ?? "")) {
+        printed.add(this.#script.name ?? "");
+        this.#console += event.printOnce;
+      }
       if (event.diverge === true) this.#console += `run ${divergence++}\n`;
       if (event.fail === "always" || (event.fail === "once" && !failed.has(this.#script.name ?? ""))) {
         failed.add(this.#script.name ?? "");
@@ -106,7 +113,10 @@ class ScriptedMachine implements MachineApi {
     return bytes;
   }
 
-  input(): void {}
+  /** Says what was typed, and at which instruction. */
+  input(bytes: Uint8Array): void {
+    this.#console += `<${new TextDecoder().decode(bytes)} at ${this.instructions}>\n`;
+  }
 
   statistics(): HypercallStatistics {
     const calls = Math.floor(this.instructions / 1000);
