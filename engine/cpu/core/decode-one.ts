@@ -11,6 +11,7 @@ import {
 import { GP, UD } from "./exception";
 import { MODE_16, MODE_64 } from "./layout";
 import { Gen, Op, Rare } from "./ops";
+import { limitOf } from "./segment";
 import { x87Bytes, x87Defined, x87Waits } from "./x87-decode";
 
 // --- building blocks shared with decode-0f.ts ---
@@ -408,6 +409,11 @@ function branchTarget(displacement: i32): u64 {
   return size == 1 ? t & 0xffff : t & 0xffffffff;
 }
 
+/** Is the target beyond the limit of the code segment? What is decoded is dropped when the limit changes. */
+function isOutside(target: u64): bool {
+  return mode != MODE_64 && target > <u64>limitOf(1);
+}
+
 function branchDisplacement(): i32 {
   return size == 1 && mode != MODE_64 ? <i32>(<i16>next16()) : next32();
 }
@@ -417,6 +423,13 @@ export function jcc(cc: i32, displacement: i32): void {
   if (overflow || refuseLock()) return;
   const target = branchTarget(displacement);
   const after = nextRip();
+  if (isOutside(target)) {
+    // The fault is the branch's, if it is taken.
+    emit64(Op.RARE, cc, 0, 0, size, count(), after);
+    emit(0, 0, ZERO, ZERO, 0, Rare.JCC_NEAR, 0, <i32>target);
+    terminate();
+    return;
+  }
   const previous = previousOp;
   const fused = previous ? fusedCode(load<u16>(previous), cc) : -1;
   let slots: usize;
@@ -436,6 +449,7 @@ export function jcc(cc: i32, displacement: i32): void {
 function jump(displacement: i32): void {
   if (refuseLock()) return;
   const target = branchTarget(displacement);
+  if (isOutside(target)) return emitFault(GP, 0);
   if (follow(target)) return;
   const p = emit(Op.JUMP, 0, 0, 0, 0, count(), 0, 0);
   emitLink(target, p + 8);

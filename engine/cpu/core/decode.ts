@@ -8,10 +8,11 @@ import {
   readPrefixes, terminate, terminated, mode,
 } from "./decode-state";
 import { GP } from "./exception";
-import { ARENA, MODE, MODE_64, REGS, SLOT_CS, STRADDLE } from "./layout";
+import { ARENA, MODE, MODE_64, REGS, SEG, SLOT_CS, STRADDLE } from "./layout";
 import { fusionAt } from "./fusions";
 import { frameOf, isMemory } from "./memory";
 import { fetchPage } from "./mmu";
+import { limitOf } from "./segment";
 import { GROUP_B, GROUP_C, GROUP_D, GROUP_E, GROUP_F, Op, OP_BYTES, isDouble } from "./ops";
 
 /** Longest instruction, SDM vol. 2A 2.3.11. */
@@ -24,6 +25,13 @@ const OP_LIST_MAX: i32 = 1024;
 /** Linear page of the block, and the code segment's base. */
 let blockPage: u64 = 0;
 let codeBase: u64 = 0;
+
+/** Bytes from `rip` to the end of the code segment, as far as an instruction may need them. */
+function bytesInSegment(rip: u64): i32 {
+  if (load<u32>(MODE) == MODE_64) return MAX_LENGTH;
+  const limit = <u64>limitOf(1);
+  return rip > limit ? 0 : <i32>min<u64>(limit - rip + 1, <u64>MAX_LENGTH);
+}
 
 /** Makes a link to `rip` behind the block and stores its address at `slotAddress`. */
 export function emitLink(rip: u64, slotAddress: usize): void {
@@ -87,18 +95,19 @@ export function decodeBlock(at: usize, rip: u64, linear: u64, physical: u64, lim
   follows = MAX_FOLLOWS;
   while (!terminated) {
     const room = 0x1000 - offset;
-    beginBytes(frame + offset, min(room, MAX_LENGTH));
+    const inSegment = bytesInSegment(insnRip);
+    beginBytes(frame + offset, min(min(room, MAX_LENGTH), inSegment));
     beginInstruction(insnRip, n);
     followed = false;
     decodeInstruction();
     if (overflow) {
       abandonInstruction();
       clearTerminated();
-      if (room >= MAX_LENGTH) {
+      if (room >= MAX_LENGTH || inSegment <= room) {
         beginInstruction(insnRip, n);
         emitFault(GP, 0);
         lowest = min(lowest, offset);
-        highest = max(highest, offset + MAX_LENGTH);
+        highest = max(highest, offset + min(room, MAX_LENGTH));
         break;
       }
       if (n == 0) return decodeStraddling(frame, linear, start, rip, limit);
@@ -141,7 +150,7 @@ function decodeStraddling(frame: usize, linear: u64, start: i32, rip: u64, limit
   if (isMemory(<u64>second)) memory.copy(STRADDLE + room, frameOf(<u32>second), MAX_LENGTH);
   else memory.fill(STRADDLE + room, 0xff, MAX_LENGTH);
   follows = 0;
-  beginBytes(STRADDLE, MAX_LENGTH);
+  beginBytes(STRADDLE, min(MAX_LENGTH, bytesInSegment(rip)));
   beginInstruction(rip, 0);
   emit(Op.CHECK_PAGE, 0, 0, 0, 0, 0, <i32>second, 0);
   decodeInstruction();
@@ -242,13 +251,16 @@ function joinRuns(ops: i32): void {
 /** For tests: decodes one instruction out of context. */
 export function decodeLengthOf(source: usize, bytes: i32, forMode: u32): i32 {
   const saved = load<u32>(MODE);
+  const limit = load<u32>(SEG + 12);
   store<u32>(MODE, forMode);
+  store<u32>(SEG + 12, 0xffffffff); // where a branch leads does not matter here
   beginBlock(ARENA + 64);
   beginBytes(source, bytes);
   beginInstruction(0x1000, 0);
   blockPage = 0x1000;
   decodeInstruction();
   store<u32>(MODE, saved);
+  store<u32>(SEG + 12, limit);
   if (overflow) return -1;
   return load<u16>(ARENA + 64) == Op.FAULT ? 0 : length();
 }

@@ -1,5 +1,6 @@
 // Segmentation: descriptors, segment registers, limits (SDM vol. 3A chapters 3 and 5).
 
+import { flushBlocks } from "./blocks";
 import { GP, NP, SS, TS, raise } from "./exception";
 import {
   CPL, CR0, EFER, GDT_BASE, GDT_LIMIT, JUMPS, JUMPS_BYTES, LDT_BASE, MODE, MODE_16, MODE_32, MODE_64, REGS, SEG, SEG_LDTR,
@@ -48,6 +49,9 @@ export function isRealStyle(): bool {
 }
 
 let lastCodeBase: u64 = 0;
+/** Limits of the code segments that what is decoded was decoded under. */
+let limitOf32: u32 = 0xffffffff;
+let limitOf16: u32 = 0xffff;
 
 /** Recomputes MODE after CS, CPL or EFER.LMA changed. */
 export function updateMode(): void {
@@ -56,6 +60,11 @@ export function updateMode(): void {
   if (isLong() && attributes & ATTR_L) mode = MODE_64;
   else if (attributes & ATTR_DB) mode = MODE_32;
   store<u32>(MODE, mode);
+  if (mode != MODE_64 && limitOf(1) != (mode == MODE_32 ? limitOf32 : limitOf16)) {
+    if (mode == MODE_32) limitOf32 = limitOf(1);
+    else limitOf16 = limitOf(1);
+    flushBlocks();
+  }
   if (mode != MODE_64 && baseOf(1) != lastCodeBase) {
     // The jump cache goes by RIP; another base makes it wrong.
     lastCodeBase = baseOf(1);

@@ -5,7 +5,7 @@ import { readControl, readDebug, writeControl, writeCr0, writeDebug } from "./co
 import { cpuid } from "./cpuid";
 import { DB, GP, PFV, UD, raise, raiseNoError } from "./exception";
 import { farReturn, farTransfer, interruptReturn, loadFlags, syscall, sysenter, sysexit, sysret } from "./far";
-import { DF, IF, IOPL, OF, TF, VM, getArithFlags, getFlags, getOF, getZF, setArithFlags, setFlags, ZF } from "./flags";
+import { DF, IF, IOPL, OF, TF, VM, condition, getArithFlags, getFlags, getOF, getZF, setArithFlags, setFlags, ZF } from "./flags";
 import { addressOf } from "./generic";
 import { CAUSE_EXTERNAL, CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
@@ -526,6 +526,7 @@ export function execRare(p: usize, again: u64): i32 {
       return r;
     }
     case Rare.JMP_NEAR: return goNear(load<u64>(REGS + <usize>load<u8>(p, 2)), log2);
+    case Rare.JCC_NEAR: return condition(load<u8>(p, 2)) ? goNear(<u64>(<u32>imm), log2) : R_GO;
     case Rare.RET_NEAR: {
       if (!peek(0, log2)) return R_FAULT;
       const r = goNear(popped, log2);
