@@ -330,7 +330,7 @@ describe("a file", () => {
     const changed = (at: number): Uint8Array => file.map((byte, i) => (i === at ? byte ^ 1 : byte));
     const stories: [Uint8Array, string, RegExp][] = [
       [changed(100), "damaged", /header/],
-      [changed(file.length - 100), "damaged", /record \d+.*checksum/],
+      [changed(file.length - 100), "damaged", /Record \d+.*checksum/],
       [changed(file.length - 1), "damaged", /checksum/],
       [file.subarray(0, file.length - 48), "truncated", /ends after \d+ records/],
       [file.subarray(0, 20), "truncated", /header/],
