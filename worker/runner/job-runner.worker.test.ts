@@ -188,8 +188,8 @@ describe("turns and checkpoints", () => {
       name,
       events: [
         { at: 10, diverge: true },
-        { at: 300_000_000, fail: "once" },
-        { at: 400_000_000, end: POWEROFF },
+        { at: 0.6 * TURN, fail: "once" },
+        { at: 0.8 * TURN, end: POWEROFF },
       ],
     });
     expect(await endOf(id)).toMatchObject({
