@@ -31,7 +31,7 @@ export const LOADER_LIMITS = {
   /** Decompressed bytes that stay in memory for matches to repeat. Debian's kernels reach further back 18,000 times in 3.5 M. */
   historyBytes: 8 * MiB,
   /** New bytes beside the history before it moves. */
-  windowRoomBytes: 4 * MiB,
+  windowRoomBytes: 2 * MiB,
   /** Chunks of a decompressed image in memory, 64 KiB each. */
   imageChunks: 32,
   /** Chunks that matches may make a decompressor read again; bounds the time a stream can take that reaches back at random. */

@@ -5,6 +5,8 @@ export interface RandomAccess {
   readonly length: number;
   /** A copy or a view of bytes that lie inside; not to be written to. */
   bytes(offset: number, length: number): Uint8Array;
+  /** Fills `into` with bytes that lie inside. */
+  copy(offset: number, into: Uint8Array): void;
 }
 
 /**
@@ -17,7 +19,11 @@ export class Bytes {
   constructor(data: Uint8Array | RandomAccess) {
     this.#data =
       data instanceof Uint8Array
-        ? { length: data.length, bytes: (offset, length) => data.subarray(offset, offset + length) }
+        ? {
+            length: data.length,
+            bytes: (offset, length) => data.subarray(offset, offset + length),
+            copy: (offset, into) => into.set(data.subarray(offset, offset + into.length)),
+          }
         : data;
   }
 

@@ -52,7 +52,6 @@ export class Image implements RandomAccess {
     return out;
   }
 
-  /** Fills `into` with the bytes from `offset`, all of which were written. */
   copy(offset: number, into: Uint8Array): void {
     for (let done = 0; done < into.length; ) {
       const at = (offset + done) % CHUNK;

@@ -83,7 +83,7 @@ export async function loadKernel(
       remedy: "Strip debugging information from the kernel",
     });
   }
-  const head = await source.read(0, Math.min(HEAD_BYTES, source.size));
+  const head = (await source.read(0, Math.min(HEAD_BYTES, source.size))).slice();
   if (isElf(head)) {
     const image = await imageOf(source, 0, source.size, spool);
     return { format: "elf", image, ...interpret(parseElf(image)) };

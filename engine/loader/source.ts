@@ -5,7 +5,10 @@
 export interface ByteSource {
   /** Bytes of the whole file. */
   readonly size: number;
-  /** The `length` bytes from `offset`, which lie inside the file. The caller may keep them, but not write to them. */
+  /**
+   * The `length` bytes from `offset`, which lie inside the file. They are good until the next read, and not to be written
+   * to. One read at a time.
+   */
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 

@@ -76,9 +76,11 @@ export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Pro
 function copySegment(memory: PhysicalMemory, { image }: Kernel, segment: KernelSegment): void {
   const { physicalAddress, fileOffset, fileBytes } = segment;
   const toPage = -physicalAddress & (PAGE_BYTES - 1);
+  const piece = new Uint8Array(COPY_BYTES);
   for (let done = 0; done < fileBytes; ) {
     const length = Math.min(fileBytes - done, done === 0 && toPage > 0 ? toPage : COPY_BYTES);
-    memory.load(physicalAddress + done, image.bytes(fileOffset + done, length));
+    image.copy(fileOffset + done, piece.subarray(0, length));
+    memory.load(physicalAddress + done, piece.subarray(0, length));
     done += length;
   }
 }

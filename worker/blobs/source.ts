@@ -7,6 +7,7 @@ export class BlobSource implements ByteSource {
   readonly #bucket: R2Bucket;
   readonly #blob: Blob;
   readonly #what: string;
+  #buffer = new ArrayBuffer(0);
 
   /** `what` names the blob in messages: "kernel", "initrd". */
   constructor(bucket: R2Bucket, blob: Blob, what: string) {
@@ -22,10 +23,17 @@ export class BlobSource implements ByteSource {
     const { sha256 } = this.#blob;
     const object = await this.#bucket.get(keyOf(sha256), { range: { offset, length } });
     if (object === null) throw new Error(`the ${this.#what} ${sha256} is no longer stored`);
-    const bytes = new Uint8Array(await object.arrayBuffer());
-    if (bytes.length !== length) {
-      throw new Error(`of the ${this.#what} ${sha256} only ${bytes.length} of ${length} bytes were read`);
+    // The same buffer each time: it goes to the stream and comes back.
+    const room = this.#buffer.byteLength >= length ? this.#buffer : new ArrayBuffer(length);
+    const reader = (object.body as ReadableStream<Uint8Array>).getReader({ mode: "byob" });
+    const { value } = await reader.readAtLeast(length, new Uint8Array(room, 0, length));
+    await reader.cancel();
+    if (value === undefined || value.length !== length) {
+      throw new Error(
+        `of the ${this.#what} ${sha256} only ${value?.length ?? 0} of ${length} bytes were read`,
+      );
     }
-    return bytes;
+    this.#buffer = value.buffer as ArrayBuffer;
+    return value;
   }
 }

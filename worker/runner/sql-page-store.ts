@@ -33,7 +33,7 @@ function sumOf(cluster: number, row: Uint8Array): number {
  * Two tables: `page` holds memory as of the last checkpoint, `page_overlay` what was written since (pages that had to
  * leave their frame in between). `commit` folds everything into `page` and must run inside the transaction that stores
  * the rest of the checkpoint; `rewind` forgets what came after the last one. A cluster of nothing but zero pages has no
- * row in `page`, and an empty one in `page_overlay`. A job that began from a snapshot has that one's pages behind these two
+ * row in `page`, and an empty one in `page_overlay`. Before the first checkpoint everything goes to `page`. A job that began from a snapshot has that one's pages behind these two
  * (PageBase), and an empty row in `page` for a cluster that is zero now and was not then.
  *
  * Each row carries a checksum, looked at whenever it is read; that no row is lost or moved is what the manifest is for.
@@ -41,11 +41,15 @@ function sumOf(cluster: number, row: Uint8Array): number {
 export class SqlPageStore implements PageStore {
   readonly #sql: SqlStorage;
   readonly #buffered = new Map<number, Buffered>();
+  /** Buffers to use again, because an isolate gets its memory back late. */
+  readonly #spare: Uint8Array[] = [];
   /** Whole clusters as stored, least recently used first. */
   readonly #cache = new Map<number, Uint8Array | undefined>();
   /** What a job that began from a snapshot began with. */
   #base: PageBase | undefined;
   #committing = false;
+  /** There is no checkpoint to go back to: pages need no overlay. */
+  #isNew = false;
   #rowsWritten = 0;
   #bytesWritten = 0;
 
@@ -90,7 +94,7 @@ export class SqlPageStore implements PageStore {
     let buffered = this.#buffered.get(cluster);
     if (buffered === undefined) {
       if (this.#buffered.size >= STORAGE_LIMITS.bufferedRows) this.#flush();
-      buffered = { data: new Uint8Array(ROW), written: 0 };
+      buffered = { data: this.#spare.pop()?.fill(0) ?? new Uint8Array(ROW), written: 0 };
       this.#buffered.set(cluster, buffered);
     }
     buffered.data.set(page, index * PAGE);
@@ -125,10 +129,12 @@ export class SqlPageStore implements PageStore {
     );
     this.#sql.exec("DELETE FROM page_overlay");
     this.#committing = false;
+    this.#isNew = false;
   }
 
-  /** Goes back to the last checkpoint. */
+  /** Goes back to the last checkpoint; to nothing, if there was none since `clear`. */
   rewind(): void {
+    if (this.#isNew) this.#sql.exec("DELETE FROM page");
     this.#buffered.clear();
     this.#cache.clear();
     this.#committing = false;
@@ -150,9 +156,10 @@ export class SqlPageStore implements PageStore {
     return `${rows} rows, sums ${sums}, clusters ${clusters}; base ${base.rows} rows, clusters ${base.clusters}`;
   }
 
-  /** Forgets every page. */
+  /** Forgets every page. Until the next checkpoint there is nothing to go back to. */
   clear(): void {
     this.rewind();
+    this.#isNew = true;
     this.#base = undefined;
     this.#sql.exec("DELETE FROM page");
     this.#sql.exec("DELETE FROM base_page");
@@ -227,7 +234,7 @@ export class SqlPageStore implements PageStore {
       const zero = isZero(wordsOf(data));
       const row = zero ? ZERO_ROW : data;
       const sum = sumOf(cluster, row);
-      if (!this.#committing) {
+      if (!this.#committing && !this.#isNew) {
         this.#sql.exec("INSERT OR REPLACE INTO page_overlay VALUES (?, ?, ?)", cluster, sum, row);
       } else {
         this.#sql.exec("DELETE FROM page_overlay WHERE cluster = ?", cluster);
@@ -239,6 +246,7 @@ export class SqlPageStore implements PageStore {
       this.#bytesWritten += row.length;
       this.#cache.delete(cluster);
     }
+    for (const { data } of this.#buffered.values()) this.#spare.push(data);
     this.#buffered.clear();
   }
 

@@ -19,16 +19,26 @@ interface Format {
   readonly name: Compression;
   readonly magic: readonly number[];
   readonly decompress: (input: Input, output: Output) => Promise<void>;
+  /** How far back matches reach at most, in bytes; what is further back than is kept in memory is read again. */
+  readonly historyBytes: number;
 }
+
+const KIB = 1024;
+const HISTORY = LOADER_LIMITS.historyBytes;
 
 /** Magic numbers as in lib/decompress.c of Linux. */
 const FORMATS: readonly Format[] = [
-  { name: "gzip", magic: [0x1f, 0x8b], decompress: decompressGzip },
-  { name: "bzip2", magic: [0x42, 0x5a, 0x68], decompress: decompressBzip2 },
-  { name: "lzma", magic: [0x5d, 0x00, 0x00], decompress: decompressLzma },
-  { name: "xz", magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], decompress: decompressXz },
-  { name: "lz4", magic: [0x02, 0x21, 0x4c, 0x18], decompress: decompressLz4Legacy },
-  { name: "zstd", magic: [0x28, 0xb5, 0x2f, 0xfd], decompress: decompressZstd },
+  { name: "gzip", magic: [0x1f, 0x8b], decompress: decompressGzip, historyBytes: 32 * KIB },
+  { name: "bzip2", magic: [0x42, 0x5a, 0x68], decompress: decompressBzip2, historyBytes: 0 },
+  { name: "lzma", magic: [0x5d, 0x00, 0x00], decompress: decompressLzma, historyBytes: HISTORY },
+  {
+    name: "xz",
+    magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00],
+    decompress: decompressXz,
+    historyBytes: HISTORY,
+  },
+  { name: "lz4", magic: [0x02, 0x21, 0x4c, 0x18], decompress: decompressLz4Legacy, historyBytes: 64 * KIB },
+  { name: "zstd", magic: [0x28, 0xb5, 0x2f, 0xfd], decompress: decompressZstd, historyBytes: HISTORY },
 ];
 
 export function detectCompression(data: Uint8Array): Compression | undefined {
@@ -81,7 +91,7 @@ export async function decompressPayload(
   }
   const streamLength = format.name === "gzip" ? length : length - 4;
   const image = new Image(spool);
-  const output = new Output(size, image);
+  const output = new Output(size, image, format.historyBytes);
   try {
     await format.decompress(new Input(file, start, streamLength), output);
     output.finish(streamLength);

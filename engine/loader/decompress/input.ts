@@ -16,6 +16,8 @@ export class Input {
   readonly #start: number;
   /** Offset of bytes[0] in the stream. */
   #base = 0;
+  /** Where pieces are put together: one buffer again and again, because an isolate gets its memory back late. */
+  #joined = new Uint8Array(0);
 
   /** The stream is the bytes [start, start + length) of `source`. */
   constructor(source: ByteSource, start: number, length: number) {
@@ -48,17 +50,25 @@ export class Input {
       wanted - rest.length,
       Math.min(LOADER_LIMITS.inputPieceBytes, this.left - rest.length),
     );
+    if (rest.length > 0) this.#keep(rest, rest.length + missing);
     const piece = await this.#source.read(this.#start + this.offset + rest.length, missing);
     this.#base += this.at;
     this.at = 0;
     if (rest.length === 0) {
       this.bytes = piece;
-      return;
+    } else {
+      this.#joined.set(piece, rest.length);
+      this.bytes = this.#joined.subarray(0, rest.length + piece.length);
     }
-    const joined = new Uint8Array(rest.length + piece.length);
+  }
+
+  /** Copies what is left of one piece, because the next read may overwrite it, to where there is room for `total` bytes. */
+  #keep(rest: Uint8Array, total: number): void {
+    const unit = LOADER_LIMITS.inputPieceBytes;
+    const joined =
+      total <= this.#joined.length ? this.#joined : new Uint8Array(Math.ceil(total / unit) * unit);
     joined.set(rest);
-    joined.set(piece, rest.length);
-    this.bytes = joined;
+    this.#joined = joined;
   }
 
   /** The next `count` bytes: a view that is good until the next call. A StreamError "`what` is cut off" if there are fewer. */

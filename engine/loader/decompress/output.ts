@@ -2,7 +2,6 @@ import { LOADER_LIMITS } from "../../limits.ts";
 import type { Image } from "../image.ts";
 import { StreamError } from "./stream-error.ts";
 
-const HISTORY = LOADER_LIMITS.historyBytes;
 /** New bytes that fit the window before it moves. */
 const ROOM = LOADER_LIMITS.windowRoomBytes;
 /** Copies longer than this are done in pieces, so that each fits the window. */
@@ -25,14 +24,17 @@ export class Output {
   /** Sees every byte, in order, in pieces; before `flush` some may be missing. */
   tap: ((piece: Uint8Array) => void) | undefined;
   readonly #image: Image;
+  readonly #history: number;
   /** Offset of bytes[0] in the image. */
   #base = 0;
   /** Everything in the window before this index is in the image. */
   #stored = 0;
 
-  constructor(expected: number, image: Image) {
+  /** `historyBytes`: how far back matches usually reach, at most. */
+  constructor(expected: number, image: Image, historyBytes: number) {
     this.expected = expected;
-    this.bytes = new Uint8Array(Math.min(expected, HISTORY + ROOM));
+    this.#history = historyBytes;
+    this.bytes = new Uint8Array(Math.min(expected, historyBytes + ROOM));
     this.limit = this.bytes.length;
     this.#image = image;
   }
@@ -132,7 +134,7 @@ export class Output {
 
   #move(): void {
     this.flush();
-    const kept = Math.min(this.at, HISTORY);
+    const kept = Math.min(this.at, this.#history);
     this.bytes.copyWithin(0, this.at - kept, this.at);
     this.#base += this.at - kept;
     this.at = kept;

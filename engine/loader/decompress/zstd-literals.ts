@@ -25,12 +25,13 @@ export interface Literals {
   readonly huffman: HuffmanTable | undefined;
 }
 
-/** Reads the literals section at input [start, end). */
+/** Reads the literals section at input [start, end); `room`, of BLOCK_BYTES_MAX bytes, is where they may be put. */
 export function readLiterals(
   input: Uint8Array,
   start: number,
   end: number,
   previous: HuffmanTable | undefined,
+  room: Uint8Array,
 ): Literals {
   if (start >= end) throw new StreamError("a block has no literals section", start);
   const first = input[start]!;
@@ -48,7 +49,7 @@ export function readLiterals(
     const at = start + headerBytes;
     const stored = type === TYPE_RAW ? size : 1;
     if (size > BLOCK_BYTES_MAX || at + stored > end) throw new StreamError("literals are cut off", start);
-    const bytes = type === TYPE_RAW ? input.subarray(at, at + size) : new Uint8Array(size).fill(input[at]!);
+    const bytes = type === TYPE_RAW ? input.subarray(at, at + size) : room.subarray(0, size).fill(input[at]!);
     return { bytes, next: at + stored, huffman: previous };
   }
 
@@ -71,7 +72,7 @@ export function readLiterals(
     at = read.next;
   }
   if (huffman === undefined) throw new StreamError("literals refer to a code that was never given", start);
-  const bytes = new Uint8Array(size);
+  const bytes = room.subarray(0, size);
   if (streams === 1) decodeStream(input, at, sectionEnd, huffman, bytes, 0, size);
   else decodeFourStreams(input, at, sectionEnd, huffman, bytes);
   return { bytes, next: sectionEnd, huffman };

@@ -25,6 +25,7 @@ export async function decompressZstd(input: Input, output: Output): Promise<void
   const hash = new Xxh64();
   if (hasChecksum) output.tap = (piece) => hash.update(piece);
   const sequences = initialSequenceState();
+  const room = new Uint8Array(BLOCK_BYTES_MAX);
   let huffman: HuffmanTable | undefined;
   let blocks = 0;
   for (let isLast = false; !isLast; ) {
@@ -41,7 +42,7 @@ export async function decompressZstd(input: Input, output: Output): Promise<void
     else if (type === BLOCK_RLE) output.fill(data[0]!, size, at);
     else if (type === BLOCK_COMPRESSED) {
       huffman = inPart(at, () => {
-        const literals = readLiterals(data, 0, size, huffman);
+        const literals = readLiterals(data, 0, size, huffman, room);
         executeSequences(data, literals.next, size, literals.bytes, sequences, output);
         return literals.huffman;
       });
