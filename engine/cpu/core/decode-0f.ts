@@ -90,11 +90,12 @@ function group7(): void {
     return invalid();
   }
   const log2 = mode == MODE_64 ? 3 : size;
+  const table = mode == MODE_64 ? 10 : 6;
   switch (kind) {
-    case 0: return rare(Rare.SGDT, log2, 0, SEG_WRITE, 10);
-    case 1: return rare(Rare.SIDT, log2, 0, SEG_WRITE, 10);
-    case 2: return rare(Rare.LGDT, log2, 0, SEG_PRIVILEGED_READ, 10);
-    case 3: return rare(Rare.LIDT, log2, 0, SEG_PRIVILEGED_READ, 10);
+    case 0: return rare(Rare.SGDT, log2, 0, SEG_WRITE, table);
+    case 1: return rare(Rare.SIDT, log2, 0, SEG_WRITE, table);
+    case 2: return rare(Rare.LGDT, log2, 0, SEG_PRIVILEGED_READ, table);
+    case 3: return rare(Rare.LIDT, log2, 0, SEG_PRIVILEGED_READ, table);
     case 4: return rare(Rare.SMSW, 1, 0, SEG_WRITE, 2);
     case 6: return rare(Rare.LMSW, 1, 0, SEG_PRIVILEGED_READ, 2);
     case 7: return rare(Rare.INVLPG, 0, 0, 2, 1);

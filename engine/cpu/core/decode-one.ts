@@ -567,7 +567,10 @@ export function decodeOne(): void {
       if (long || lock) return invalid();
       readModrm();
       if (!isMem) return invalid();
-      return gen(Gen.BOUND, size, 0, SEG_READ);
+      // Two bounds.
+      prepareMem(SEG_READ, 2 << size);
+      emit(Op.GEN, slot(reg, size), 0, 1, size, Gen.BOUND, 0, 0);
+      return emitSecond(0, 0);
     }
     case 0x63: {
       readModrm();
