@@ -60,7 +60,7 @@ function setCode(selector: u32, cpl: u32): void {
 /** Far JMP (call = false) or CALL to selector:offset. RIP holds the return address. */
 export function farTransfer(selector: u32, offset: u64, log2: i32, call: bool): i32 {
   if (isRealStyle()) {
-    if (offset > 0xffff) return raise(GP, 0);
+    if (offset > <u64>limitOf(1)) return raise(GP, 0);
     if (call) {
       if (!push(<u64>selectorOf(1), log2)) return 0;
       if (!push(load<u64>(RIP), log2)) {
@@ -288,6 +288,7 @@ export function farReturn(log2: i32, extra: u64): i32 {
   if (!peek(bytes, log2)) return 0;
   const selector = <u32>popped & 0xffff;
   if (isRealStyle()) {
+    if (ip > <u64>limitOf(1)) return raise(GP, 0);
     setSegment(1, selector, <u64>selector << 4, limitOf(1), attributesOf(1));
     store<u64>(RIP, ip);
     release(2 * bytes + extra);
@@ -339,6 +340,7 @@ export function interruptReturn(log2: i32): i32 {
   const flags = <u32>popped;
   const cpl = load<u32>(CPL);
   if (isRealStyle()) {
+    if (ip > <u64>limitOf(1)) return raise(GP, 0);
     setSegment(1, selector, <u64>selector << 4, limitOf(1), attributesOf(1));
     store<u64>(RIP, ip);
     release(3 * bytes);

@@ -294,7 +294,7 @@ function storeOperand(p: usize, v: u64, log2: i32): i32 {
 /** A load of SS holds off the single-step trap too; STI does not. */
 export const SHADOW_SS: u32 = 2;
 
-/** After a load of SS interrupts are held off for one instruction (SDM vol. 3A 6.8.3). */
+/** After MOV and POP to SS interrupts are held off for one instruction (SDM vol. 3A 6.8.3). */
 function afterSegment(i: i32): i32 {
   if (i == 2) {
     store<u32>(SHADOW, SHADOW_SS);
@@ -323,7 +323,7 @@ function loadFar(p: usize, log2: i32, segment: i32): i32 {
   const a = REGS + <usize>load<u8>(p, 2);
   if (log2 == 1) store<u16>(a, <u16>offset);
   else store<u64>(a, offset);
-  return segment == 2 ? afterSegment(2) : R_GO;
+  return R_GO; // LSS holds nothing off: it loads the stack pointer too
 }
 
 /** Near branch target check outside 64-bit mode. */

@@ -226,7 +226,10 @@ export function switchTask(selector: u32, cause: i32, errorCode: i32, ext: i32):
   }
   updateMode();
   if (ok) ok = enterTask(errorCode, wide);
-  if (!ok && load<i32>(EXC_VECTOR) == TS) raise(TS, load<i32>(EXC_ERROR) | ext);
+  if (!ok) {
+    const raised = load<i32>(EXC_VECTOR);
+    if (raised >= TS && raised <= GP) store<i32>(EXC_ERROR, load<i32>(EXC_ERROR) | ext);
+  }
   updateMode();
   return 2;
 }

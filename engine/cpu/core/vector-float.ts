@@ -1,6 +1,6 @@
 // SSE to SSE4.1 floating-point arithmetic and comparison. Results, NaNs and MXCSR flags are computed by the softfloat
 // kernel; where nothing but an already noted precision exception can happen, the host's arithmetic gives the same bits.
-import { MXCSR, SOFT_A, SOFT_B, VECTOR_SCRATCH } from "./layout";
+import { CR4, MXCSR, SOFT_A, SOFT_B, VECTOR_SCRATCH } from "./layout";
 import { raiseNoError } from "./exception";
 import { setArithFlags } from "./flags";
 import { imm8, source16, sourceAny, xmmReg } from "./vector-operand";
@@ -8,6 +8,8 @@ import { ARITH_ADD, ARITH_DIV, ARITH_MUL, ARITH_SQRT, ARITH_SUB, CLS_FINITE, CLS
   EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_PRE_COMPUTATION, clsOf, expOf, isDenormal, pack32, pack64, signOf, softArith,
   softBegin, softCompare, softFlags, softRaise, softRound32, softRound64, softRoundToIntegral, softSetFlags, softSetRc,
   softSetResult, softUnmasked, unpack32, unpack64 } from "./softfloat-core";
+
+const CR4_OSXMMEXCPT: u32 = 0x400;
 
 // Further operations beside ARITH_*.
 const MIN: i32 = 5;
@@ -59,7 +61,9 @@ function noteFlags(): i32 {
   const flags = softFlags();
   const mxcsr = load<u32>(MXCSR) | flags;
   store<u32>(MXCSR, mxcsr);
-  return flags & ~(mxcsr >> 7) & 0x3f ? raiseNoError(19) : 1;
+  if (!(flags & ~(mxcsr >> 7) & 0x3f)) return 1;
+  // A system that does not know #XM gets #UD (SDM vol. 3A 2.5, OSXMMEXCPT).
+  return raiseNoError(load<u32>(CR4) & CR4_OSXMMEXCPT ? 19 : 6);
 }
 
 /** The first operand if it is a NaN, else the second; quiet. Notes invalid for a signalling one. */

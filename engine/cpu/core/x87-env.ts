@@ -1,7 +1,7 @@
 // x87 control: initialisation, control and status words, environment and full state in memory.
-import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, REGS } from "./layout";
+import { VM } from "./flags";
+import { CR0, FCW, FDP, FIP, FOP, FPR, FSW, FTW, REGS, SLOT_CS, SYSFLAGS } from "./layout";
 import { readable, writable, writeDone } from "./mmu";
-import { baseOf, isRealStyle } from "./segment";
 import { storeSized } from "./vector-operand";
 import { getTop, setTop, st, updateSummary } from "./x87-state";
 
@@ -71,6 +71,16 @@ function environmentBytes(small: bool): i32 {
   return small ? 14 : 28;
 }
 
+/** Real-address or virtual-8086 mode. */
+function isReal(): bool {
+  return !(load<u32>(CR0) & 1) || (load<u32>(SYSFLAGS) & VM) != 0;
+}
+
+// @ts-ignore: decorator
+@inline function codeBase(): u64 {
+  return load<u64>(REGS + SLOT_CS * 8);
+}
+
 /**
  * Writes the environment: 16-bit or 32-bit form, of protected mode (SDM vol. 1 figures 8-9 and 8-11) or of real-address and
  * virtual-8086 mode, where the pointers are linear addresses (figures 8-10 and 8-12).
@@ -78,8 +88,8 @@ function environmentBytes(small: bool): i32 {
 function writeEnvironment(p: usize, small: bool): void {
   const fcw = <u32>load<u16>(FCW);
   const fsw = <u32>load<u16>(FSW);
-  const real = isRealStyle();
-  const fip = <u32>(load<u64>(FIP) + (real ? baseOf(1) : 0));
+  const real = isReal();
+  const fip = <u32>(load<u64>(FIP) + (real ? codeBase() : 0));
   const fdp = load<u32>(FDP);
   const fop = <u32>(load<u16>(FOP) & 0x7ff);
   if (small) {
@@ -117,12 +127,12 @@ function readEnvironment(p: usize, small: bool): void {
   let valid: u32 = 0;
   for (let i: u32 = 0; i < 8; i++) if (((tags >> (i << 1)) & 3) != 3) valid |= 1 << i;
   store<u8>(FTW, <u8>valid);
-  if (isRealStyle()) {
+  if (isReal()) {
     // Linear addresses in halves; FIP is kept as an offset.
     const high = <u32>(small ? load<u16>(p + 4 * unit) : load<u32>(p + 4 * unit));
     const fip = <u32>load<u16>(p + 3 * unit) | ((high >> 12) << 16);
     const fdpHigh = <u32>(small ? load<u16>(p + 6 * unit) : load<u32>(p + 6 * unit)) >> 12;
-    store<u64>(FIP, <u64>(fip - <u32>baseOf(1)));
+    store<u64>(FIP, <u64>(fip - <u32>codeBase()));
     store<u64>(FDP, <u64>(<u32>load<u16>(p + 5 * unit) | (fdpHigh << 16)));
     store<u16>(FOP, <u16>(high & 0x7ff));
     updateSummary();

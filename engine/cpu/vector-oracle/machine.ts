@@ -7,6 +7,7 @@ const CORE = join(dirname(fileURLToPath(import.meta.url)), "../core");
 /** Of core/layout.ts and core/vector-harness-mmu.ts. */
 export const REGISTERS_ADDRESS = 0x1000;
 export const CR0_ADDRESS = 0x1120;
+export const CR4_ADDRESS = 0x1138;
 export const WINDOW_ADDRESS = 0x8000;
 
 const ENTRY = "vector-harness.ts";

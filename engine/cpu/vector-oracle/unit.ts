@@ -1,4 +1,4 @@
-import { CR0_ADDRESS, REGISTERS_ADDRESS, type VectorUnit, WINDOW_ADDRESS } from "./machine.ts";
+import { CR0_ADDRESS, CR4_ADDRESS, REGISTERS_ADDRESS, type VectorUnit, WINDOW_ADDRESS } from "./machine.ts";
 import { FXSAVE_BYTES, MEMORY_BYTES, type VectorCase, type VectorOutcome } from "./silicon.ts";
 
 const OP = 0x7000;
@@ -6,6 +6,7 @@ const IMAGE_OFFSET = 0x800; // of the window: the FXSAVE image that loads and st
 const REGISTER_NUMBERS = [0, 1, 2, 8, 9, 7];
 const CLASS_MMX = 1;
 const VECTOR_UD = 6;
+const CR4_OSXMMEXCPT = 0x400;
 
 /** One decoded instruction of a case. */
 interface Fields {
@@ -70,6 +71,7 @@ export class UnitRunner {
     this.#unit = unit;
     // Protected mode: environments have other forms in real-address mode.
     new DataView(unit.memory.buffer).setUint32(CR0_ADDRESS, CR0_PE, true);
+    new DataView(unit.memory.buffer).setUint32(CR4_ADDRESS, CR4_OSXMMEXCPT, true);
     this.#fxsave = unit.decodeVector(1, 0, 0xae, 0x03, 1) & 0xffff;
     this.#fxrstor = unit.decodeVector(1, 0, 0xae, 0x0b, 1) & 0xffff;
   }
