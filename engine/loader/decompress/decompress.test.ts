@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { LOADER_LIMITS } from "../../limits.ts";
 import { LoadError } from "../errors.ts";
-import { type ByteSource, sourceOf } from "../source.ts";
+import type { ByteSource } from "../source.ts";
 import { MemorySpool, SPOOL_CHUNK_BYTES } from "../spool.ts";
 import { Mutator } from "../testing/mutator.ts";
 import { plainBytes } from "../testing/plain.ts";
@@ -46,14 +46,44 @@ const CHECKED = new Set(["plain.gz", "plain.bz2", "plain.xz", "plain-crc64.xz", 
 /** The payload lies at 0x4000 of its file, as that of a bzImage does. */
 const START = 0x4000;
 
+/** A source whose bytes are good until the next read and no longer: their buffer is taken away then. */
+class OneBufferSource implements ByteSource {
+  readonly #file: Uint8Array<ArrayBuffer>;
+  #last = new ArrayBuffer(0);
+  largest = 0;
+  total = 0;
+
+  constructor(file: Uint8Array<ArrayBuffer>) {
+    this.#file = file;
+  }
+
+  get size(): number {
+    return this.#file.length;
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array> {
+    this.largest = Math.max(this.largest, length);
+    this.total += length;
+    this.#last.transfer();
+    const bytes = this.#file.slice(offset, offset + length);
+    this.#last = bytes.buffer;
+    return Promise.resolve(bytes);
+  }
+}
+
 async function decompress(
   payload: Uint8Array,
   limit?: number,
 ): Promise<{ compression: Compression; data: Uint8Array }> {
   const file = new Uint8Array(START + payload.length + 100);
   file.set(payload, START);
-  const spool = new MemorySpool();
-  const { compression, image } = await decompressPayload(sourceOf(file), START, payload.length, spool, limit);
+  const { compression, image } = await decompressPayload(
+    new OneBufferSource(file),
+    START,
+    payload.length,
+    new MemorySpool(),
+    limit,
+  );
   return { compression, data: image.bytes(0, image.length) };
 }
 
@@ -177,21 +207,11 @@ describe("15 MiB that repeat each other from far back", () => {
     else for (let i = 0; i < length; i++) vast[at + i] = i % 50 === 0 ? 0xe8 : mutator.below(256);
     at += length;
   }
-  const file = (stream: Uint8Array): ByteSource & { largest: number; total: number } => {
+  const file = (stream: Uint8Array): OneBufferSource => {
     const payload = new Uint8Array(stream.length + 4);
     payload.set(stream);
     new DataView(payload.buffer).setUint32(stream.length, size, true);
-    const seen = {
-      size: payload.length,
-      largest: 0,
-      total: 0,
-      read: (offset: number, length: number) => {
-        seen.largest = Math.max(seen.largest, length);
-        seen.total += length;
-        return Promise.resolve(payload.slice(offset, offset + length));
-      },
-    };
-    return seen;
+    return new OneBufferSource(payload);
   };
   test.each([
     ["xz", "--format=lzma", "--lzma1=dict=16MiB,mode=fast,mf=hc3,nice=64"],

@@ -44,30 +44,27 @@ export class Input {
   /** Makes the next `count` bytes, or all that are left, lie in `bytes`, which may be another array then. */
   async fill(count: number): Promise<void> {
     const wanted = Math.min(count, this.left);
-    const rest = this.bytes.subarray(this.at);
-    if (rest.length >= wanted) return;
-    const missing = Math.max(
-      wanted - rest.length,
-      Math.min(LOADER_LIMITS.inputPieceBytes, this.left - rest.length),
-    );
-    if (rest.length > 0) this.#keep(rest, rest.length + missing);
-    const piece = await this.#source.read(this.#start + this.offset + rest.length, missing);
+    const kept = this.bytes.length - this.at;
+    if (kept >= wanted) return;
+    const missing = Math.max(wanted - kept, Math.min(LOADER_LIMITS.inputPieceBytes, this.left - kept));
+    if (kept > 0) this.#keep(kept + missing);
+    const piece = await this.#source.read(this.#start + this.offset + kept, missing);
     this.#base += this.at;
     this.at = 0;
-    if (rest.length === 0) {
+    if (kept === 0) {
       this.bytes = piece;
     } else {
-      this.#joined.set(piece, rest.length);
-      this.bytes = this.#joined.subarray(0, rest.length + piece.length);
+      this.#joined.set(piece, kept);
+      this.bytes = this.#joined.subarray(0, kept + piece.length);
     }
   }
 
-  /** Copies what is left of one piece, because the next read may overwrite it, to where there is room for `total` bytes. */
-  #keep(rest: Uint8Array, total: number): void {
+  /** Copies what is left of a piece, because the next read takes its memory, to where there is room for `total` bytes. */
+  #keep(total: number): void {
     const unit = LOADER_LIMITS.inputPieceBytes;
     const joined =
       total <= this.#joined.length ? this.#joined : new Uint8Array(Math.ceil(total / unit) * unit);
-    joined.set(rest);
+    joined.set(this.bytes.subarray(this.at));
     this.#joined = joined;
   }
 
