@@ -19,6 +19,7 @@ const {
   MandatoryPrefix,
   MemorySizeExt,
   Mnemonic: M,
+  OpCodeOperandKind,
   OpCodeTableKind,
   OpKind,
   Register: R,
@@ -59,7 +60,21 @@ interface OpcodeFacts {
   readonly offered: boolean;
   /** Not offered, but runs as something older. */
   readonly older: boolean;
-  readonly vex: boolean;
+  /** Which part of the encoding names each operand. */
+  readonly roles: readonly Role[];
+}
+
+type Role = "reg" | "rm" | "other";
+
+const OPERAND_KINDS = new Map<number, string>(
+  Object.entries(OpCodeOperandKind)
+    .filter((e): e is [string, number] => typeof e[1] === "number")
+    .map(([name, value]) => [value, name]),
+);
+
+function roleOf(kind: number): Role {
+  const name = OPERAND_KINDS.get(kind) ?? "";
+  return /_reg(_mem)?$/.test(name) ? "reg" : /_(or_mem|rm)$/.test(name) ? "rm" : "other";
 }
 
 export class DecoderComparer {
@@ -96,7 +111,7 @@ export class DecoderComparer {
         prefix: MANDATORY.get(info.mandatoryPrefix) ?? 0,
         offered: isOffered(instruction),
         older: !vex && hint && features.every((f) => FALLS_BACK.has(f)),
-        vex,
+        roles: [0, 1, 2, 3, 4].map((i) => (i < info.opCount ? roleOf(info.opKind(i)) : "other")),
       };
       info.free();
       this.#facts.set(instruction.code, facts);
@@ -146,7 +161,7 @@ export class DecoderComparer {
   #operands(instruction: Instruction, ours: Ours, bytes: Uint8Array): string | undefined {
     return (
       identity(instruction, ours, this.#factsOf(instruction), bytes) ??
-      registers(instruction, ours) ??
+      registers(instruction, ours, this.#factsOf(instruction).roles) ??
       this.#memory(instruction, ours) ??
       immediates(instruction, ours)
     );
@@ -297,32 +312,39 @@ function slotOf(register: number): number | undefined {
   return gpr === undefined ? GPR8.get(register) : 8 * gpr.index;
 }
 
-/** Operands that the opcode implies. */
-const IMPLIED = new Set<number>([R.AL, R.AX, R.EAX, R.RAX, R.DX, R.CL]);
+/** Operands that the opcode implies: the count of a shift, the port of IN and OUT. */
+function isImplied(register: number, role: Role): boolean {
+  return role === "other" && (register === R.CL || register === R.DX);
+}
 
-function registers(instruction: Instruction, ours: Ours): string | undefined {
-  const m = instruction.mnemonic;
-  if (NO_ACCESS.has(m) || ours.string !== undefined) return undefined;
+function registers(instruction: Instruction, ours: Ours, roles: readonly Role[]): string | undefined {
+  if (NO_ACCESS.has(instruction.mnemonic) || ours.string !== undefined || ours.x87 !== undefined)
+    return undefined;
   const named = new Set<number>();
   for (let i = 0; i < instruction.opCount; i++) {
     if (instruction.opKind(i) !== OpKind.Register) continue;
     const register = instruction.opRegister(i);
     const slot = slotOf(register);
+    const role = roles[i]!;
     if (ours.vector !== undefined) {
       const number = slot === undefined ? vectorNumber(register) : slot >> 3;
-      if (number === undefined || register === R.XMM0) continue;
-      if (
-        (ours.vector.reg & 15) !== number &&
-        (ours.vector.rm & 15) !== number &&
-        (ours.vector.reg & 7) !== number &&
-        (ours.vector.rm & 7) !== number
-      )
-        return `register ${number}, ours ${ours.vector.reg} and ${ours.vector.rm}`;
+      if (number === undefined || role === "other") continue;
+      const own = ours.vector[role];
+      // REX does not extend MMX registers.
+      const mask = register >= R.MM0 && register <= R.MM7 ? 7 : 15;
+      if ((own & mask) !== number) return `${role} register ${number}, ours ${own}`;
       continue;
     }
-    if (slot === undefined || ours.x87 !== undefined) continue;
+    if (slot === undefined) continue;
     named.add(slot);
-    if (slot === 0 || IMPLIED.has(register)) continue;
+    if (ours.fields !== undefined && role !== "other" && instruction.opCount > 1) {
+      const own = ours.fields[role];
+      if (own !== slot && !ours.registers.has(slot)) return `${role} register slot ${slot}, ours ${own}`;
+      continue;
+    }
+    if (i === 0 && ours.destination !== undefined && ours.destination !== slot)
+      return `destination register slot ${slot}, ours ${ours.destination}`;
+    if (slot === 0 || isImplied(register, role)) continue;
     if (!ours.registers.has(slot) && !ours.possible.has(slot))
       return `register slot ${slot}, ours ${[...ours.registers, ...ours.possible].join(" ")}`;
   }

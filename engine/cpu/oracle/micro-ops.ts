@@ -132,6 +132,10 @@ export interface Ours {
   names: string[];
   /** Register slots (byte offset, +1 for AH to BH) that count as operands for certain. */
   readonly registers: Set<number>;
+  /** Slot of the register that the last plain op writes or, with memory, its only one. */
+  destination: number | undefined;
+  /** Slots for ModRM.reg and ModRM.rm of GEN and RARE. */
+  fields: { readonly reg: number; readonly rm: number | undefined } | undefined;
   /** Slots in fields that some functions do not use. */
   readonly possible: Set<number>;
   readonly immediates: bigint[];
@@ -176,6 +180,8 @@ export class OurDecoder {
     length: 0,
     names: [],
     registers: new Set(),
+    destination: undefined,
+    fields: undefined,
     possible: new Set(),
     immediates: [],
     address: undefined,
@@ -209,6 +215,8 @@ export class OurDecoder {
     o.length = this.#cpu.decodeLength(bytes, mode);
     o.names = [];
     o.registers.clear();
+    o.destination = undefined;
+    o.fields = undefined;
     o.possible.clear();
     o.immediates.length = 0;
     o.address = undefined;
@@ -296,6 +304,8 @@ export class OurDecoder {
       case "plain":
         o.names.push(OPS.get(code)!.replace(/_N$/, ""));
         for (const f of shape.registers) this.#register(view.getUint8(p + 2 + f), true);
+        if (shape.registers[0] === 0 && view.getUint8(p + 2) < SLOT.ZERO)
+          o.destination = view.getUint8(p + 2);
         if (shape.memory) o.address = code === LEA32 ? this.#sum(p) & U32 : this.#sum(p);
         else if (shape.registers.length === 2)
           this.#fromTemporary(view.getUint8(p + 3), code === MOVZX16 ? 0xffffn : U64);
@@ -366,6 +376,8 @@ export class OurDecoder {
   /** a and b of GEN and RARE; the memory operand, if there is one, is in the second op. */
   #fields(p: number, second: number): void {
     const view = this.#view;
+    const memory = view.getUint8(p + 4) !== 0;
+    this.ours.fields = { reg: view.getUint8(p + 2), rm: memory ? undefined : view.getUint8(p + 3) };
     this.#register(view.getUint8(p + 2), false);
     if (view.getUint8(p + 4) === 0) this.#register(view.getUint8(p + 3), false);
     else this.ours.address = this.#sum(second);
