@@ -12,8 +12,8 @@ export interface RecordedHeader {
   /** The processor that gave the outcomes. */
   readonly processor: string;
   readonly seed: number;
-  /** Distinct instruction codes (iced's numbering) among the single-instruction cases. */
-  readonly codes: number;
+  /** Distinct instruction codes (iced's numbering) among the single-instruction cases, by mode. */
+  readonly codes: { readonly 64: number; readonly 32: number };
   readonly cases: number;
 }
 
