@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import type { ErrorBody } from "../errors.ts";
 import type { JobView } from "../runner/record.ts";
+import type { SnapshotView } from "../snapshots/store.ts";
 
 /** The worker answered with an error. */
 export class ApiError extends Error {
@@ -64,6 +67,20 @@ export class Client {
     const headers = { "content-type": "application/json" };
     const response = await this.request("/jobs", { method: "POST", headers, body: JSON.stringify(body) });
     return (await response.json()) as JobView;
+  }
+
+  /** Sends a snapshot's file; the answer's `from` is what a job starts from it with. */
+  async importSnapshot(path: string): Promise<SnapshotView> {
+    const body = Readable.toWeb(createReadStream(path)) as unknown as ReadableStream<Uint8Array>;
+    // A body that is a stream wants "half", which the Workers' types do not know.
+    const init = { method: "POST", body, duplex: "half" } as RequestInit;
+    return (await (await this.request("/snapshots", init)).json()) as SnapshotView;
+  }
+
+  /** Writes the file of a job's snapshot. */
+  async exportSnapshot(job: string, name: string, path: string): Promise<void> {
+    const { body } = await this.request(`/jobs/${job}/snapshots/${name}`);
+    await writeFile(path, body ?? []);
   }
 
   async job(id: string): Promise<JobView> {

@@ -88,6 +88,37 @@ describe("npm start", () => {
     expect(status).toBe(1);
   });
 
+  test("--snapshot writes a file from which --from goes on as if there had been no break", async () => {
+    const file = join(directory, "hello.xsn");
+    const consoleOf = ({ stdout }: Ended): string => (JSON.parse(stdout) as { console: string }).console;
+    const whole = await npmStart("--fixture", "hello", "--json");
+    const first = await npmStart(
+      "--fixture",
+      "hello",
+      "--limit-instructions",
+      "200_000",
+      "--snapshot",
+      file,
+      "--json",
+    );
+    expect(first.stderr).toMatch(/snapshot of instruction 200,000/);
+    const second = await npmStart("--from", file, "--expect", "HELLO-OK", "--json");
+    const { instructions } = JSON.parse(whole.stdout) as { instructions: number };
+    expect(JSON.parse(second.stdout)).toMatchObject({
+      verdict: "pass",
+      instructions,
+      from: { instructions: 200_000, since: { instructions: instructions - 200_000 } },
+    });
+    expect(consoleOf(first) + consoleOf(second)).toBe(consoleOf(whole));
+    expect(second.status).toBe(0);
+    // A second one of a guest that is no more.
+    const over = join(directory, "over.xsn");
+    await npmStart("--from", file, "--snapshot", over);
+    const refused = await npmStart("--from", over);
+    expect(refused.stderr).toMatch(/the guest had ended \(poweroff\)/);
+    expect(refused.status).toBe(64);
+  });
+
   test("status 2 when the worker cannot be reached", async () => {
     const { status, stderr } = await npmStart(
       "--fixture",
@@ -108,6 +139,11 @@ describe("npm start", () => {
       [["--fixtrue", "hello"], /did you mean --fixture/],
       [["--fixture", "none"], /hello/],
       [["--fixture", "hello", "--kernel", "x"], /exclude/],
+      [["--from", "x", "--kernel", "x"], /exclude/],
+      [["--from", "/nowhere"], /no file/],
+      [["--from", text], /no snapshot/],
+      [["--fixture", "hello", "--input", "[x"], /no JSON/],
+      [["--fixture", "hello", "--snapshot-at", "x"], /goes with --snapshot/],
       [["--kernel", "/nowhere/vmlinuz"], /no file/],
       [["--memory", "lots", "--fixture", "hello"], /number/],
       [["positional"], /positional/i],

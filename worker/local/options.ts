@@ -3,6 +3,9 @@ import { LIMIT_RANGES } from "../../jobs/limits.ts";
 import { nearestName } from "../../jobs/nearest.ts";
 import type { LimitName } from "../../jobs/spec.ts";
 
+/** What the snapshot of --snapshot is called. */
+export const SNAPSHOT_NAME = "snapshot";
+
 /** The command line cannot be understood. */
 export class UsageError extends Error {}
 
@@ -22,6 +25,10 @@ const FLAGS = {
   memory: { type: "string" },
   expect: { type: "string", multiple: true },
   fail: { type: "string", multiple: true },
+  from: { type: "string" },
+  input: { type: "string" },
+  snapshot: { type: "string" },
+  "snapshot-at": { type: "string" },
   seed: { type: "string" },
   "start-time": { type: "string" },
   "state-hash-every": { type: "string" },
@@ -37,6 +44,12 @@ export interface StartOptions {
   readonly fixture?: string;
   readonly kernel?: string;
   readonly initrd?: string;
+  /** A snapshot to start from: a file, or what a worker calls it (JOB/NAME, or the id of an imported one). */
+  readonly from?: string;
+  /** What to type: the steps as JSON, or the file they are in. */
+  readonly input?: string;
+  /** The file to write a snapshot to. */
+  readonly snapshot?: string;
   /** What goes into the job's config; only what was given. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly expectPass?: readonly string[];
@@ -78,6 +91,19 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
       return typeof text === "string" ? [[name, numberOf(text, flagOf(name))]] : [];
     }),
   );
+  if (values.from !== undefined) {
+    const excluded = (["fixture", "kernel", "initrd", "state-hash-every"] as const).find(
+      (name) => values[name] !== undefined,
+    );
+    if (excluded !== undefined) throw new UsageError(`--from and --${excluded} exclude each other`);
+  }
+  const snapshotAt = values["snapshot-at"];
+  if (snapshotAt !== undefined && values.snapshot === undefined) {
+    throw new UsageError("--snapshot-at goes with --snapshot");
+  }
+  if (values["state-hash-every"] !== undefined && (values.input ?? values.snapshot) !== undefined) {
+    throw new UsageError("--state-hash-every does not go with --input or --snapshot");
+  }
   const startTime = values["start-time"];
   const hashes = values["state-hash-every"];
   if (hashes !== undefined && values.url !== undefined) {
@@ -91,6 +117,9 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     ...(values.fixture === undefined ? {} : { fixture: values.fixture }),
     ...(values.kernel === undefined ? {} : { kernel: values.kernel }),
     ...(values.initrd === undefined ? {} : { initrd: values.initrd }),
+    ...(values.from === undefined ? {} : { from: values.from }),
+    ...(values.input === undefined ? {} : { input: values.input }),
+    ...(values.snapshot === undefined ? {} : { snapshot: values.snapshot }),
     ...(values.expect === undefined ? {} : { expectPass: values.expect }),
     ...(values.fail === undefined ? {} : { expectFail: values.fail }),
     ...(stateHashEvery === undefined ? {} : { stateHashEvery }),
@@ -104,6 +133,9 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
         ? {}
         : { startTime: startTime === "now" ? startTime : numberOf(startTime, "start-time") }),
       ...(Object.keys(limits).length === 0 ? {} : { limits }),
+      ...(values.snapshot === undefined
+        ? {}
+        : { snapshots: [{ name: SNAPSHOT_NAME, ...(snapshotAt === undefined ? {} : { at: snapshotAt }) }] }),
     },
     json: values.json ?? false,
     list: values.list ?? false,
@@ -137,6 +169,14 @@ What to boot
   --initrd FILE           its initrd
   --cmdline TEXT          kernel command line (default "console=hvc0")
   --memory MIB            guest memory
+
+  --from SNAPSHOT         go on from a snapshot instead: a file that --snapshot wrote, or with --url JOB/NAME
+  --snapshot FILE         write a snapshot of the guest's end to this file
+  --snapshot-at PATTERN   write it when this has appeared, not at the end
+
+What to type
+  --input FILE            JSON: [{"expect": PATTERN, "send": TEXT}, ...]; TEXT is typed when PATTERN has appeared after
+                          the step before; or the JSON itself, which begins with a bracket
 
 What to expect
   --expect PATTERN        must appear on a line of the console (may be repeated)

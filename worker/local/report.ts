@@ -81,6 +81,6 @@ export function summary(job: JobView): string {
     `${styleText([colour, "bold"], verdict, { stream: process.stdout })}  ${job.reason ?? ""}`,
     ...job.findings.slice(1).map((finding) => `      also: ${finding.message}`),
     `time ${job.seconds.toFixed(2)} s (running ${job.runSeconds.toFixed(2)} s), guest time ${job.guestSeconds.toFixed(3)} s`,
-    `instructions ${count(job.instructions)}, ${job.mips === null ? "" : `${job.mips} MIPS, `}checkpoints ${checkpoints.count} (${count(checkpoints.pagesWritten)} pages, ${(checkpoints.milliseconds / 1000).toFixed(2)} s)`,
+    `instructions ${count(job.instructions)}${job.from === null ? "" : ` (${count(job.from.since.instructions)} since the snapshot)`}, ${job.mips === null ? "" : `${job.mips} MIPS, `}checkpoints ${checkpoints.count} (${count(checkpoints.pagesWritten)} pages, ${(checkpoints.milliseconds / 1000).toFixed(2)} s)`,
   ].join("\n");
 }

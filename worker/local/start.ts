@@ -1,5 +1,5 @@
 /** `npm start`: boots one kernel and tells how it went. START_HELP in options.ts is its manual. */
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import {
   FixtureUnavailable,
   listFixtures,
@@ -8,11 +8,14 @@ import {
 } from "../../r2-fixtures/index.ts";
 import type { JobView } from "../runner/record.ts";
 import { ApiError, Client } from "./client.ts";
-import { parseStartOptions, START_HELP, type StartOptions, UsageError } from "./options.ts";
+import { parseStartOptions, SNAPSHOT_NAME, START_HELP, type StartOptions, UsageError } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { hypercallTable, summary } from "./report.ts";
 import { LocalServer } from "./server.ts";
 import { stateHashes } from "./state-hashes.ts";
+
+/** JOB/NAME, or the id of an imported snapshot. */
+const SNAPSHOT_REFERENCE = /^([0-9a-f]{32})(?:\/([\w.-]+))?$/;
 
 const EXIT = { pass: 0, fail: 1, infrastructure: 2, usage: 64 } as const;
 const DEFAULT_FIXTURE = "debian-cloud";
@@ -28,6 +31,45 @@ interface Subject {
   readonly kernel: string;
   readonly initrd?: string;
   readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** A guest that goes on instead. */
+interface SnapshotSubject {
+  readonly from: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+async function inputOf(text: string): Promise<unknown> {
+  const isJson = text.trimStart().startsWith("[");
+  if (!isJson) await checkFile(text, "input");
+  try {
+    return JSON.parse(isJson ? text : await readFile(text, "utf8")) as unknown;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--input: ${isJson ? "this" : text} is no JSON: ${why}`);
+  }
+}
+
+async function snapshotSubject(from: string, options: StartOptions): Promise<SnapshotSubject> {
+  if (!SNAPSHOT_REFERENCE.test(from)) await checkFile(from, "from");
+  const { expectPass: pass = [], expectFail: fail = [] } = options;
+  return { from, config: { expect: { pass, fail }, ...options.config } };
+}
+
+/** What a worker is asked to start. Files it lacks are sent first. */
+async function requestOf(
+  client: Client,
+  subject: Subject | SnapshotSubject,
+): Promise<Record<string, unknown>> {
+  if ("from" in subject) {
+    const named = SNAPSHOT_REFERENCE.exec(subject.from);
+    if (named === null) return { from: (await client.importSnapshot(subject.from)).from };
+    const [, id, name] = named;
+    return { from: name === undefined ? { snapshot: id } : { job: id, snapshot: name } };
+  }
+  const kernel = { sha256: await client.putFile(subject.kernel) };
+  if (subject.initrd === undefined) return { kernel };
+  return { kernel, initrd: { sha256: await client.putFile(subject.initrd) } };
 }
 
 async function subjectOf(options: StartOptions): Promise<Subject> {
@@ -91,14 +133,13 @@ function exitOf(job: JobView): number {
 /** Sends the job, shows its console, and reports. Returns the exit status. */
 async function run(
   client: Client,
-  subject: Subject,
+  subject: Subject | SnapshotSubject,
   options: StartOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const kernel = { sha256: await client.putFile(subject.kernel) };
-  const initrd =
-    subject.initrd === undefined ? {} : { initrd: { sha256: await client.putFile(subject.initrd) } };
-  const { id } = await client.createJob({ kernel, ...initrd, config: subject.config });
+  const input = options.input === undefined ? {} : { input: await inputOf(options.input) };
+  const config = { ...subject.config, ...input };
+  const { id } = await client.createJob({ ...(await requestOf(client, subject)), config });
   signal.addEventListener("abort", () => client.cancel(id).catch(() => {}));
 
   const chunks: Uint8Array[] = [];
@@ -113,12 +154,13 @@ async function run(
   });
   progress.stop();
   const hypercalls = await client.hypercalls(id);
+  if (options.snapshot !== undefined) await saveSnapshot(client, job, options.snapshot);
   const text = Buffer.concat(chunks).toString("utf8");
   if (options.json) {
     const { links: _, ...figures } = job;
     const document = {
       ...figures,
-      fixture: subject.fixture ?? null,
+      fixture: ("from" in subject ? job.fixture : subject.fixture) ?? null,
       console: text,
       hypercalls: hypercalls ?? null,
     };
@@ -129,6 +171,18 @@ async function run(
     process.stdout.write(`${gap}\n${summary(job)}${statistics}\n`);
   }
   return exitOf(job);
+}
+
+async function saveSnapshot(client: Client, job: JobView, path: string): Promise<void> {
+  const made = job.snapshots.find(({ name }) => name === SNAPSHOT_NAME);
+  if (made === undefined) note("no snapshot: the run was over before its point came");
+  else if ("error" in made) note(`no snapshot: ${made.error}`);
+  else {
+    await client.exportSnapshot(job.id, made.name, path);
+    note(
+      `snapshot of instruction ${made.instructions.toLocaleString("en-US")}: ${path}, ${made.bytes} bytes`,
+    );
+  }
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -142,8 +196,9 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`${name.padEnd(16)}${description}\n`);
     return EXIT.pass;
   }
-  const subject = await subjectOf(options);
-  if (options.stateHashEvery !== undefined) {
+  const subject =
+    options.from === undefined ? await subjectOf(options) : await snapshotSubject(options.from, options);
+  if (options.stateHashEvery !== undefined && !("from" in subject)) {
     const { verdict, reason } = await stateHashes(subject, options.stateHashEvery, (instructions, hash) =>
       process.stdout.write(`${instructions} ${hash}\n`),
     );
