@@ -2,7 +2,7 @@
 import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, MODE, MODE_64, MXCSR, XMM } from "./layout";
 import { raise } from "./exception";
 import { opReg, raiseMisaligned, rexW, storeSized } from "./vector-operand";
-import { readable, writable, writeDone } from "./mmu";
+import { isAligned, readable, writable, writeDone } from "./mmu";
 import { updateSummary } from "./x87-state";
 
 /** Bits of MXCSR that exist: flags, DAZ, masks, rounding control, FTZ. The others are #GP when set. */
@@ -15,7 +15,7 @@ function savedXmm(): usize {
 }
 
 function fxsave(op: usize, ea: u64): i32 {
-  if (ea & 15) return raiseMisaligned(ea);
+  if (ea & 15) return isAligned(ea, 4) ? raiseMisaligned(ea) : 0; // #AC for less than 4, as on silicon
   // The end is touched first, which shows in the fault when two pages have different reasons to refuse.
   if (!writable(ea + FXSAVE_BYTES - 1, 1)) return 0;
   // The reserved tail (464-511) belongs to software and keeps what it has.
@@ -50,7 +50,7 @@ function fxsave(op: usize, ea: u64): i32 {
 }
 
 function fxrstor(op: usize, ea: u64): i32 {
-  if (ea & 15) return raiseMisaligned(ea);
+  if (ea & 15) return isAligned(ea, 4) ? raiseMisaligned(ea) : 0; // #AC for less than 4, as on silicon
   if (!readable(ea + FXSAVE_BYTES - 1, 1)) return 0;
   const p = readable(ea, FXSAVE_BYTES);
   if (!p) return 0;

@@ -696,12 +696,16 @@ function popa(log2: i32): i32 {
 
 function bound(p: usize, log2: i32): i32 {
   const bytes = 1 << log2;
-  const h = readable(addressOf(p + 16), bytes * 2);
-  if (!h) return 0;
+  const ea = addressOf(p + 16);
+  const low = readable(ea, bytes);
+  if (!low) return 0;
+  const least = log2 == 1 ? <i32>load<i16>(low) : load<i32>(low);
+  const high = readable((ea + <u64>bytes) & 0xffffffff, bytes);
+  if (!high) return 0;
+  const most = log2 == 1 ? <i32>load<i16>(high) : load<i32>(high);
   const a = REGS + <usize>load<u8>(p, 2);
-  let inside: bool;
-  if (log2 == 1) inside = load<i16>(a) >= load<i16>(h) && load<i16>(a) <= load<i16>(h, 2);
-  else inside = load<i32>(a) >= load<i32>(h) && load<i32>(a) <= load<i32>(h, 4);
+  const index = log2 == 1 ? <i32>load<i16>(a) : load<i32>(a);
+  const inside = index >= least && index <= most;
   return inside ? 1 : raiseNoError(BR);
 }
 

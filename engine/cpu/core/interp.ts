@@ -13,7 +13,7 @@ import { deliverPending } from "./interrupt";
 import {
   CR0, CR4, CURRENT_OP, EXC_EXIT, EXC_VECTOR, FAULT_SS, INSTRUCTIONS, LIMIT, MODE, MODE_64, REGS, RIP, SLOT_CS, TAG_HIGH, X87_RIP,
 } from "./layout";
-import { fetchPage, isCanonical } from "./mmu";
+import { fetchPage, isAligned, isCanonical } from "./mmu";
 import { Op } from "./ops";
 import { segmentAddress } from "./segment";
 import { taskSwitched } from "./task";
@@ -469,7 +469,7 @@ export function interpret(p: usize, ic: i64): void {
       case Op.CALL: { const sp = get<u64>(RSP_SLOT) - 8; const h = hostW<u64>(sp, p); if (!h) break; store<u64>(h, load<u64>(p, 8)); wrote(h); set<u64>(RSP_SLOT, sp); ic -= <i64>load<u16>(p, 6); p = load<u32>(p, 24); if (ic >= FAST_LIMIT) continue; why = WHY_LEAVE; break; }
       case Op.CALL_R: {
         const target = get<u64>(slotA(p));
-        if (!isCanonical(target)) { raise(GP, 0); break; }
+        if (!isCanonical(target)) { if (isAligned(get<u64>(RSP_SLOT) - 8, 8)) raise(GP, 0); break; }
         const sp = get<u64>(RSP_SLOT) - 8;
         const h = hostW<u64>(sp, p);
         if (!h) break;

@@ -484,6 +484,11 @@ function checkAlignment(ea: u64, size: i32): bool {
   return false;
 }
 
+/** May an operand that is accessed in parts lie at `ea`? False with #AC(0) pending; true while nothing is armed. */
+export function isAligned(ea: u64, size: i32): bool {
+  return !alignmentArmed || checkAlignment(ea, size);
+}
+
 /**
  * Host pointer to `size` (at most 512) contiguous readable bytes at linear address `ea`: the frame itself, or a bounce
  * buffer when the access crosses a page. 0 when an exception is pending.

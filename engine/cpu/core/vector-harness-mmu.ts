@@ -28,6 +28,10 @@ export function writableAs(ea: u64, size: i32, user: bool): usize {
   return translate(ea, size);
 }
 
+export function isAligned(ea: u64, size: i32): bool {
+  return true;
+}
+
 export function writeDone(ptr: usize): void {}
 
 export function isCanonical(ea: u64): bool {

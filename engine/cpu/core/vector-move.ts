@@ -1,7 +1,7 @@
 // Moves between vector registers, MMX registers, general registers and memory, without arithmetic.
 import { isMemory, enterMmx, gpr, mmx, opReg, opRm, raiseMf, rexW, setMmx, source16, sourceAny, sourceGpr, sourceMmx,
   store16, store8, storeSized, x87Pending, xmmReg, xmmRm } from "./vector-operand";
-import { readable, writable, writeDone } from "./mmu";
+import { isAligned, readable, writable, writeDone } from "./mmu";
 
 /** 0F 10/11 by prefix: MOVUPS, MOVUPD, MOVSS, MOVSD. */
 function moveUnaligned(prefix: i32, store_: bool, op: usize, ea: u64): i32 {
@@ -179,7 +179,7 @@ function maskedStore(prefix: i32, op: usize, ea: u64): i32 {
   // A second page without a selected byte is not touched; both are translated before the first byte is written.
   const room = 0x1000 - <i32>(ea & 0xfff);
   const inFirst = room >= size ? selected : selected & ((1 << room) - 1);
-  if (!writable(ea, 1)) return 0;
+  if (!isAligned(ea, 8) || !writable(ea, 1)) return 0;
   if (inFirst != selected && !writable(ea + <u64>room, 1)) return 0;
   for (let i = 0; i < size; i++) {
     if (!((selected >> i) & 1)) continue;

@@ -937,6 +937,17 @@ start:
         mov     eax, [DATA_AREA + 1]
         END
 
+        TITLE   "INVLPG"
+        TRY     "in ring 0"
+        invlpg  [DATA_AREA]
+        END
+        TRY3    "in ring 3"
+        invlpg  [DATA_AREA]
+        END
+        TRY     "of a register"
+        .byte   0x0f, 0x01, 0xff
+        END
+
         TITLE   "SYSENTER and SYSEXIT"
         xor     edx, edx
         mov     ecx, 0x174
