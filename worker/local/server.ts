@@ -7,9 +7,11 @@ import type { PreparedFixture } from "../../r2-fixtures/index.ts";
 import { fixtureKey, type StoredFixture } from "../blobs/fixtures.ts";
 import { bundleWorker, MODULES_ROOT } from "./bundle.ts";
 import { Client } from "./client.ts";
+import { IsolateInspector } from "./inspector.ts";
 import { WorkerdGuard, workerdChildren } from "./workerd-guard.ts";
 
 const HOST = "127.0.0.1";
+const WORKER_NAME = "xenner";
 /** As in wrangler.toml; a test compares them. */
 export const COMPATIBILITY = { date: "2026-08-01", flags: ["nodejs_compat"] } as const;
 
@@ -22,8 +24,8 @@ export interface ServerOptions {
   readonly token?: string;
   /** Variables of the worker: see settings.ts. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** Where the runtime's inspector listens; without it there is none. */
-  readonly inspectorPort?: number;
+  /** Whether the runtime's inspector listens, for `heap`. */
+  readonly inspect?: boolean;
   /** What the worker logs, line by line. */
   readonly log?: (line: string) => void;
 }
@@ -66,7 +68,7 @@ export class LocalServer {
         convertV4MiniflareOptions({
           host: HOST,
           port: options.port ?? 0,
-          ...(options.inspectorPort !== undefined && { inspectorPort: options.inspectorPort }),
+          ...(options.inspect === true && { inspectorPort: 0 }),
           cf: false,
           telemetry: { enabled: false },
           log: new Log(LogLevel.NONE),
@@ -75,7 +77,7 @@ export class LocalServer {
           resourcePersistencePath: directory,
           workers: [
             {
-              name: "xenner",
+              name: WORKER_NAME,
               modules: modules.map((module) => ({ ...module })),
               modulesRoot: MODULES_ROOT,
               compatibilityDate: COMPATIBILITY.date,
@@ -121,6 +123,11 @@ export class LocalServer {
   /** The workerd that serves now; it changes when one dies and Miniflare starts another. */
   workerd(): number | undefined {
     return workerdChildren().at(-1);
+  }
+
+  /** A connection to the inspector of the worker's isolate; only with the option `inspect`. */
+  async inspector(): Promise<IsolateInspector> {
+    return IsolateInspector.connect(await this.#miniflare.getInspectorURL(), WORKER_NAME);
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { STORAGE_LIMITS } from "../limits.ts";
 import { MemoryBase, type PageBase, SqlBase } from "../snapshots/base.ts";
 import type { WrittenCluster } from "../snapshots/write.ts";
 import { DamagedCheckpoint } from "./damaged.ts";
+import { noteGarbage } from "./young-garbage.ts";
 
 const PAGE = 4096;
 const PAGES = STORAGE_LIMITS.pagesPerRow;
@@ -197,9 +198,7 @@ export class SqlPageStore implements PageStore {
     }
     const row =
       this.#select("page_overlay", cluster) ?? this.#select("page", cluster) ?? this.#base?.read(cluster);
-    const data = row === undefined || row.length === 0 ? undefined : row;
-    this.#remember(cluster, data);
-    return data;
+    return this.#remember(cluster, row === undefined || row.length === 0 ? undefined : row);
   }
 
   #select(table: "page" | "page_overlay", cluster: number): Uint8Array | undefined {
@@ -218,14 +217,28 @@ export class SqlPageStore implements PageStore {
     return data;
   }
 
-  #remember(cluster: number, data: Uint8Array | undefined): void {
-    this.#cache.delete(cluster);
-    this.#cache.set(cluster, data);
-    if (this.#cache.size <= STORAGE_LIMITS.cachedRows) return;
-    for (const oldest of this.#cache.keys()) {
-      this.#cache.delete(oldest);
-      return;
+  /** Puts a row, or that there is none, into the cache; what is kept is a copy, so that rows of SQLite die young. */
+  #remember(cluster: number, row: Uint8Array | undefined): Uint8Array | undefined {
+    if (this.#cache.size >= STORAGE_LIMITS.cachedRows) {
+      for (const oldest of this.#cache.keys()) {
+        this.#forget(oldest);
+        break;
+      }
     }
+    let kept: Uint8Array | undefined;
+    if (row !== undefined) {
+      kept = this.#spare.pop() ?? new Uint8Array(ROW);
+      kept.set(row);
+      noteGarbage(ROW);
+    }
+    this.#cache.set(cluster, kept);
+    return kept;
+  }
+
+  #forget(cluster: number): void {
+    const kept = this.#cache.get(cluster);
+    if (kept !== undefined) this.#spare.push(kept);
+    this.#cache.delete(cluster);
   }
 
   #flush(): void {
@@ -244,7 +257,7 @@ export class SqlPageStore implements PageStore {
       }
       this.#rowsWritten++;
       this.#bytesWritten += row.length;
-      this.#cache.delete(cluster);
+      this.#forget(cluster);
     }
     for (const { data } of this.#buffered.values()) this.#spare.push(data);
     this.#buffered.clear();
