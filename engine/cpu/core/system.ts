@@ -309,10 +309,13 @@ let farOffset: u64 = 0;
 let farSelector: u32 = 0;
 function readFar(p: usize, log2: i32): bool {
   const bytes = 1 << log2;
-  const h = readable(addressOf(p + 16), bytes + 2);
-  if (!h) return false;
-  farOffset = loadBySize(h, log2);
-  farSelector = <u32>load<u16>(h + bytes);
+  const ea = addressOf(p + 16);
+  const offset = readable(ea, bytes);
+  if (!offset) return false;
+  farOffset = loadBySize(offset, log2);
+  const selector = readable(load<u32>(MODE) == MODE_64 ? ea + <u64>bytes : (ea + <u64>bytes) & 0xffffffff, 2);
+  if (!selector) return false;
+  farSelector = <u32>load<u16>(selector);
   return true;
 }
 
