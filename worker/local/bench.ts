@@ -9,6 +9,7 @@ import { availableParallelism, cpus } from "node:os";
 import { describeLoops } from "../../engine/cpu/bench/loops.ts";
 import { FixtureUnavailable, type PreparedFixture, prepareFixture } from "../../r2-fixtures/index.ts";
 import { WorkerdBoots } from "./bench/boot-workerd.ts";
+import { measureCheckpoints } from "./bench/checkpoints-workerd.ts";
 import { LOOPS_BINARY, STUB } from "./bench/files.ts";
 import { NodeLoops } from "./bench/loops-node.ts";
 import { WorkerdLoops } from "./bench/loops-workerd.ts";
@@ -114,13 +115,16 @@ async function bench(options: BenchOptions): Promise<Report> {
   const boot = wanted.some((part) => part.startsWith("boot-"))
     ? await measureBoot(options, parts, samples)
     : undefined;
+  const subject = wanted.includes("checkpoint-workerd") ? await bootFixture() : undefined;
+  const checkpoints =
+    subject === undefined ? null : await measureCheckpoints(subject, options.bootRuns, progress);
   const machine = {
     processor: cpus()[0]?.model ?? "unknown processor",
     processors: availableParallelism(),
     node: process.versions.node,
     qemu: qemu ?? null,
   };
-  return summarize(machine, describeLoops(), samples, boot);
+  return summarize(machine, describeLoops(), samples, boot, checkpoints);
 }
 
 try {

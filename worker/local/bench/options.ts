@@ -1,5 +1,12 @@
 /** What can be measured; `--only` chooses among these. */
-export const PARTS = ["loops-node", "loops-workerd", "loops-qemu", "boot-workerd", "boot-qemu"] as const;
+export const PARTS = [
+  "loops-node",
+  "loops-workerd",
+  "loops-qemu",
+  "boot-workerd",
+  "boot-qemu",
+  "checkpoint-workerd",
+] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface BenchOptions {
@@ -14,7 +21,7 @@ export interface BenchOptions {
 export const USAGE = `usage: npm run bench [-- --json] [--quick] [--only PART[,PART ...]]
   --json   print one JSON document on standard output
   --quick  time everything once instead of taking medians
-  --only   parts: ${PARTS.join(", ")}; or "loops", "boot" for all of a kind`;
+  --only   parts: ${PARTS.join(", ")}; or "loops", "boot", "checkpoint" for all of a kind`;
 
 const FULL = { loopRuns: 5, bootRuns: 3 } as const;
 const QUICK = { loopRuns: 1, bootRuns: 1 } as const;

@@ -46,4 +46,15 @@ describe("summarize", () => {
     expect(report.boot).toBeNull();
     expect(formatReport(report)).toMatch(/copy +- +- +-/);
   });
+
+  test("what checkpoints cost, and a resume", () => {
+    const boot = { memoryMiB: 128, instructions: 3e9, count: 4, share: 0.0251, pagesEach: 4000.4 };
+    const boots = [{ ...boot, bytesEach: 18.25e6, microsecondsPerPage: 44.6 }];
+    const report = summarize(MACHINE, loops, noSamples(), undefined, {
+      boots,
+      resumeMilliseconds: [30, 20, 90],
+    });
+    expect(formatReport(report)).toMatch(/128 MiB RAM +4 +2\.5 % +4000 +18\.3 +45\n/);
+    expect(formatReport(report)).toMatch(/resume +30 ms/);
+  });
 });

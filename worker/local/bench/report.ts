@@ -1,6 +1,7 @@
 import type { Loop, LoopName } from "../../../engine/cpu/bench/loops.ts";
 import { LOOP_NAMES } from "../../../engine/cpu/bench/loops.ts";
 import type { FixtureSource } from "../../../r2-fixtures/index.ts";
+import type { CheckpointFigures } from "./checkpoints-workerd.ts";
 import { geometricMean, median } from "./statistics.ts";
 
 export const LOOP_PLACES = ["node", "workerd", "qemu"] as const;
@@ -42,6 +43,7 @@ export interface Report {
     /** Start of qemu to BOOT-OK; the guest sleeps one second of it, which costs ours nothing. */
     readonly qemu: { readonly seconds: number } | null;
   } | null;
+  readonly checkpoints: CheckpointFigures | null;
   readonly ratios: {
     /** Geometric mean over the loops of our MIPS in workerd over qemu's. */
     readonly loopsVsQemu: number | null;
@@ -72,6 +74,7 @@ export function summarize(
   loops: readonly Loop[],
   samples: Samples,
   boot: BootSubject | undefined,
+  checkpoints: CheckpointFigures | null = null,
 ): Report {
   const loopSpeeds = Object.fromEntries(
     loops.map(({ name, instructions }) => {
@@ -108,6 +111,7 @@ export function summarize(
             workerd: bootSpeed === null ? null : { ...bootSpeed, instructions: boot.instructions! },
             qemu: qemuBoot,
           },
+    checkpoints,
     ratios: {
       loopsVsQemu: ratio("workerd", "qemu"),
       loopsNodeVsQemu: ratio("node", "qemu"),
@@ -157,5 +161,24 @@ export function formatReport(report: Report): string {
       row("ratio", [shown(ratios.bootVsQemu, 2)]),
     );
   }
+  if (report.checkpoints !== null) lines.push("", ...formatCheckpoints(report.checkpoints));
   return lines.join("\n");
+}
+
+function formatCheckpoints({ boots, resumeMilliseconds }: CheckpointFigures): string[] {
+  const lines = [row("checkpoints", ["number", "share of time", "pages each", "MB each", "us a page"])];
+  for (const boot of boots) {
+    const cells = [
+      String(boot.count),
+      shown(boot.share * 100, 1, " %"),
+      shown(boot.pagesEach, 0),
+      shown(boot.bytesEach / 1e6, 1),
+      shown(boot.microsecondsPerPage, 0),
+    ];
+    lines.push(row(`${boot.memoryMiB} MiB RAM`, cells));
+  }
+  if (resumeMilliseconds.length > 0) {
+    lines.push(row("resume", [`${median(resumeMilliseconds)} ms`, "alarm to first guest instruction"]));
+  }
+  return lines;
 }
