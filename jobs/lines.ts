@@ -11,8 +11,13 @@ function latin1(bytes: Uint8Array): string {
   return text;
 }
 
+/** Nearly all lines are of this kind, and are what they say. */
+const PLAIN = /^[\t\u0020-\u007e]*$/;
+
 /** What a raw console line says: UTF-8 decoded, without escape sequences and carriage returns. */
 export function textOf(line: string): string {
+  if (PLAIN.test(line)) return line;
+  if (line.endsWith("\r") && PLAIN.test(line.slice(0, -1))) return line.slice(0, -1);
   const bytes = Uint8Array.from(line, (character) => character.charCodeAt(0));
   return DECODER.decode(bytes).replace(ESCAPES, "").replaceAll("\r", "");
 }

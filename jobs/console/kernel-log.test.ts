@@ -105,7 +105,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, string, string | null,
       "oom-kill",
       "Out of memory: killed tail",
       null,
-      /tail invoked oom-killer[^]*Killed process \d+ \(tail\)/,
+      /tail invoked oom-killer[\s\S]*Killed process \d+ \(tail\)/,
     ],
   ],
   "hung-task": [
