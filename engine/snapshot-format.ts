@@ -90,6 +90,19 @@ export function encodeSnapshotHeader(header: unknown): Uint8Array {
   return bytes;
 }
 
+/**
+ * The header of a file, given enough of its beginning; what comes behind it is not looked at.
+ *
+ * @throws SnapshotError
+ */
+export function decodeSnapshotHeader(beginning: Uint8Array): unknown {
+  const length = beginning.length < START_BYTES ? 0 : viewOf(beginning).getUint32(12, true);
+  const parser = new SnapshotParser();
+  const [item] = parser.push(beginning.subarray(0, START_BYTES + length));
+  if (item?.kind === "header") return item.header;
+  throw new SnapshotError("truncated", "the snapshot ends before its header is complete");
+}
+
 /** `data` as stored; `rawBytes` is its length when decompressed, the same if it is not compressed. */
 export function encodeSnapshotRecord(key: number, data: Uint8Array, rawBytes: number): Uint8Array {
   const bytes = new Uint8Array(RECORD_BYTES + padded(data.length));

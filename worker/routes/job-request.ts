@@ -1,3 +1,4 @@
+import { SnapshotError } from "../../engine/snapshot-format.ts";
 import {
   type ConfigDefaults,
   describe,
@@ -143,7 +144,12 @@ async function startFromSnapshot(
     throw new HttpError(400, "excluded", message, { field: name });
   }
   const snapshot = parseSnapshotReference(fields.from, "from");
-  const described = await describeSnapshot(bucket, snapshot);
+  const described = await describeSnapshot(bucket, snapshot).catch((error: unknown) => {
+    if (!(error instanceof SnapshotError)) throw error;
+    throw new HttpError(422, error.code, `from: ${error.message}; make the snapshot anew.`, {
+      field: "from",
+    });
+  });
   if (described === undefined) {
     throw new HttpError(
       422,

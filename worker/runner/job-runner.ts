@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { EngineParts, HypercallStatistics, MachineFactory } from "../../engine/machine-api.ts";
+import { SnapshotError } from "../../engine/snapshot-format.ts";
 import { Monitor } from "../../jobs/monitor.ts";
 import type { SnapshotReference } from "../../jobs/spec.ts";
 import { finalState, isFinal } from "../../jobs/states.ts";
@@ -10,7 +11,7 @@ import { errorBody } from "../errors.ts";
 import type { KernelRefusal, KernelToCheck } from "../kernel-check.ts";
 import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
 import { type Settings, settingsOf } from "../settings.ts";
-import { startingPoint } from "../snapshots/read.ts";
+import { type OpenedSnapshot, startingPoint } from "../snapshots/read.ts";
 import { deleteSnapshotsOf, type SnapshotView } from "../snapshots/store.ts";
 import { dropCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { isCheckpointDue } from "./checkpoint-policy.ts";
@@ -487,7 +488,15 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   /** The guest of the snapshot that the job starts from. Undefined if the job ended meanwhile. */
   async #fork(from: StartingSnapshot, store: SqlPageStore, began: number): Promise<Loaded | undefined> {
     store.clear();
-    const opened = await startingPoint(this.env.BLOBS, from.snapshot, this.#sql);
+    let opened: OpenedSnapshot | undefined;
+    try {
+      opened = await startingPoint(this.env.BLOBS, from.snapshot, this.#sql);
+    } catch (error) {
+      if (!(error instanceof SnapshotError) || this.#ended()) throw error;
+      await this.#endAsError(
+        `The snapshot ${describeReference(from.snapshot)} that the job starts from cannot be used: ${error.message}.`,
+      );
+    }
     if (this.#ended()) return undefined;
     this.#jobs.check(this.#epoch);
     const record = this.#job();

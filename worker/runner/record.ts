@@ -172,7 +172,12 @@ export interface JobView {
   readonly stateHashes: readonly StatePoint[] | null;
   /** Until when the memory of a guest that failed is kept for inspection. */
   readonly keptUntil: string | null;
-  readonly links: { readonly self: string; readonly console: string; readonly hypercalls: string };
+  readonly links: {
+    readonly self: string;
+    readonly console: string;
+    readonly hypercalls: string;
+    readonly snapshots: string;
+  };
 }
 
 export interface StartView {
@@ -271,6 +276,7 @@ export function viewOf(
       self: `/jobs/${request.id}`,
       console: `/jobs/${request.id}/console`,
       hypercalls: `/jobs/${request.id}/hypercalls`,
+      snapshots: `/jobs/${request.id}/snapshots`,
     },
   };
 }

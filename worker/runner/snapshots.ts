@@ -1,3 +1,4 @@
+import { CHECKPOINT_VERSION } from "../../engine/checkpoint.ts";
 import { HttpError } from "../errors.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
 import type { SnapshotHeader } from "../snapshots/header.ts";
@@ -46,6 +47,7 @@ function headerOf(
   const { monitor } = stored;
   return {
     format: FORMAT,
+    machine: CHECKPOINT_VERSION,
     name,
     job: request.id,
     createdAt: new Date().toISOString(),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { CHECKPOINT_VERSION } from "../../engine/checkpoint.ts";
 import { SnapshotError } from "../../engine/snapshot-format.ts";
 import { compress, decompress } from "./codec.ts";
 import { CLUSTER_BYTES, FORMAT, PAGE_BYTES, type SnapshotHeader } from "./header.ts";
@@ -12,6 +13,7 @@ import { snapshotFile, type WrittenCluster } from "./write.ts";
 
 const HEADER: SnapshotHeader = {
   format: FORMAT,
+  machine: CHECKPOINT_VERSION,
   name: "prompt",
   job: "0".repeat(32),
   createdAt: "2026-11-23T00:00:00.000Z",
@@ -134,6 +136,11 @@ describe("a snapshot", () => {
       code: "damaged",
       message: expect.stringContaining(`"${field}"`),
     });
+  });
+
+  test("of another version of the machine is refused", async () => {
+    const file = await fileOf({ ...HEADER, machine: CHECKPOINT_VERSION + 1 });
+    await expect(checked(file)).rejects.toMatchObject({ code: "wrong-version" });
   });
 
   test("with pages that its guest has not is refused", async () => {

@@ -1,4 +1,5 @@
-import { SnapshotError, SnapshotParser } from "../../engine/snapshot-format.ts";
+import { CHECKPOINT_VERSION } from "../../engine/checkpoint.ts";
+import { decodeSnapshotHeader, SnapshotError } from "../../engine/snapshot-format.ts";
 import { MEMORY_MIB } from "../../jobs/limits.ts";
 import type { MachineFields } from "../../jobs/spec.ts";
 import type { Blob } from "../blobs/store.ts";
@@ -7,6 +8,8 @@ import { STORAGE_LIMITS } from "../limits.ts";
 /** The JSON at the beginning of a snapshot's file: what somebody needs who has nothing but the file. */
 export interface SnapshotHeader {
   readonly format: typeof FORMAT;
+  /** CHECKPOINT_VERSION of the machine: another version's state means something else. */
+  readonly machine: number;
   readonly name: string;
   /** The job that made it. */
   readonly job: string;
@@ -70,12 +73,20 @@ function blobIn(fields: Fields, name: string): Blob {
 export function parseSnapshotHeader(value: unknown): SnapshotHeader {
   const fields = typeof value === "object" && value !== null ? (value as Fields) : refuse("format");
   if (fields.format !== FORMAT) refuse("format");
+  const machine = countIn(fields, "machine");
+  if (machine !== CHECKPOINT_VERSION) {
+    throw new SnapshotError(
+      "wrong-version",
+      `the snapshot is of a machine of version ${machine}, this worker's is version ${CHECKPOINT_VERSION}`,
+    );
+  }
   if (fields.pageBytes !== PAGE_BYTES) refuse("pageBytes");
   if (fields.pagesPerCluster !== STORAGE_LIMITS.pagesPerRow) refuse("pagesPerCluster");
   const config = objectIn(fields, "config");
   const memory = countIn(config, "memory", MEMORY_MIB.max);
   return {
     format: FORMAT,
+    machine,
     name: textIn(fields, "name", /^[\w.-]{1,64}$/),
     job: textIn(fields, "job", /^[0-9a-f]{32}$/),
     createdAt: textIn(fields, "createdAt", /^\d{4}-\d\d-\d\dT[\d:.]{8,12}Z$/),
@@ -101,8 +112,5 @@ export function parseSnapshotHeader(value: unknown): SnapshotHeader {
 
 /** The header at the beginning of a file. @throws SnapshotError */
 export function readHeader(beginning: Uint8Array): SnapshotHeader {
-  const [item] = new SnapshotParser().push(beginning);
-  if (item?.kind !== "header")
-    throw new SnapshotError("truncated", "the snapshot ends before its header is complete");
-  return parseSnapshotHeader(item.header);
+  return parseSnapshotHeader(decodeSnapshotHeader(beginning));
 }

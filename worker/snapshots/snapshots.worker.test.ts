@@ -1,6 +1,6 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { DamagedCheckpoint } from "../runner/damaged.ts";
 import type { JobView } from "../runner/record.ts";
 import { createTables } from "../runner/schema.ts";
@@ -10,7 +10,7 @@ import { consoleOf, createJob, endOf, errorOf, jobOf, request } from "../testing
 import type { ScriptEvent } from "../testing/scripted-machine.ts";
 import { SNAPSHOT_LIMITS } from "./limits.ts";
 import { copySnapshot, readSnapshot } from "./read.ts";
-import type { SnapshotView } from "./store.ts";
+import { deleteSnapshotsOf, listSnapshots, type SnapshotView } from "./store.ts";
 
 /*
  * Snapshots over HTTP, in workerd: a guest is kept at a prompt, and others go on from there, here or in what stands for
@@ -371,7 +371,7 @@ describe("a job that starts from a snapshot", () => {
     const { id } = await createJob(
       {
         name: "torn",
-        events: [{ at: 10, print: "go> ", fill: 20 }, ...lines, { at: 6.1 * TURN, end: POWEROFF }],
+        events: [{ at: 10, print: "go> ", fill: 20 }, ...lines, { at: 30_000_000 + 6 * TURN, end: POWEROFF }],
       },
       { snapshots: [{ name: "go", at: "go> $" }] },
     );
@@ -382,7 +382,7 @@ describe("a job that starts from a snapshot", () => {
     await abortAllDurableObjects();
     await again(forked.id);
     const job = await endOf(forked.id);
-    expect(job).toMatchObject({ state: "passed", restarts: 0, instructions: 6.1 * TURN });
+    expect(job).toMatchObject({ state: "passed", restarts: 0, instructions: 30_000_000 + 6 * TURN });
     expect(await consoleOf(forked.id)).toBe(lines.map(({ print }) => print).join(""));
     const tables = await runInDurableObject(env.JOB_RUNNER.getByName(forked.id), (_, { storage }) =>
       ["page", "page_overlay", "base_page"].map(
@@ -421,6 +421,47 @@ describe("a job that starts from a snapshot", () => {
       state: "error",
       reason: expect.stringMatching(new RegExp(`"ready" of the job ${job.id}.*removed before`)),
     });
+  });
+
+  test("ends with a clear error if the snapshot is damaged where it is stored", async () => {
+    const job = await prompted("rot in R2");
+    const file = await exported(job.id, "ready");
+    file[file.length - 100]! ^= 1;
+    const key = `snapshots/jobs/${job.id}/ready`;
+    await env.BLOBS.put(key, file);
+    expect(await endOf((await fork({ job: job.id, snapshot: "ready" })).id)).toMatchObject({
+      state: "error",
+      reason: expect.stringMatching(/"ready" of the job.*cannot be used: record \d+ .*checksum/),
+    });
+    file[100]! ^= 1;
+    await env.BLOBS.put(key, file);
+    const refused = await post("/jobs", { from: { job: job.id, snapshot: "ready" } });
+    expect(refused.status).toBe(422);
+    expect(await errorOf(refused)).toMatchObject({
+      code: "damaged",
+      message: expect.stringMatching(/header/),
+    });
+  });
+
+  test("is refused when the snapshot's time is over, and the snapshot goes", async () => {
+    const job = await prompted("expires");
+    const key = `snapshots/jobs/${job.id}/ready`;
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + SNAPSHOT_LIMITS.keepMilliseconds + 60_000 });
+    try {
+      const late = await post("/jobs", { from: { job: job.id, snapshot: "ready" } });
+      expect(await errorOf(late)).toMatchObject({
+        code: "no-snapshot",
+        message: expect.stringMatching(/time is over/),
+      });
+      expect((await request(`/jobs/${job.id}/snapshots/ready`)).status).toBe(404);
+      expect(await env.BLOBS.head(key)).not.toBeNull();
+      // Looking for what there is removes it.
+      await deleteSnapshotsOf(env.BLOBS, NO_JOB);
+      expect(await listSnapshots(env.BLOBS, job.id)).toEqual([]);
+      expect(await env.BLOBS.head(key)).toBeNull();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("notices that a page of it is damaged in its storage", async () => {
