@@ -213,6 +213,7 @@ export function guestFactory(createCpu: CreateCpu) {
         emu,
         startTime: config.startTime,
         uuid,
+        rest: () => spool.rest(),
       });
       spool.clear();
       cpu.enterLongMode(entry.cr3);

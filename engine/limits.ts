@@ -26,8 +26,8 @@ export const LOADER_LIMITS = {
   dictionaryBytes: 256 * MiB,
   /** Most blocks in one compressed stream; bounds the time a stream of empty blocks can take. */
   compressedBlocks: 65_536,
-  /** Bytes of a file that are read at a time. */
-  inputPieceBytes: 1 * MiB,
+  /** Bytes of a file that are read at a time; in between others get their turn. */
+  inputPieceBytes: 256 * KiB,
   /** Decompressed bytes that stay in memory for matches to repeat. Debian's kernels reach further back 18,000 times in 3.5 M. */
   historyBytes: 8 * MiB,
   /** New bytes beside the history before it moves. */

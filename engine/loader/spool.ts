@@ -12,6 +12,8 @@ export interface Spool {
   read(index: number, into: Uint8Array): void;
   /** Forgets all chunks. */
   clear(): void;
+  /** Called now and then in long work between two calls: a moment for other events of the process. */
+  rest(): Promise<void>;
 }
 
 /** A spool in memory, where there is enough of it. */
@@ -30,5 +32,9 @@ export class MemorySpool implements Spool {
 
   clear(): void {
     this.#chunks.length = 0;
+  }
+
+  rest(): Promise<void> {
+    return Promise.resolve();
   }
 }

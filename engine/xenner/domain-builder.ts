@@ -30,6 +30,8 @@ export interface DomainSpec {
   /** Seconds since 1970-01-01 UTC at start of day. */
   readonly startTime: number;
   readonly uuid: Uint8Array;
+  /** Called now and then: a moment for other events of the process. */
+  readonly rest?: () => Promise<void>;
 }
 
 /** How the processor has to start. */
@@ -52,7 +54,7 @@ const COPY_BYTES = 16 * PAGE_BYTES;
  */
 export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Promise<EntryState> {
   const { kernel, layout, emu } = spec;
-  for (const segment of kernel.segments) copySegment(memory, kernel, segment);
+  for (const segment of kernel.segments) await copySegment(memory, spec, segment);
   if (kernel.hypercallPage !== undefined) memory.write(kernel.hypercallPage, hypercallPage());
   if (layout.initrd !== undefined && spec.initrd !== undefined) {
     const start = layout.initrd.pfn * PAGE_BYTES;
@@ -73,7 +75,11 @@ export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Pro
 }
 
 /** The first piece ends at the end of a page, so that the others are whole pages. */
-function copySegment(memory: PhysicalMemory, { image }: Kernel, segment: KernelSegment): void {
+async function copySegment(
+  memory: PhysicalMemory,
+  { kernel: { image }, rest }: DomainSpec,
+  segment: KernelSegment,
+): Promise<void> {
   const { physicalAddress, fileOffset, fileBytes } = segment;
   const toPage = -physicalAddress & (PAGE_BYTES - 1);
   const piece = new Uint8Array(COPY_BYTES);
@@ -82,6 +88,7 @@ function copySegment(memory: PhysicalMemory, { image }: Kernel, segment: KernelS
     image.copy(fileOffset + done, piece.subarray(0, length));
     memory.load(physicalAddress + done, piece.subarray(0, length));
     done += length;
+    await rest?.();
   }
 }
 

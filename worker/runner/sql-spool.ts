@@ -34,4 +34,7 @@ export class SqlSpool implements Spool {
     this.#sql.exec("DROP TABLE IF EXISTS spool");
     this.#isEmpty = true;
   }
+  rest(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
 }
