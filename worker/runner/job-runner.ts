@@ -397,6 +397,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const epoch = this.#epoch;
     return keepSnapshot(this.env.BLOBS, this.#sql, record, name, async () => {
       await letOthersIn(false);
+      // A large guest takes longer than a slot lasts that nothing is heard of.
+      SLOTS.shouldYield(record.request.id, this, Date.now());
       if (this.#record?.state !== record.state) throw noMemory(this.#record?.state ?? "gone");
       this.#jobs.check(epoch);
     });

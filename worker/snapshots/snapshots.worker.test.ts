@@ -153,6 +153,15 @@ describe("a snapshot that a job makes of itself", () => {
     }
   });
 
+  test("is what input does without: a job that starts from its kernel gets the same keys at the same instruction", async () => {
+    const input = [{ expect: "ready> $", send: "a" }];
+    const { id } = await createJob({ name: "no snapshot", events: EVENTS }, { input });
+    expect(await endOf(id)).toMatchObject({ verdict: "pass", input: [{ instructions: AT_REST, send: "a" }] });
+    const job = await prompted("with a snapshot");
+    const forked = await endOf((await fork({ job: job.id, snapshot: "ready" }, { input })).id);
+    expect(await consoleOf(id)).toBe(WHOLE.slice(0, 12) + (await consoleOf(forked.id)));
+  });
+
   test("can be made of a fork, too", async () => {
     const job = await prompted("generations");
     const child = await endOf(
