@@ -9,6 +9,5 @@ export interface Env {
   /** See settings.ts. */
   readonly POOL_MIB?: string;
   readonly SLICE_INSTRUCTIONS?: string;
-  /** How long the pages of a job that failed are kept, in seconds; see RUNNER_LIMITS.keepFailedMilliseconds. */
   readonly KEEP_FAILED_SECONDS?: string;
 }

@@ -78,6 +78,8 @@ export const SETTING_LIMITS = {
   /** Beside it the core needs 14 MiB; an isolate of Workers has 128 MB. */
   maxPoolMiB: 4096,
   maxSliceInstructions: 1_000_000_000_000,
+  /** Results are kept for 30 days; their guests' memory no longer. */
+  maxKeepFailedSeconds: 30 * 24 * 3600,
 } as const;
 
 export const FIGURE_LIMITS = {

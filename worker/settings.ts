@@ -1,7 +1,7 @@
 import { POOL_LIMITS } from "../engine/limits.ts";
 import type { Env } from "./env.ts";
 import { HttpError } from "./errors.ts";
-import { SETTING_LIMITS } from "./limits.ts";
+import { RUNNER_LIMITS, SETTING_LIMITS } from "./limits.ts";
 
 /** What a deployment sets by variables (`[vars]` of wrangler.toml); nothing a guest does or shows depends on it. */
 export interface Settings {
@@ -9,15 +9,19 @@ export interface Settings {
   readonly poolPages: number;
   /** SLICE_INSTRUCTIONS: instructions between two turns of the event loop; undefined for a pace by the clock. */
   readonly sliceInstructions: number | undefined;
+  /** KEEP_FAILED_SECONDS: how long the memory of a guest that failed is kept. */
+  readonly keepFailedMilliseconds: number;
 }
 
 const PAGES_PER_MIB = 256;
 
 /** Reads the settings; an HttpError 500 names the variable that is wrong and what it may be. */
 export function settingsOf(env: Env): Settings {
-  const { minPoolMiB, maxPoolMiB, maxSliceInstructions } = SETTING_LIMITS;
+  const { minPoolMiB, maxPoolMiB, maxSliceInstructions, maxKeepFailedSeconds } = SETTING_LIMITS;
   const pool = numberOf(env.POOL_MIB, "POOL_MIB", minPoolMiB, maxPoolMiB);
+  const keep = numberOf(env.KEEP_FAILED_SECONDS, "KEEP_FAILED_SECONDS", 0, maxKeepFailedSeconds);
   return {
+    keepFailedMilliseconds: keep === undefined ? RUNNER_LIMITS.keepFailedMilliseconds : keep * 1000,
     poolPages: pool === undefined ? POOL_LIMITS.poolPages : pool * PAGES_PER_MIB,
     sliceInstructions: numberOf(env.SLICE_INSTRUCTIONS, "SLICE_INSTRUCTIONS", 1, maxSliceInstructions),
   };

@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
@@ -16,6 +16,10 @@ import { availableFixture, testWith } from "./testing/guests.ts";
 
 const debian = await availableFixture("debian-cloud");
 const STATUS_LIMIT_MILLISECONDS = 200;
+/** Most of the time from POST to verdict that checkpoints may take. */
+const CHECKPOINT_SHARE = 0.05;
+/** Most from the alarm after a kill to the first guest instruction. */
+const RESUME_MILLISECONDS = 150;
 
 interface Boot {
   readonly job: JobView;
@@ -68,6 +72,9 @@ describe("Debian's cloud kernel", () => {
     await asking;
     expect(undisturbed.console).toMatch(/BOOT-OK/);
     expect(undisturbed.job).toMatchObject({ state: "passed", verdict: "pass", resumes: 0, restarts: 0 });
+    expect(undisturbed.job.checkpoints.milliseconds / 1000 / undisturbed.job.seconds).toBeLessThan(
+      CHECKPOINT_SHARE,
+    );
     const sorted = latencies.sort((a, b) => a - b);
     expect(sorted.length).toBeGreaterThan(50);
     expect(sorted[Math.floor(sorted.length * 0.95)]).toBeLessThan(STATUS_LIMIT_MILLISECONDS);
@@ -86,20 +93,28 @@ describe("Debian's cloud kernel", () => {
       const id = await begin(client);
       const finished = finish(client, id);
       // Once before the first checkpoint, once after it.
-      for (const instructions of [0.1, 0.6].map((share) => share * undisturbed!.job.instructions)) {
-        await until(client, id, instructions);
+      const moments = [
+        (job: JobView) => job.instructions >= 0.1 * undisturbed!.job.instructions,
+        (job: JobView) => job.checkpoints.count > 0,
+      ];
+      for (const moment of moments) {
+        await until(client, id, moment);
         process.kill(server.workerd()!, "SIGKILL");
         await sleep(500);
       }
       const boot = await finished;
-      expect(boot.job.resumes + boot.job.restarts).toBeGreaterThanOrEqual(2);
+      expect(boot.job).toMatchObject({ interruptions: 2 });
+      expect(boot.job.resumes).toBeGreaterThan(0);
+      // On a machine that others use too, everything takes as much longer as there are more waiting than processors.
+      const crowding = Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
+      expect(boot.job.resumeMilliseconds?.most).toBeLessThan(RESUME_MILLISECONDS * crowding);
       expectSame(boot);
     },
   );
 
   testWith(debian)("goes on after everything was killed and started again on the same storage", async () => {
     const id = await begin(server.client());
-    await until(server.client(), id, 0.7 * undisturbed!.job.instructions);
+    await until(server.client(), id, (job) => job.checkpoints.count > 0);
     const soFar = await (await server.client().request(`/jobs/${id}/console`)).text();
     process.kill(server.workerd()!, "SIGKILL");
     await server.stop();
@@ -117,13 +132,13 @@ describe("Debian's cloud kernel", () => {
     expect(console).toBe(undisturbed!.console);
   }
 
-  /** Waits until the job has run this far. */
-  async function until(client: Client, id: string, instructions: number): Promise<void> {
+  /** Waits until the job has come to a moment. */
+  async function until(client: Client, id: string, moment: (job: JobView) => boolean): Promise<void> {
     for (;;) {
       const job = await client.job(id).catch(() => undefined);
       if (job !== undefined && job.endedAt !== null)
         throw new Error(`the job ended too early: ${job.reason}`);
-      if (job !== undefined && job.instructions >= instructions) return;
+      if (job !== undefined && moment(job)) return;
       await sleep(20);
     }
   }

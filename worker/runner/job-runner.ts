@@ -656,7 +656,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   async #end(outcome: Outcome): Promise<void> {
     const loaded = this.#loaded;
     const endedAt = Date.now();
-    const keep = loaded !== undefined && KEPT.has(outcome.verdict) ? this.#keepMilliseconds() : 0;
+    const keep =
+      loaded !== undefined && KEPT.has(outcome.verdict) ? this.#settings.keepFailedMilliseconds : 0;
     const storageMost = Math.max(this.#job().storageMost, this.#sql.databaseSize);
     this.ctx.storage.transactionSync(() => {
       let record = this.#job();
@@ -686,11 +687,6 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       resolve(refusalOf(noMemory(this.#job().state)));
     }
     await this.ctx.storage.setAlarm(this.#nextCleanUp(this.#job()));
-  }
-
-  #keepMilliseconds(): number {
-    const seconds = Number(this.env.KEEP_FAILED_SECONDS ?? Number.NaN);
-    return seconds >= 0 ? seconds * 1000 : RUNNER_LIMITS.keepFailedMilliseconds;
   }
 
   #nextCleanUp({ keptUntil, endedAt = 0 }: JobRecord): number {
