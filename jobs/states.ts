@@ -22,6 +22,7 @@ export function isFinal(state: JobState): boolean {
 
 const STATE_OF_VERDICT: Readonly<Record<Verdict, JobState>> = {
   pass: "passed",
+  skip: "passed",
   canceled: "canceled",
   timeout: "timeout",
   "no-output": "failed",

@@ -1,5 +1,16 @@
+import type { EventKind } from "./console/kinds.ts";
+
 /** Best first. Several things may be found wrong with a run; the worst is its verdict. */
-export const VERDICTS = ["pass", "canceled", "timeout", "no-output", "fail", "crash", "error"] as const;
+export const VERDICTS = [
+  "pass",
+  "skip",
+  "canceled",
+  "timeout",
+  "no-output",
+  "fail",
+  "crash",
+  "error",
+] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
 /** What exactly was found; stable, for programs. */
@@ -22,7 +33,15 @@ export type FindingCode =
   | "console-flood"
   | "rebooted"
   | "suspended"
-  | "panic"
+  /** What the kernel complained about, "panic" among them. */
+  | EventKind
+  /** fail: test results on the console (KTAP). */
+  | "tests-failed"
+  | "tests-incomplete"
+  /** skip: every test was skipped. */
+  | "tests-skipped"
+  /** fail: expect.instructions. */
+  | "instruction-budget"
   /** crash: SHUTDOWN_crash or SHUTDOWN_watchdog. */
   | "guest-crash"
   /** crash: triple fault, or emu gave up. */

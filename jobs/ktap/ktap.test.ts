@@ -188,6 +188,12 @@ not ok 1 main_test
     ).toEqual(["a skip"]);
   });
 
+  test("an output that is indented as a whole", () => {
+    const run = read("# TAP version 14\n# 1..2\n# ok 1 a\n# ok 2 b\n");
+    expect(outline(run.results)).toEqual(["a pass", "b pass"]);
+    expect(run.problems).toEqual([]);
+  });
+
   test("two outputs after one another", () => {
     const two = "TAP version 13\n1..1\nok 1 a\nTAP version 13\n1..1\nok 1 b\n1..1\nok 1 c\n";
     expect(outline(read(two).results)).toEqual(["a pass", "b pass", "c pass"]);

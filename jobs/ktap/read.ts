@@ -256,6 +256,11 @@ export class KtapReader {
       const name = top.name ?? "unnamed";
       this.#complete(top, name);
       if (top.results.length === 0) continue;
+      // Nothing says that this is a group: the whole output is indented.
+      if (this.#levels.length === 0 && top.name === null) {
+        this.#done.push(...top.results);
+        continue;
+      }
       this.#problem(`${name} has no result of its own.`);
       const below = this.#levels.at(-1);
       const group: TestResult = {

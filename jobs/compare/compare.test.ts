@@ -1,0 +1,194 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { budgetLimit, judgeBudget, parseBudget } from "./budget.ts";
+import { type Candidate, compare, firstDifference, lastKnownGood, type RunFacts } from "./compare.ts";
+import { MilestoneTracker } from "./milestones.ts";
+
+/*
+ * Runs are repeatable to the instruction, so what changed between a good run and this one is a fact: which line, which
+ * hypercall, how many instructions, and before which milestone. The consoles are recorded from real guests.
+ */
+
+const RECORDED = join(import.meta.dirname, "..", "console", "recorded");
+const recorded = (name: string): Uint8Array => new Uint8Array(readFileSync(join(RECORDED, `${name}.txt`)));
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+function facts(fields: Partial<RunFacts>): RunFacts {
+  const none = { milestones: {}, hypercalls: {}, console: bytes("") };
+  return { id: "now", instructions: 1000, guestSeconds: 1, ...none, ...fields };
+}
+
+/** Plays a console to a tracker, a piece of it every thousand instructions. */
+function milestonesOf(console: Uint8Array, piece: number, revive = false): MilestoneTracker {
+  let tracker = new MilestoneTracker();
+  for (let at = 0, clock = 1000; at < console.length; at += piece, clock += 1000) {
+    if (revive) tracker = new MilestoneTracker(JSON.parse(JSON.stringify(tracker.save())));
+    tracker.output(console.subarray(at, at + piece));
+    tracker.check({ instructions: clock, guestNanoseconds: clock });
+  }
+  return tracker;
+}
+
+describe("milestones", () => {
+  test("a Debian passes all of them, in order, on its way to init", () => {
+    const { times } = milestonesOf(recorded("bug"), 100);
+    const names = ["linux-version", "memory", "initcalls-done", "init"] as const;
+    const at = names.map((name) => times[name]?.instructions ?? Number.NaN);
+    expect(at).toEqual([...at].sort((a, b) => a - b));
+    expect(new Set(at).size).toBe(names.length);
+    // Where the words are in the console is where the clock was.
+    const text = new TextDecoder("latin1").decode(recorded("bug"));
+    for (const [index, words] of [
+      "Linux version",
+      "Memory:",
+      "Freeing unused kernel image",
+      "Run /init",
+    ].entries()) {
+      const lineEnd = text.indexOf("\n", text.indexOf(words));
+      expect(at[index]).toBe((Math.floor(lineEnd / 100) + 1) * 1000);
+    }
+    expect(times.pass).toBeUndefined();
+  });
+
+  test("one without a root ends before init", () => {
+    const { times } = milestonesOf(recorded("no-root"), 100);
+    expect(Object.keys(times)).toEqual(["linux-version", "memory"]);
+  });
+
+  test("saved and restored at every piece it is the same", () => {
+    expect(milestonesOf(recorded("bug"), 37, true).times).toEqual(milestonesOf(recorded("bug"), 37).times);
+  });
+
+  test("what is known from elsewhere has the time of the next check, once", () => {
+    const tracker = new MilestoneTracker();
+    tracker.mark("pass");
+    tracker.check({ instructions: 5, guestNanoseconds: 6 });
+    tracker.mark("pass");
+    tracker.check({ instructions: 7, guestNanoseconds: 8 });
+    expect(tracker.times).toEqual({ pass: { instructions: 5, guestNanoseconds: 6 } });
+  });
+});
+
+describe("consoles", () => {
+  test("two failures of the same boot part at the command that made them", () => {
+    const difference = firstDifference(recorded("null"), recorded("bug"));
+    const [left, right] = ["null", "bug"].map((name) =>
+      new TextDecoder("latin1").decode(recorded(name)).split("\n"),
+    );
+    expect(difference?.before).toBe("insmod /fail.ko how=null");
+    expect(difference?.now).toBe("insmod /fail.ko how=bug");
+    expect(left?.[(difference?.line ?? 0) - 1]?.trim()).toBe(difference?.before);
+    expect(right?.[(difference?.line ?? 0) - 1]?.trim()).toBe(difference?.now);
+  });
+
+  test("a console is no different from itself; its time stamps do not count", () => {
+    const console = recorded("bug");
+    expect(firstDifference(console, console)).toBeNull();
+    const later = new TextDecoder("latin1").decode(console).replace(/^\[ +\d+\./gm, "[  777.");
+    expect(firstDifference(console, bytes(later))).toBeNull();
+    const both = compare(facts({ console: bytes(later) }), facts({ console }));
+    expect([both.identical, both.console]).toEqual([false, null]);
+    expect(compare(facts({ console }), facts({ console })).identical).toBe(true);
+  });
+
+  test("one that ends earlier differs where it ended", () => {
+    expect(firstDifference(bytes("a\nb\n"), bytes("a\n"))).toEqual({ line: 2, before: "b", now: null });
+    expect(firstDifference(bytes(""), bytes("x"))).toEqual({ line: 1, before: null, now: "x" });
+  });
+});
+
+test("what changed: instructions, milestones, hypercalls", () => {
+  const time = (instructions: number) => ({ instructions, guestNanoseconds: 0 });
+  const comparison = compare(
+    facts({
+      instructions: 1005,
+      milestones: { "linux-version": time(100), init: time(660) },
+      hypercalls: { mmu_update: 70, iret: 5, "sched_op: SCHEDOP_block": 3 },
+    }),
+    facts({
+      id: "good",
+      instructions: 1000,
+      milestones: { "linux-version": time(100), init: time(600), pass: time(900) },
+      hypercalls: { mmu_update: 50, iret: 5, xen_version: 1 },
+    }),
+  );
+  expect(comparison).toMatchObject({
+    good: "good",
+    instructions: { before: 1000, now: 1005, percent: 0.5 },
+    milestones: [
+      { milestone: "linux-version", before: 100, now: 100, percent: 0 },
+      { milestone: "init", before: 600, now: 660, percent: 10 },
+      { milestone: "pass", before: 900, now: null, percent: null },
+    ],
+    hypercalls: [
+      { hypercall: "mmu_update", before: 50, now: 70, percent: 40 },
+      { hypercall: "sched_op: SCHEDOP_block", before: 0, now: 3, percent: 100 },
+      { hypercall: "xen_version", before: 1, now: 0, percent: -100 },
+    ],
+  });
+});
+
+test("the last known good is the newest that passed before, with the same labels", () => {
+  const job = (
+    id: string,
+    day: number,
+    verdict: Candidate["verdict"],
+    labels: Record<string, string>,
+  ): Candidate => ({
+    id,
+    verdict,
+    labels,
+    createdAt: `2026-11-${String(day).padStart(2, "0")}T00:00:00.000Z`,
+  });
+  const main = { branch: "main", arch: "x86" };
+  const others = [
+    job("old", 1, "pass", main),
+    job("good", 3, "pass", { arch: "x86", branch: "main" }),
+    job("bad", 4, "crash", main),
+    job("other", 5, "pass", { branch: "next", arch: "x86" }),
+    job("running", 5, null, main),
+    job("later", 9, "pass", main),
+  ];
+  expect(lastKnownGood(job("now", 6, "fail", main), others)?.id).toBe("good");
+  expect(lastKnownGood(job("now", 2, "fail", main), others)?.id).toBe("old");
+  expect(lastKnownGood(job("good", 3, "pass", main), others)?.id).toBe("old");
+  expect(lastKnownGood(job("now", 6, "fail", { branch: "main" }), others)).toBeUndefined();
+  // Unlabelled jobs have nothing in common.
+  expect(lastKnownGood(job("now", 6, "fail", {}), [job("x", 1, "pass", {})])).toBeUndefined();
+});
+
+describe("budgets", () => {
+  test("are written as a number, or as more than the last good run", () => {
+    expect(parseBudget("+0.5%")).toEqual({ kind: "percent", percent: 0.5 });
+    expect(parseBudget("+1000")).toEqual({ kind: "more", instructions: 1000 });
+    expect(parseBudget("3000000000")).toEqual({ kind: "absolute", instructions: 3e9 });
+    for (const bad of ["", "0.5%", "-1%", "+x%", "1e9", "+1.5", " 1"])
+      expect(parseBudget(bad)).toBeUndefined();
+  });
+
+  test("allow what they say and not an instruction more", () => {
+    const good = { id: "good", instructions: 2_741_023_869 };
+    for (const [text, limit] of [
+      ["+0.5%", 2_754_728_988],
+      ["+1000", 2_741_024_869],
+      ["2000000000", 2_000_000_000],
+    ] as const) {
+      const budget = parseBudget(text);
+      if (budget === undefined) throw new Error(text);
+      expect(budgetLimit(budget, good.instructions)).toBe(limit);
+      expect(judgeBudget(budget, limit, good)).toBeUndefined();
+      expect(judgeBudget(budget, limit + 1, good)).toMatchObject({
+        verdict: "fail",
+        code: "instruction-budget",
+      });
+    }
+  });
+
+  test("without a good run there is nothing to be more than", () => {
+    expect(judgeBudget({ kind: "percent", percent: 0 }, 1e12, null)).toBeUndefined();
+    expect(judgeBudget({ kind: "absolute", instructions: 5 }, 6, null)?.message).toMatch(
+      /took 6 instructions.*is 5\./,
+    );
+  });
+});
