@@ -285,7 +285,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       ...record,
       inTurn: true,
       attempts: record.attempts + 1,
-      interruptions: record.interruptions + (record.inTurn ? 1 : 0),
+      interruptions: record.interruptions + (record.inTurn && this.#loaded === undefined ? 1 : 0),
     });
     try {
       if (record.ending !== undefined) {
@@ -308,7 +308,10 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       this.#checkpoint(loaded);
       await this.#makeSnapshots(loaded);
       if (this.#ended()) return;
-      if (SLOTS.shouldYield(id, this, Date.now())) this.#unload();
+      if (SLOTS.shouldYield(id, this, Date.now())) {
+        this.#unload();
+        this.#save({ ...this.#job(), inTurn: false });
+      }
       await this.ctx.storage.setAlarm(Date.now());
     } catch (error) {
       if (error instanceof Superseded) throw error;
@@ -602,7 +605,6 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       statistics: guest.machine.statistics(),
       consoleBytes: this.#console?.length ?? 0,
       storageMost: Math.max(record.storageMost, this.#sql.databaseSize),
-      inTurn: false,
       attempts: 0,
       failures: 0,
       checkpoints: {

@@ -85,7 +85,7 @@ export interface JobRecord {
   readonly resumes: number;
   readonly restarts: number;
   readonly resumeMilliseconds?: ResumeTimes;
-  /** A turn is under way. If one finds this set when it begins, the one before was killed. */
+  /** The guest is in some process's memory. If it is in none when a turn finds this set, that process was killed. */
   readonly inTurn: boolean;
   /** Turns that were killed. */
   readonly interruptions: number;
