@@ -84,6 +84,24 @@ test("instances that take the job from each other all the time: the result is th
   await expectWhole(id);
 });
 
+test("an instance that lost the job while it built the domain writes no more pages", async () => {
+  const { id } = await createJob({ name: crypto.randomUUID(), events: LONG, buildMilliseconds: 300 });
+  while ((await jobOf(id)).state !== "building") await scheduler.wait(1);
+  await inObject(id, async (object, state) => {
+    const building = object.alarm();
+    await new JobRunner(state, env).alarm();
+    const checkpointed = storedRecord(state).checkpoints.count;
+    expect(checkpointed).toBeGreaterThan(0);
+    await building;
+    expect(storedRecord(state).instructions).toBeGreaterThan(0);
+  });
+  // Whatever goes on, does so from the checkpoint, which knows its pages.
+  await abortAllDurableObjects();
+  await inObject(id, async (object) => object.alarm());
+  await expectWhole(id);
+  expect(await jobOf(id)).toMatchObject({ restarts: 1 });
+});
+
 test("an instance that lost the job cannot write, not even its end", async () => {
   const id = await begun();
   const state = await inObject(id, async (object, ctx) => {

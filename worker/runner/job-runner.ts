@@ -442,7 +442,11 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   async #load(began: number): Promise<Loaded | undefined> {
     const { engine } = this;
     const record = this.#job();
-    const store = new SqlPageStore(this.#sql);
+    const fence = (): void => {
+      if (this.#ended()) throw new Superseded();
+      this.#jobs.check(this.#epoch);
+    };
+    const store = new SqlPageStore(this.#sql, fence);
     store.rewind();
     const log = this.#console!;
     log.reopen();
@@ -462,7 +466,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     });
     const { config, kernel, initrd } = record.request;
     store.clear();
-    const spool = new SqlSpool(this.#sql);
+    const spool = new SqlSpool(this.#sql, fence);
     const machine = await engine.factory
       .create(
         this.#parts,
@@ -554,6 +558,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       this.#save({ ...this.#job(), state: "running", resumes: record.resumes + 1 });
       return new Guest(machine, new Monitor(record.request.config, stored.monitor));
     } catch (error) {
+      if (error instanceof Superseded) throw error;
       // Nothing is lost by starting over but time: the run will be the same.
       console.warn(`job ${record.request.id}: checkpoint refused, starting over: ${messageOf(error)}`);
       this.#startOver(error, this.#job());

@@ -41,6 +41,7 @@ function sumOf(cluster: number, row: Uint8Array): number {
  */
 export class SqlPageStore implements PageStore {
   readonly #sql: SqlStorage;
+  readonly #fence: () => void;
   readonly #buffered = new Map<number, Buffered>();
   /** Buffers to use again, because an isolate gets its memory back late. */
   readonly #spare: Uint8Array[] = [];
@@ -54,8 +55,10 @@ export class SqlPageStore implements PageStore {
   #rowsWritten = 0;
   #bytesWritten = 0;
 
-  constructor(sql: SqlStorage) {
+  /** @param fence called before rows are written; what it throws keeps them from being written. */
+  constructor(sql: SqlStorage, fence: () => void = () => {}) {
     this.#sql = sql;
+    this.#fence = fence;
     this.#base = SqlBase.stored(sql);
   }
 
@@ -242,6 +245,7 @@ export class SqlPageStore implements PageStore {
   }
 
   #flush(): void {
+    this.#fence();
     for (const [cluster, { data, written }] of this.#buffered) {
       if (written !== ALL) this.#fillUnwritten(cluster, data, written);
       const zero = isZero(wordsOf(data));

@@ -7,13 +7,17 @@ import { noteGarbage } from "./young-garbage.ts";
  */
 export class SqlSpool implements Spool {
   readonly #sql: SqlStorage;
+  readonly #fence: () => void;
   #isEmpty = false;
 
-  constructor(sql: SqlStorage) {
+  /** @param fence called before anything is written or dropped; what it throws keeps it from being done. */
+  constructor(sql: SqlStorage, fence: () => void = () => {}) {
     this.#sql = sql;
+    this.#fence = fence;
   }
 
   write(index: number, chunk: Uint8Array): void {
+    this.#fence();
     if (this.#isEmpty) {
       this.#sql.exec("CREATE TABLE spool (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL)");
       this.#isEmpty = false;
@@ -31,6 +35,7 @@ export class SqlSpool implements Spool {
 
   clear(): void {
     if (this.#isEmpty) return;
+    this.#fence();
     this.#sql.exec("DROP TABLE IF EXISTS spool");
     this.#isEmpty = true;
   }
