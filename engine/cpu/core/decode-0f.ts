@@ -38,8 +38,9 @@ function vector(map: i32, op: i32): void {
   const imm = id & 0x10000 ? <i32>next8() : 0;
   if (map == 1 && op == 0xf7) setMaskedStore();
   if (isMem) {
-    // MMX: a pending x87 exception comes before what the segment check finds.
-    if (mode != MODE_64 && ((id >> 17) & 3) == 1) fwait();
+    // MMX, and what writes an MMX register: a pending x87 exception comes before what the segment check finds.
+    const toMmx = map == 1 && (op == 0x2c || op == 0x2d) && mandatoryPrefix() < 2;
+    if (mode != MODE_64 && (toMmx || ((id >> 17) & 3) == 1)) fwait();
     prepareMem(vectorStores(map, op) ? SEG_WRITE : SEG_READ, vectorBytes(map, mandatoryPrefix(), op));
   }
   emit(Op.VEC, reg, rm, isMem ? 1 : 0, imm, (rex & 8 ? 1 : 0) | (((id >> 17) & 7) << 8), id & 0xffff, 0);
