@@ -136,7 +136,9 @@ async function main(): Promise<void> {
     const recorded = await record(mode, seed, Number(values["per-code"]), Number(values.runs));
     lines.push(...recorded.lines);
     codes[mode] = recorded.codes;
-    console.log(`${mode}-bit: ${recorded.lines.length} cases, ${recorded.codes} instruction codes of ${recorded.all}`);
+    console.log(
+      `${mode}-bit: ${recorded.lines.length} cases, ${recorded.codes} instruction codes of ${recorded.all}`,
+    );
   }
   const header: RecordedHeader = { processor: processorName(), seed, codes, cases: lines.length };
   const text = `${[JSON.stringify(header), ...lines].join("\n")}\n`;

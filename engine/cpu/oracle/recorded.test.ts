@@ -18,7 +18,8 @@ describe("recorded vectors", () => {
     expect(vectors.length).toBe(header.cases);
     expect(header.codes[64]).toBeGreaterThan(1250);
     expect(header.codes[32]).toBeGreaterThan(1150);
-    for (const mode of [64, 32]) expect(vectors.filter((v) => v.case.mode === mode).length).toBeGreaterThan(2000);
+    for (const mode of [64, 32])
+      expect(vectors.filter((v) => v.case.mode === mode).length).toBeGreaterThan(2000);
   });
 
   test("our core does what the processor did", { timeout: 120_000 }, () => {
