@@ -20,7 +20,7 @@ describe("the generator", () => {
 
   test.each([64, 32] as const)("reaches nearly every instruction code in %i-bit mode", (mode) => {
     const generator = new Generator({ mode, seed: 4, only: [] });
-    take(generator, 12_000);
+    take(generator, 16_000);
     expect(generator.codes).toBeGreaterThan(mode === 64 ? 1250 : 1100);
     expect(generator.hits.size / generator.codes).toBeGreaterThan(0.97);
   });
