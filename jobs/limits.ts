@@ -47,6 +47,11 @@ export const INPUT_STEPS = 64;
 /** Bytes of all steps together. */
 export const INPUT_BYTES = 16 * 1024;
 
+/** Labels of a job, and what they may be. */
+export const LABELS = 16;
+export const LABEL_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
+export const LABEL_CHARACTERS = 200;
+
 /** Snapshots a job may make of itself. */
 export const SNAPSHOT_POINTS = 4;
 /** What a snapshot may be called: it is part of an address. */

@@ -91,6 +91,22 @@ const wrong: [unknown, string, string, RegExp][] = [
   [{ seed: 2 ** 60 }, "wrong-type", "config.seed", /as a string/],
   [{ startTime: "then" }, "wrong-type", "config.startTime", /"now"/],
   [{ startTime: -5 }, "out-of-range", "config.startTime", /between/],
+  [{ labels: [] }, "wrong-type", "config.labels", /JSON object of labels/],
+  [{ labels: { branch: 5 } }, "bad-label", "config.labels.branch", /at most 200 characters/],
+  [{ labels: { "a b": "x" } }, "bad-label", "config.labels.a b", /letters, digits/],
+  [{ labels: { branch: "x".repeat(201) } }, "bad-label", "config.labels.branch", /200/],
+  [
+    { labels: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`l${n}`, ""])) },
+    "too-many",
+    "config.labels",
+    /17 labels; at most 16/,
+  ],
+  [{ seed: "(" }, "wrong-type", "config.seed", /2\^64-1/],
+  [{ seed: {} }, "wrong-type", "config.seed", /2\^64-1/],
+  [{ startTime: 1.5 }, "wrong-type", "config.startTime", /whole number/],
+  [{ stateHashEvery: 5 }, "out-of-range", "config.stateHashEvery", /between/],
+  // Of several mistakes the misspelt name comes first, and of several of these the outermost.
+  [{ memory: "x", limit: {}, expect: { passes: [] } }, "unknown-field", "config.limit", /"limits"/],
 ];
 
 describe("what is refused names the field and the remedy", () => {
