@@ -73,8 +73,8 @@ export const CHECKPOINT_LIMITS = {
 
 /** Ranges of what a deployment may set: see settings.ts. */
 export const SETTING_LIMITS = {
-  /** A smaller pool than this runs Debian many times slower (docs/paging.md). */
-  minPoolMiB: 8,
+  /** POOL_LIMITS.minPoolPages; Debian boots with it, at little cost (docs/paging.md). */
+  minPoolMiB: 2,
   /** Beside it the core needs 14 MiB; an isolate of Workers has 128 MB. */
   maxPoolMiB: 4096,
   maxSliceInstructions: 1_000_000_000_000,
@@ -85,6 +85,12 @@ export const SETTING_LIMITS = {
 export const FIGURE_LIMITS = {
   /** State hashes of one job. */
   stateHashes: 1000,
+  /**
+   * A pool is too small for its guest if each page fetched buys fewer instructions than this, over so many of them: minutes
+   * of fetching. Debian in a pool of 2 MiB executes 44,000 (docs/paging.md).
+   */
+  thrashingInstructions: 1000,
+  thrashingPageIns: 500_000,
 } as const;
 
 export const INSPECTION_LIMITS = {

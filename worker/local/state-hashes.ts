@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Paging } from "../../engine/cpu/types.ts";
 import { create } from "../../engine/machine.ts";
 import { MapPageStore } from "../../engine/memory/page-store.ts";
 import { Monitor } from "../../jobs/monitor.ts";
 import { parseConfig } from "../../jobs/spec.ts";
 import type { Outcome } from "../../jobs/verdict.ts";
 import { Guest } from "../runner/guest.ts";
+import { FigureKeeper } from "../runner/run-figures.ts";
 
 const ENGINE = join(import.meta.dirname, "../../engine");
 /** The Workers types know only compiled modules; in Node one can be made from bytes. */
@@ -18,6 +20,14 @@ export interface HashedGuest {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
+/** What must not show in the hashes. */
+export interface HashedRun {
+  /** EngineParts.poolPages */
+  readonly poolPages?: number;
+  /** Instructions of a slice; default: as many as there are to the next hash. */
+  readonly sliceInstructions?: number;
+}
+
 /**
  * Boots a guest in this process, without a worker, and calls `print` with the instruction count and the hash of the whole
  * state at the first moment at or after every `every` instructions at which a run is judged, and at the end.
@@ -26,12 +36,14 @@ export async function stateHashes(
   guest: HashedGuest,
   every: number,
   print: (instructions: number, hash: string) => void,
-): Promise<Outcome> {
+  { poolPages, sliceInstructions = Number.POSITIVE_INFINITY }: HashedRun = {},
+): Promise<Outcome & { readonly paging: Paging }> {
   const config = parseConfig(guest.config, () => Math.floor(Date.now() / 1000));
   const machine = await create(
     {
       core: new NodeModule(await readFile(join(ENGINE, "cpu/core.wasm"))),
       emu64: await readFile(join(ENGINE, "emu/emu64.elf")),
+      ...(poolPages !== undefined && { poolPages }),
     },
     {
       kernel: await readFile(guest.kernel),
@@ -44,9 +56,13 @@ export async function stateHashes(
     new MapPageStore(),
   );
   const judged = new Guest(machine, new Monitor(config));
-  for (let next = every; ; next += every) {
-    const { outcome } = judged.slice(Math.max(1, next - machine.instructions));
-    print(machine.instructions, machine.stateHash());
-    if (outcome !== undefined) return outcome;
+  const keeper = new FigureKeeper(machine, every, {});
+  for (let printed = 0; ; ) {
+    const { outcome } = judged.slice(Math.min(sliceInstructions, keeper.untilHash));
+    keeper.moment(outcome !== undefined);
+    const points = keeper.figures.stateHashes ?? [];
+    for (const { instructions, hash } of points.slice(printed)) print(instructions, hash);
+    printed = points.length;
+    if (outcome !== undefined) return { ...outcome, paging: machine.paging };
   }
 }

@@ -32,7 +32,7 @@ import {
   type StorageFigures,
   viewOf,
 } from "./record.ts";
-import { FigureKeeper } from "./run-figures.ts";
+import { FigureKeeper, PoolTooSmall } from "./run-figures.ts";
 import { emptyTables } from "./schema.ts";
 import { keepSnapshot, type MadeSnapshot, noMemory, type RefusedSnapshot, refusalOf } from "./snapshots.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
@@ -316,7 +316,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     } catch (error) {
       if (error instanceof Superseded) throw error;
       if (this.#ended()) return;
-      if (error instanceof StorageExceeded) {
+      if (error instanceof PoolTooSmall) await this.#endAsError(error.message);
+      else if (error instanceof StorageExceeded) {
         await this.#end(judge([{ verdict: "error", code: "storage", message: error.message }]));
       } else await this.#failed(error);
     }

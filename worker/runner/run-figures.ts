@@ -18,18 +18,33 @@ export interface RunFigures {
   readonly stateHashes?: readonly StatePoint[];
 }
 
+/** The guest touches more memory than the pool can follow: it would run for days. The message says so. */
+export class PoolTooSmall extends Error {
+  constructor(pageIns: number, instructions: number, poolPages: number) {
+    super(
+      `The guest needs more of its memory at once than a pool of ${poolPages / PAGES_PER_MIB} MiB holds: ${pageIns} pages had to be ` +
+        `fetched in ${instructions} instructions. Give it a smaller working set, or the worker a larger pool (POOL_MIB).`,
+    );
+  }
+}
+
+const PAGES_PER_MIB = 256;
+
 /** Keeps the figures of a job while one machine of it runs. */
 export class FigureKeeper {
   readonly #machine: MachineApi;
   readonly #every: number | null;
   readonly #before: PagingFigures | undefined;
   readonly #points: StatePoint[];
+  /** Where the pool was last looked at. */
+  #looked: { readonly pagesIn: number; readonly instructions: number };
 
   /** `every`: instructions between two state hashes, null for none. `stored`: the figures as of where the machine begins. */
   constructor(machine: MachineApi, every: number | null, stored: Partial<RunFigures>) {
     this.#machine = machine;
     this.#every = every;
     this.#before = stored.paging;
+    this.#looked = { pagesIn: machine.paging.pagesIn, instructions: machine.instructions };
     // A machine that starts over will come to the same points again.
     this.#points = (stored.stateHashes ?? []).filter(
       ({ instructions }) => instructions <= machine.instructions,
@@ -49,14 +64,28 @@ export class FigureKeeper {
   /**
    * Call at each moment that does not depend on how the run is sliced: takes a state hash if one is due there, or if this
    * is the end.
+   *
+   * @throws PoolTooSmall
    */
   moment(isEnd: boolean): void {
+    this.#lookAtPool();
     if (this.#every === null || this.#points.length >= FIGURE_LIMITS.stateHashes) return;
     const { instructions } = this.#machine;
     const last = this.#points.at(-1)?.instructions ?? 0;
     const isDue = Math.floor(instructions / this.#every) > Math.floor(last / this.#every);
     if (isDue || (isEnd && instructions > last))
       this.#points.push({ instructions, hash: this.#machine.stateHash() });
+  }
+
+  #lookAtPool(): void {
+    const { thrashingPageIns, thrashingInstructions } = FIGURE_LIMITS;
+    const { pagesIn, poolPages } = this.#machine.paging;
+    const fetched = pagesIn - this.#looked.pagesIn;
+    if (fetched < thrashingPageIns) return;
+    const { instructions } = this.#machine;
+    const executed = instructions - this.#looked.instructions;
+    if (executed < fetched * thrashingInstructions) throw new PoolTooSmall(fetched, executed, poolPages);
+    this.#looked = { pagesIn, instructions };
   }
 
   get figures(): RunFigures {

@@ -19,6 +19,8 @@ export interface ScriptEvent {
   readonly idle?: number;
   /** The guest touches a page that has been in the store since its domain was built. */
   readonly touch?: true;
+  /** So many pages are fetched into the pool. */
+  readonly fetch?: number;
   /** The guest writes to so many pages, from page 2000 on, and they lose their frames. */
   readonly fill?: number;
   /** The machine itself fails: each time, or the first time in this process only. */
@@ -54,6 +56,7 @@ class ScriptedMachine implements MachineApi {
   readonly #script: Script;
   readonly #store: PageStore;
   #idleNanoseconds = 0;
+  #fetched = 0;
   #console = "";
 
   constructor(script: Script, store: PageStore) {
@@ -74,7 +77,7 @@ class ScriptedMachine implements MachineApi {
       poolPages: 16,
       residentPages: 1,
       peakResidentPages: 1,
-      pagesIn: Math.floor(this.instructions / 1_000_000),
+      pagesIn: this.#fetched,
       pagesOut: 0,
       evictions: 0,
       linearMemoryBytes: 0,
@@ -92,6 +95,7 @@ class ScriptedMachine implements MachineApi {
       if (event.at <= from || event.at > limit) continue;
       this.instructions = event.at;
       if (event.idle !== undefined) this.#idleNanoseconds += event.idle * 1e9;
+      this.#fetched += event.fetch ?? 0;
       if (event.touch === true) this.#store.read(PAGE_OF_KERNEL, new Uint8Array(4096));
       for (let i = 0; i < (event.fill ?? 0); i++) {
         this.#store.write(FIRST_FILLED + i, new Uint8Array(4096).fill(1 + (i % 255)));
