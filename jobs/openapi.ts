@@ -27,6 +27,13 @@ const ID: Json = {
   description: "The job's id.",
   schema: { type: "string", pattern: "^[0-9a-f]{32}$" },
 };
+const SNAPSHOT: Json = {
+  name: "name",
+  in: "path",
+  required: true,
+  description: "The snapshot's name.",
+  schema: { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" },
+};
 const SHA256: Json = {
   name: "sha256",
   in: "path",
@@ -42,6 +49,12 @@ const query = (name: string, description: string, schema: Json): Json => ({
 });
 const TOKEN_ERRORS: Json = { "401": ERROR("The token is missing or wrong.") };
 const JOB_ERRORS: Json = { ...TOKEN_ERRORS, "404": ERROR("There is no such job.") };
+
+const FILE: Json = answer("The file.", { "application/octet-stream": {} });
+const SNAPSHOT_ERRORS: Json = { ...TOKEN_ERRORS, "404": ERROR("There is no such snapshot.") };
+
+/** Raised with each change of the API that clients notice. */
+export const API_VERSION = "0.2.0";
 
 /** Reports of a job: extension, media type, what it is. */
 export const REPORTS = {
@@ -198,6 +211,59 @@ const PATHS = (): Json => ({
     parameters: [ID],
     get: operation("A badge with the job's verdict.", {
       responses: { "200": answer("The badge.", { "image/svg+xml": {} }), ...JOB_ERRORS },
+    }),
+  },
+  "/jobs/{id}/snapshots": {
+    parameters: [ID],
+    get: operation("The job's snapshots.", {
+      responses: { "200": answer("The snapshots.", json(WIDE)), ...JOB_ERRORS },
+    }),
+    post: operation("Makes a snapshot of the guest as it is now.", {
+      requestBody: {
+        required: true,
+        content: json({
+          type: "object",
+          properties: { name: SNAPSHOT.schema },
+          required: ["name"],
+          additionalProperties: false,
+        }),
+      },
+      responses: {
+        "201": answer("The snapshot; Location is its address.", json(WIDE)),
+        "400": ERROR("The name is wrong."),
+        ...JOB_ERRORS,
+        "409": ERROR("There is no guest that could be kept."),
+        "413": ERROR("The body is too large."),
+      },
+    }),
+  },
+  "/jobs/{id}/snapshots/{name}": {
+    parameters: [ID, SNAPSHOT],
+    get: operation("A snapshot as a file.", { responses: { "200": FILE, ...SNAPSHOT_ERRORS } }),
+    delete: operation("Removes a snapshot.", {
+      responses: { "204": answer("It is gone."), ...SNAPSHOT_ERRORS },
+    }),
+  },
+  "/snapshots": {
+    get: operation("Imported snapshots.", {
+      responses: { "200": answer("The snapshots.", json(WIDE)), ...TOKEN_ERRORS },
+    }),
+    post: operation("Imports a snapshot's file.", {
+      requestBody: { required: true, content: { "application/octet-stream": {} } },
+      responses: {
+        "201": answer("The snapshot; Location is its address.", json(WIDE)),
+        "400": ERROR("The body is empty."),
+        ...TOKEN_ERRORS,
+        "413": ERROR("The file is too large."),
+        "422": ERROR("The file is no snapshot, or a damaged one."),
+      },
+    }),
+  },
+  "/snapshots/{id}": {
+    parameters: [{ ...ID, description: "The snapshot's id." }],
+    get: operation("An imported snapshot as a file.", { responses: { "200": FILE, ...SNAPSHOT_ERRORS } }),
+    delete: operation("Removes an imported snapshot.", {
+      responses: { "204": answer("It is gone."), ...SNAPSHOT_ERRORS },
     }),
   },
   "/blobs/{sha256}": {

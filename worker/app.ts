@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { LoadError } from "../engine/loader/errors.ts";
+import { API_VERSION, openApi } from "../jobs/openapi.ts";
 import { SpecError } from "../jobs/spec-error.ts";
 import { requireToken } from "./auth.ts";
 import type { Env } from "./env.ts";
@@ -9,6 +10,7 @@ import { type KernelCheck, refusalOf } from "./kernel-check.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { fixtureRoutes } from "./routes/fixtures.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { reportRoutes } from "./routes/reports.ts";
 import { jobSnapshotRoutes, snapshotRoutes } from "./routes/snapshots.ts";
 
 /** The HTTP face. `check` refuses kernels that cannot be booted, before a job is made of them. */
@@ -16,9 +18,11 @@ export function createApp(check: KernelCheck): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>();
 
   app.get("/healthz", (context) => context.json({ status: "ok" }));
+  app.get("/openapi.json", (context) => context.json(openApi(API_VERSION)));
   app.use("*", requireToken);
   app.route("/jobs", jobRoutes(check));
   app.route("/jobs", jobSnapshotRoutes());
+  app.route("/jobs", reportRoutes());
   app.route("/snapshots", snapshotRoutes());
   app.route("/blobs", blobRoutes());
   app.route("/fixtures", fixtureRoutes());

@@ -59,7 +59,10 @@ export const SNAPSHOT_REFERENCE = fields({
     .regex(ID, JOB_ERROR)
     .optional()
     .meta({ description: "The job that made it; left out for an imported snapshot." }),
-  snapshot: z.unknown().optional().meta({ description: "The snapshot's name, or its id if it was imported." }),
+  snapshot: z
+    .unknown()
+    .optional()
+    .meta({ description: "The snapshot's name, or its id if it was imported." }),
 }).transform(({ job, snapshot }, context): SnapshotReference => {
   if (job !== undefined) {
     const name = SNAPSHOT_NAME_SCHEMA.safeParse(snapshot);
@@ -91,5 +94,9 @@ export function fieldsOf(
   path: string,
   known: readonly string[],
 ): Readonly<Record<string, unknown>> {
-  return parseWith(fields(Object.fromEntries(known.map((name) => [name, z.unknown().optional()]))), value, path);
+  return parseWith(
+    fields(Object.fromEntries(known.map((name) => [name, z.unknown().optional()]))),
+    value,
+    path,
+  );
 }

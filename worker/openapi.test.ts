@@ -1,0 +1,90 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
+import Ajv2020 from "ajv/dist/2020.js";
+import { expect, test } from "vitest";
+import { API_VERSION, openApi } from "../jobs/openapi.ts";
+import { parseConfig } from "../jobs/spec.ts";
+import { createApp } from "./app.ts";
+
+/*
+ * The OpenAPI document is what clients are generated from. It must be valid (a published validator says so), name every route
+ * there is and no other, and its schema of a configuration must agree with the one that checks configurations: they are one.
+ */
+
+const document = openApi(API_VERSION);
+const schemas = (document.components as { schemas: Record<string, object> }).schemas;
+
+test("the document is valid OpenAPI 3.1", async () => {
+  const result = await new Validator().validate(JSON.parse(JSON.stringify(document)));
+  expect(result.errors ?? []).toEqual([]);
+  expect(result.valid).toBe(true);
+  const broken = await new Validator().validate({
+    ...JSON.parse(JSON.stringify(document)),
+    paths: { "/x": { get: 5 } },
+  });
+  expect(broken.valid).toBe(false);
+});
+
+test("it names every route, and no other", () => {
+  const app = createApp(async () => {});
+  const routes = app.routes
+    .filter(({ method, path }) => method !== "ALL" && !path.includes("*"))
+    .flatMap(({ method, path }) => {
+      const named = path.replace(/:report\{.*\}$/, "report.*").replace(/:(\w+)(?:\{.*?\})?/g, "{$1}");
+      return `${method} ${named.length > 1 ? named.replace(/\/$/, "") : named}`;
+    });
+  const documented = Object.entries(document.paths as Record<string, object>).flatMap(([path, operations]) =>
+    Object.keys(operations)
+      .filter((method) => method !== "parameters")
+      .map((method) => `${method.toUpperCase()} ${path.replace(/report\.\w+$/, "report.*")}`),
+  );
+  expect([...new Set(documented)].sort()).toEqual([...new Set(routes)].sort());
+});
+
+const ajv = new Ajv2020({ strict: false });
+const validate = ajv.compile(schemas.Config ?? {});
+
+const GOOD: unknown[] = [
+  {},
+  { cmdline: "console=hvc0", memory: 256, expect: { pass: ["login:"] } },
+  { expect: { pass: "a", fail: ["b", "c"] }, seed: "18446744073709551615", startTime: "now" },
+  { limits: { guestSeconds: 0.5, instructions: 1e6 }, labels: { branch: "main" }, stateHashEvery: null },
+  {
+    input: [{ expect: "login:", send: "root\n" }, { send: "x" }],
+    snapshots: [{ name: "a" }, { name: "b", at: 5 }],
+  },
+];
+/** Wrong in ways that a JSON schema can say. */
+const BAD: unknown[] = [
+  [],
+  { cmdlin: "x" },
+  { memory: "128" },
+  { memory: 7 },
+  { memory: 1.5 },
+  { expect: { pass: [5] } },
+  { expect: { passes: [] } },
+  { expect: { pass: Array(17).fill("a") } },
+  { limits: { guestSeconds: -1 } },
+  { limits: { guestSecond: 1 } },
+  { seed: "x" },
+  { startTime: "then" },
+  { labels: { branch: 5 } },
+  { input: [{ expect: "x" }] },
+  { snapshots: [{ name: "-" }] },
+];
+
+test("its schema accepts and refuses configurations as the worker does", () => {
+  for (const config of GOOD) {
+    expect(parseConfig(config, () => 0)).toBeDefined();
+    expect([config, validate(config)]).toEqual([config, true]);
+  }
+  for (const config of BAD) {
+    expect(() => parseConfig(config, () => 0)).toThrow(/config/);
+    expect([config, validate(config)]).toEqual([config, false]);
+  }
+});
+
+test("every field of a configuration is described", () => {
+  const { properties } = schemas.Config as { properties: Record<string, { description?: string }> };
+  for (const [name, { description }] of Object.entries(properties))
+    expect(description, name).toMatch(/^[A-Z].*\.$/);
+});
