@@ -11,6 +11,8 @@ const PAGES = STORAGE_LIMITS.pagesPerRow;
 const ROW = PAGE * PAGES;
 const ALL = 2 ** PAGES - 1;
 const ZERO_ROW = new Uint8Array(0);
+/** Bytes of the mask behind a row that lacks pages. */
+const MASK = 4;
 
 /** Neighbouring pages that were written but not yet stored; `written` has bit i set for page i. */
 interface Buffered {
@@ -23,6 +25,45 @@ function wordsOf(row: Uint8Array): Uint32Array {
   return new Uint32Array(row.buffer, row.byteOffset, row.length / 4);
 }
 
+function pageIn(row: Uint8Array, index: number): Uint8Array {
+  return row.subarray(index * PAGE, (index + 1) * PAGE);
+}
+
+/**
+ * A row without its zero pages: the others, and a mask of 32 bits that says which they are. A row of 16 others is as it is, one
+ * of none is empty. `room` holds the result.
+ */
+function pack(row: Uint8Array, room: Uint8Array): Uint8Array {
+  let mask = 0;
+  let packed = 0;
+  for (let index = 0; index < PAGES; index++) {
+    const page = pageIn(row, index);
+    if (isZero(wordsOf(page))) continue;
+    mask |= 1 << index;
+    room.set(page, packed++ * PAGE);
+  }
+  if (mask === ALL) return row;
+  if (mask === 0) return ZERO_ROW;
+  new DataView(room.buffer, room.byteOffset).setUint32(packed * PAGE, mask, true);
+  return room.subarray(0, packed * PAGE + MASK);
+}
+
+/** The row that was packed into `stored`, in `room` or as it is; undefined if `stored` is no such thing. */
+function unpack(stored: Uint8Array, room: Uint8Array): Uint8Array | undefined {
+  if (stored.length === ROW || stored.length === 0) return stored;
+  const pages = (stored.length - MASK) / PAGE;
+  if (!Number.isInteger(pages) || pages < 1 || pages >= PAGES) return undefined;
+  const mask = new DataView(stored.buffer, stored.byteOffset).getUint32(pages * PAGE, true);
+  room.fill(0, 0, ROW);
+  let packed = 0;
+  for (let index = 0; index < PAGES; index++) {
+    if (((mask >>> index) & 1) === 0) continue;
+    if (packed === pages) return undefined;
+    room.set(pageIn(stored, packed++), index * PAGE);
+  }
+  return packed === pages && mask <= ALL ? room.subarray(0, ROW) : undefined;
+}
+
 /** The cluster counts, so that a row cannot pass for another's. */
 function sumOf(cluster: number, row: Uint8Array): number {
   return checksum(wordsOf(row), cluster);
@@ -33,7 +74,7 @@ function sumOf(cluster: number, row: Uint8Array): number {
  *
  * Two tables: `page` holds memory as of the last checkpoint, `page_overlay` what was written since (pages that had to
  * leave their frame in between). `commit` folds everything into `page` and must run inside the transaction that stores
- * the rest of the checkpoint; `rewind` forgets what came after the last one. A cluster of nothing but zero pages has no
+ * the rest of the checkpoint; `rewind` forgets what came after the last one. Zero pages are not stored; a cluster of nothing else has no
  * row in `page`, and an empty one in `page_overlay`. Before the first checkpoint everything goes to `page`. A job that began from a snapshot has that one's pages behind these two
  * (PageBase), and an empty row in `page` for a cluster that is zero now and was not then.
  *
@@ -45,6 +86,8 @@ export class SqlPageStore implements PageStore {
   readonly #buffered = new Map<number, Buffered>();
   /** Buffers to use again, because an isolate gets its memory back late. */
   readonly #spare: Uint8Array[] = [];
+  /** For a row that is packed or unpacked; good until the next one. */
+  readonly #room = new Uint8Array(ROW + MASK);
   /** Whole clusters as stored, least recently used first. */
   readonly #cache = new Map<number, Uint8Array | undefined>();
   /** What a job that began from a snapshot began with. */
@@ -187,7 +230,7 @@ export class SqlPageStore implements PageStore {
    */
   checkpointedCluster(cluster: number): WrittenCluster | undefined {
     const raw = this.#select("page", cluster);
-    if (raw !== undefined) return raw.length === 0 ? undefined : { cluster, raw };
+    if (raw !== undefined) return raw.length === 0 ? undefined : { cluster, raw: raw.slice() };
     const encoded = new SqlBase(this.#sql).record(cluster);
     return encoded === undefined ? undefined : { cluster, encoded };
   }
@@ -211,13 +254,15 @@ export class SqlPageStore implements PageStore {
     if (row === undefined) return undefined;
     const data = new Uint8Array(row.data);
     const mayBeZero = table === "page_overlay" || this.#base !== undefined;
-    const isWhole = data.length === ROW || (data.length === 0 && mayBeZero);
-    if (!isWhole || row.sum !== sumOf(cluster, data)) {
+    const isSound =
+      data.length % 4 === 0 && (data.length > 0 || mayBeZero) && row.sum === sumOf(cluster, data);
+    const whole = isSound ? unpack(data, this.#room) : undefined;
+    if (whole === undefined) {
       throw new DamagedCheckpoint(
         `guest pages ${cluster * PAGES} to ${(cluster + 1) * PAGES - 1} are damaged`,
       );
     }
-    return data;
+    return whole;
   }
 
   /** Puts a row, or that there is none, into the cache; what is kept is a copy, so that rows of SQLite die young. */
@@ -248,8 +293,8 @@ export class SqlPageStore implements PageStore {
     this.#fence();
     for (const [cluster, { data, written }] of this.#buffered) {
       if (written !== ALL) this.#fillUnwritten(cluster, data, written);
-      const zero = isZero(wordsOf(data));
-      const row = zero ? ZERO_ROW : data;
+      const row = pack(data, this.#room);
+      const zero = row.length === 0;
       const sum = sumOf(cluster, row);
       if (!this.#committing && !this.#isNew) {
         this.#sql.exec("INSERT OR REPLACE INTO page_overlay VALUES (?, ?, ?)", cluster, sum, row);

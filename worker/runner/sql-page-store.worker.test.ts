@@ -122,6 +122,52 @@ describe("pages", () => {
       expect([rowsIn(storage, "page"), rowsIn(storage, "page_overlay")]).toEqual([0, 0]);
     }));
 
+  test("a zero page beside others takes no space either", () =>
+    inObject((storage) => {
+      const bytes = (): number =>
+        storage.sql.exec<{ n: number }>("SELECT total(length(data)) AS n FROM page").one().n;
+      const store = new SqlPageStore(storage.sql);
+      const kept = [0, 5, STORAGE_LIMITS.pagesPerRow - 1];
+      for (let gfn = 0; gfn < STORAGE_LIMITS.pagesPerRow; gfn++) {
+        store.write(gfn, pageOf(kept.includes(gfn) ? gfn + 1 : 0));
+      }
+      commit(storage, store);
+      expect(bytes()).toBe(kept.length * 4096 + 4);
+      const again = new SqlPageStore(storage.sql);
+      for (let gfn = 0; gfn < STORAGE_LIMITS.pagesPerRow; gfn++) {
+        expect(read(again, gfn)).toBe(kept.includes(gfn) ? gfn + 1 : 0);
+      }
+      // One becomes zero, another is zero no more.
+      commit(
+        storage,
+        again,
+        new Map([
+          [5, 0],
+          [6, 9],
+        ]),
+      );
+      expect(bytes()).toBe(kept.length * 4096 + 4);
+      expect([4, 5, 6, 7].map((gfn) => read(new SqlPageStore(storage.sql), gfn))).toEqual([0, 0, 9, 0]);
+    }));
+
+  test("pages written before the first checkpoint need no overlay, and are gone if it never comes", () =>
+    inObject((storage) => {
+      const store = new SqlPageStore(storage.sql);
+      store.clear();
+      for (let gfn = 0; gfn < PAGES * 4; gfn++) store.write(gfn, pageOf(7));
+      expect(rowsIn(storage, "page_overlay")).toBe(0);
+      expect(rowsIn(storage, "page")).toBeGreaterThan(0);
+      expect(read(store, 0)).toBe(7);
+      store.rewind();
+      expect([rowsIn(storage, "page"), read(store, 0)]).toEqual([0, 0]);
+      store.write(1, pageOf(8));
+      commit(storage, store);
+      for (let gfn = 0; gfn < PAGES * 4; gfn++) store.write(gfn, pageOf(9));
+      expect(rowsIn(storage, "page_overlay")).toBeGreaterThan(0);
+      store.rewind();
+      expect(read(store, 1)).toBe(8);
+    }));
+
   test("clear leaves nothing", () =>
     inObject((storage) => {
       const store = new SqlPageStore(storage.sql);
