@@ -278,4 +278,25 @@ describe("the console is data", () => {
       1e6, 1e6, 2e6, 2.5e6,
     ]);
   });
+
+  test("the milestones a run passed are known, that of the pass patterns too", () => {
+    const monitor = monitorOf({ expect: { pass: ["OK"] } });
+    const print = (text: string, instructions: number) => {
+      monitor.output(new TextEncoder().encode(text));
+      monitor.check({ instructions, guestNanoseconds: 2 * instructions });
+    };
+    print("[    0.000000] Linux version 6", 1e6);
+    print(".1.0 (x)\n", 2e6);
+    print("[    0.100000] Run /init as init process\nO", 3e6);
+    print("K\n", 4e6);
+    expect(monitor.milestones.times).toEqual({
+      "linux-version": { instructions: 2e6, guestNanoseconds: 4e6 },
+      init: { instructions: 3e6, guestNanoseconds: 6e6 },
+      pass: { instructions: 4e6, guestNanoseconds: 8e6 },
+    });
+    const brief = monitorOf({ expect: { pass: ["OK"] } });
+    brief.output(new TextEncoder().encode("OK\n"));
+    brief.ended({ kind: "shutdown", reason: "poweroff" }, { instructions: 5, guestNanoseconds: 6 });
+    expect(brief.milestones.times).toEqual({ pass: { instructions: 5, guestNanoseconds: 6 } });
+  });
 });

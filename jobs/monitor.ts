@@ -1,3 +1,4 @@
+import { type MilestoneState, MilestoneTracker } from "./compare/milestones.ts";
 import { InputScript, type InputState } from "./input.ts";
 import { JUDGE_INTERVAL } from "./limits.ts";
 import { Lines, textOf } from "./lines.ts";
@@ -41,6 +42,8 @@ export interface MonitorState {
   readonly guestEnd: string | null;
   readonly input: InputState;
   readonly snapshots: SnapshotPointsState;
+  /** Checkpoints of an older version have none. */
+  readonly milestones?: MilestoneState;
 }
 
 /** What a run from a snapshot takes over. */
@@ -88,6 +91,8 @@ export class Monitor {
   readonly input: InputScript;
   /** When the job is to make snapshots of itself. */
   readonly snapshots: SnapshotPoints;
+  /** How far the kernel has come. */
+  readonly milestones: MilestoneTracker;
 
   /** `start` is for a run that begins from a snapshot; `saved` for one that goes on. */
   constructor(config: JobConfig, saved?: MonitorState, start: RunStart = FROM_KERNEL) {
@@ -101,6 +106,7 @@ export class Monitor {
     this.#lastOutput = saved?.lastOutput ?? this.#start;
     this.input = new InputScript(config.input, saved?.input, start.line);
     this.snapshots = new SnapshotPoints(config.snapshots, saved?.snapshots);
+    this.milestones = new MilestoneTracker(saved?.milestones);
     if (saved === undefined) return;
     this.#bytes = saved.bytes;
     this.#lastLine = saved.lastLine;
@@ -126,6 +132,7 @@ export class Monitor {
       guestEnd: this.#guestEnd,
       input: this.input.save(),
       snapshots: this.snapshots.save(),
+      milestones: this.milestones.save(),
     };
   }
 
@@ -155,6 +162,7 @@ export class Monitor {
     for (const line of lines) this.#matchLine(line);
     this.input.output(kept);
     this.snapshots.output(kept);
+    this.milestones.output(kept);
     if (kept.length < bytes.length && !this.#found("console-flood")) {
       this.#findings.push({
         verdict: "fail",
@@ -171,6 +179,8 @@ export class Monitor {
     else if (this.#lines.unfinished !== "") this.#matchLine(this.#lines.unfinished);
     this.input.check();
     this.snapshots.check(clock.instructions);
+    if (this.#allPassed()) this.milestones.mark("pass");
+    this.milestones.check(clock);
     if (this.#found("console-flood")) return this.#outcome();
 
     if (this.#decidedAt === null && (this.#findings.length > 0 || this.#allPassed()))
@@ -198,11 +208,15 @@ export class Monitor {
     return this.input.isDue || this.snapshots.due.length > 0;
   }
 
-  /** The guest ended by itself at `clock`; everything it printed was given to `output`. */
-  ended(end: GuestEnd): Outcome {
+  /** The guest ended by itself, at `clock`; everything it printed was given to `output`. */
+  ended(end: GuestEnd, clock?: Clock): Outcome {
     if (this.#lines.unfinished !== "") this.#matchLine(this.#lines.unfinished);
     this.#lines.clear();
     if (end.kind !== "idle") this.#guestEnd = end.kind === "crash" ? end.message : end.reason;
+    if (clock !== undefined) {
+      if (this.#allPassed()) this.milestones.mark("pass");
+      this.milestones.check(clock);
+    }
     const finding = this.#endFinding(end);
     if (finding !== undefined) this.#findings.push(finding);
     return this.#outcome();

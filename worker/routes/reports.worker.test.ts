@@ -29,16 +29,24 @@ async function reportOf(id: string, report: string): Promise<{ type: string | nu
 describe("a job's reports", () => {
   test("say what its console said, in every format", async () => {
     const { id } = await createJob(OOPS, { labels: { name: "my kernel", branch: "main" } });
-    await endOf(id);
+    // It powered off politely, and is a crash all the same.
+    expect(await endOf(id)).toMatchObject({
+      verdict: "crash",
+      state: "crashed",
+      milestones: { "linux-version": { instructions: 1_000_000 } },
+    });
     const title = "BUG: kernel NULL pointer dereference in bad_fn";
 
     const json = await reportOf(id, "report.json");
     expect(json.type).toBe("application/json; charset=utf-8");
     expect(JSON.parse(json.text)).toMatchObject({
-      verdict: "pass",
+      verdict: "crash",
       jobs: [
         {
           id,
+          reasonCode: "oops",
+          reason: title,
+          findings: [{ code: "oops" }, { code: "tests-failed" }, { code: "powered-off" }],
           labels: { branch: "main" },
           url: `http://worker/jobs/${id}`,
           events: [{ kind: "oops", title }],
@@ -69,7 +77,7 @@ describe("a job's reports", () => {
 
     const badge = await reportOf(id, "badge.svg");
     expect(badge.type).toBe("image/svg+xml; charset=utf-8");
-    expect(badge.text).toContain("<title>my kernel: pass</title>");
+    expect(badge.text).toContain("<title>my kernel: crash</title>");
   });
 
   test("of a running job say that it runs", async () => {

@@ -55,7 +55,7 @@ export class Guest {
         this.#type();
         continue;
       }
-      if (end.kind !== "budget") return monitor.ended(end);
+      if (end.kind !== "budget") return monitor.ended(end, this.#clock);
       if (machine.instructions === before && printed.length === 0) {
         throw new Error(`the machine made no progress at instruction ${before}`);
       }

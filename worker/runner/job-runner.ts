@@ -1,7 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 import type { EngineParts, HypercallStatistics, MachineFactory } from "../../engine/machine-api.ts";
 import { SnapshotError } from "../../engine/snapshot-format.ts";
+import { judgeConsole } from "../../jobs/judge-console.ts";
 import { Monitor } from "../../jobs/monitor.ts";
+import { ConsoleReporter } from "../../jobs/report/job.ts";
 import type { SnapshotReference } from "../../jobs/spec.ts";
 import { finalState, isFinal } from "../../jobs/states.ts";
 import { judge, type Outcome, type Verdict } from "../../jobs/verdict.ts";
@@ -301,8 +303,10 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
         this.#console?.finish();
         this.#console?.verify();
         loaded.guest.monitor.snapshots.end();
-        if (this.#isSnapshotDue(loaded)) await this.#endWithSnapshots(outcome);
-        else await this.#end(outcome);
+        const judged = await this.#judged(outcome);
+        if (this.#ended()) return;
+        if (this.#isSnapshotDue(loaded)) await this.#endWithSnapshots(judged);
+        else await this.#end(judged);
         return;
       }
       this.#checkpoint(loaded);
@@ -660,6 +664,21 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     return this.#end(judge([{ verdict: "error", code: "infrastructure", message }]));
   }
 
+  /** The run's outcome, given what its whole console says besides. */
+  async #judged(outcome: Outcome): Promise<Outcome> {
+    const log = this.#console;
+    if (log === undefined) return outcome;
+    const reporter = new ConsoleReporter();
+    for (let at = 0; at < log.length && !this.#ended(); ) {
+      const piece = log.read(at);
+      reporter.output(piece);
+      at += piece.length;
+      // A long console takes seconds.
+      await letOthersIn(false);
+    }
+    return judgeConsole(outcome, reporter.end(), this.#job().request.config.expect.pass);
+  }
+
   /** The job is over: its outcome and statistics stay. So does its memory for a while if the guest failed, else it goes. */
   async #end(outcome: Outcome): Promise<void> {
     const loaded = this.#loaded;
@@ -753,6 +772,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       guestNanoseconds: machine.guestNanoseconds,
       runMilliseconds: loaded.runMilliseconds,
       input: monitor.input.typed,
+      milestones: monitor.milestones.times,
       figures: this.#figuresOf(loaded).figures,
     };
   }

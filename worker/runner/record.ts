@@ -1,4 +1,5 @@
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
+import type { Milestones } from "../../jobs/compare/milestones.ts";
 import type { TypedInput } from "../../jobs/input.ts";
 import type { JobConfig, SnapshotReference } from "../../jobs/spec.ts";
 import type { JobState } from "../../jobs/states.ts";
@@ -71,6 +72,8 @@ export interface JobRecord {
   readonly runMilliseconds: number;
   /** Input typed so far. */
   readonly input?: readonly TypedInput[];
+  /** When the kernel passed its milestones. */
+  readonly milestones?: Milestones;
   /** Figures of the machine, as of the last checkpoint, or the end. */
   readonly figures?: RunFigures;
   /** When the first instruction was executed, and how long after the alarm. */
@@ -153,6 +156,8 @@ export interface JobView {
   readonly from: StartView | null;
   /** What was typed, and at which instruction. */
   readonly input: readonly TypedInput[];
+  /** When the kernel passed its milestones, at the first moment of judging after each. */
+  readonly milestones: Milestones;
   readonly snapshots: readonly MadeSnapshot[];
   /** When the first instruction was executed, and how many milliseconds after the alarm that started the job. */
   readonly firstInstruction: { readonly at: string; readonly milliseconds: number } | null;
@@ -195,6 +200,7 @@ export interface Progress {
   readonly guestNanoseconds: number;
   readonly runMilliseconds: number;
   readonly input?: readonly TypedInput[];
+  readonly milestones?: Milestones;
   readonly figures?: RunFigures;
 }
 
@@ -247,6 +253,7 @@ export function viewOf(
     instructions: progress.instructions,
     from: request.from === undefined ? null : startOf(request.from, progress),
     input: progress.input ?? [],
+    milestones: progress.milestones ?? {},
     snapshots: record.snapshots ?? [],
     firstInstruction:
       record.firstInstruction === undefined
