@@ -70,7 +70,16 @@ test("a panic that the monitor saw is told once", () => {
     finding({ verdict: "crash", code: "panic", message: "The guest's kernel panicked: x" }),
   ]);
   const { findings } = judgeConsole(panicked, recorded("oops-panic"), []);
-  expect(findings.map(({ code }) => code)).toEqual(["panic", "oops"]);
+  expect(findings.map(({ code, message }) => [code, message])).toEqual([
+    ["oops", expect.stringMatching(/^BUG: kernel NULL pointer dereference in fail_init/)],
+    ["panic", expect.stringMatching(/^Kernel panic - not syncing: Fatal exception, after: BUG: kernel NULL/)],
+  ]);
+  expect(judgeConsole(panicked, recorded("init-exits"), [])).toMatchObject({
+    code: "no-init",
+    reason: "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000300",
+  });
+  // A snapshot's console may begin behind the panic's line; then the monitor's word stands.
+  expect(judgeConsole(panicked, console("hello\n"), [])).toEqual(panicked);
 });
 
 test("our own errors and cancellations stay what they are", () => {

@@ -1,5 +1,6 @@
 import { findingsOfEvents } from "./console/findings.ts";
 import type { KernelEvent } from "./console/kernel-log.ts";
+import { PANIC_KINDS } from "./console/kinds.ts";
 import { findingsOfTests } from "./ktap/findings.ts";
 import { Pattern } from "./pattern/match.ts";
 import type { ConsoleReport } from "./report/job.ts";
@@ -24,11 +25,11 @@ export function judgeConsole(
   const asked = report.events.filter(isAsked);
   const causes = new Set(asked.map(({ cause }) => cause));
   const counted = report.events.filter((event) => !asked.includes(event) && !causes.has(event.title));
-  const known = new Set(outcome.findings.map(({ code }) => code));
+  // The monitor has told of a panic already, but knows less of it.
+  const panicked = counted.some(({ kind }) => PANIC_KINDS.has(kind));
   const findings = [
-    ...outcome.findings,
-    // The monitor has told of a panic already, in the same words.
-    ...findingsOfEvents(counted).filter(({ code }) => code !== "panic" || !known.has("panic")),
+    ...findingsOfEvents(counted),
+    ...outcome.findings.filter(({ code }) => code !== "panic" || !panicked),
     ...findingsOfTests(report.tests),
   ];
   const [first, ...rest] = findings;

@@ -290,13 +290,15 @@ describe("the console is data", () => {
     print("[    0.100000] Run /init as init process\nO", 3e6);
     print("K\n", 4e6);
     expect(monitor.milestones.times).toEqual({
-      "linux-version": { instructions: 2e6, guestNanoseconds: 4e6 },
-      init: { instructions: 3e6, guestNanoseconds: 6e6 },
-      pass: { instructions: 4e6, guestNanoseconds: 8e6 },
+      "linux-version": { instructions: 2e6, guestNanoseconds: 4e6, kernelSeconds: 0 },
+      init: { instructions: 3e6, guestNanoseconds: 6e6, kernelSeconds: 0.1 },
+      pass: { instructions: 4e6, guestNanoseconds: 8e6, kernelSeconds: null },
     });
     const brief = monitorOf({ expect: { pass: ["OK"] } });
     brief.output(new TextEncoder().encode("OK\n"));
     brief.ended({ kind: "shutdown", reason: "poweroff" }, { instructions: 5, guestNanoseconds: 6 });
-    expect(brief.milestones.times).toEqual({ pass: { instructions: 5, guestNanoseconds: 6 } });
+    expect(brief.milestones.times).toEqual({
+      pass: { instructions: 5, guestNanoseconds: 6, kernelSeconds: null },
+    });
   });
 });

@@ -49,6 +49,11 @@ describe("milestones", () => {
       expect(at[index]).toBe((Math.floor(lineEnd / 100) + 1) * 1000);
     }
     expect(times.pass).toBeUndefined();
+    // As the kernel stamped its lines.
+    const stamp = (words: string) => Number(new RegExp(`\\[ *([0-9.]+)\\] ${words}`).exec(text)?.[1]);
+    expect(times.memory?.kernelSeconds).toBe(stamp("Memory:"));
+    expect(times.init?.kernelSeconds).toBe(stamp("Run /init"));
+    expect(times.init?.kernelSeconds).toBeGreaterThan(times.memory?.kernelSeconds ?? Number.NaN);
   });
 
   test("one without a root ends before init", () => {
@@ -66,7 +71,7 @@ describe("milestones", () => {
     tracker.check({ instructions: 5, guestNanoseconds: 6 });
     tracker.mark("pass");
     tracker.check({ instructions: 7, guestNanoseconds: 8 });
-    expect(tracker.times).toEqual({ pass: { instructions: 5, guestNanoseconds: 6 } });
+    expect(tracker.times).toEqual({ pass: { instructions: 5, guestNanoseconds: 6, kernelSeconds: null } });
   });
 });
 
@@ -99,17 +104,21 @@ describe("consoles", () => {
 });
 
 test("what changed: instructions, milestones, hypercalls", () => {
-  const time = (instructions: number) => ({ instructions, guestNanoseconds: 0 });
+  const time = (instructions: number, kernelSeconds: number | null = null) => ({
+    instructions,
+    guestNanoseconds: 0,
+    kernelSeconds,
+  });
   const comparison = compare(
     facts({
       instructions: 1005,
-      milestones: { "linux-version": time(100), init: time(660) },
+      milestones: { "linux-version": time(100), init: time(660, 1.5) },
       hypercalls: { mmu_update: 70, iret: 5, "sched_op: SCHEDOP_block": 3 },
     }),
     facts({
       id: "good",
       instructions: 1000,
-      milestones: { "linux-version": time(100), init: time(600), pass: time(900) },
+      milestones: { "linux-version": time(100), init: time(600, 1), pass: time(900) },
       hypercalls: { mmu_update: 50, iret: 5, xen_version: 1 },
     }),
   );
@@ -118,7 +127,13 @@ test("what changed: instructions, milestones, hypercalls", () => {
     instructions: { before: 1000, now: 1005, percent: 0.5 },
     milestones: [
       { milestone: "linux-version", before: 100, now: 100, percent: 0 },
-      { milestone: "init", before: 600, now: 660, percent: 10 },
+      {
+        milestone: "init",
+        before: 600,
+        now: 660,
+        percent: 10,
+        kernelSeconds: { before: 1, now: 1.5, percent: 50 },
+      },
       { milestone: "pass", before: 900, now: null, percent: null },
     ],
     hypercalls: [

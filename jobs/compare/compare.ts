@@ -44,6 +44,8 @@ export interface Comparison {
     readonly before: number | null;
     readonly now: number | null;
     readonly percent: number | null;
+    /** By the kernel's own time stamps, which are finer; null if one of the runs has none. */
+    readonly kernelSeconds: Change | null;
   }[];
   /** Hypercalls whose number changed, the greatest change first. */
   readonly hypercalls: readonly ({ readonly hypercall: string } & Change)[];
@@ -85,7 +87,10 @@ export function compare(now: RunFacts, good: RunFacts): Comparison {
       const present = now.milestones[milestone]?.instructions ?? null;
       if (before === null && present === null) return [];
       const percent = before === null || present === null ? null : change(before, present).percent;
-      return [{ milestone, before, now: present, percent }];
+      const stamps = [good, now].map((run) => run.milestones[milestone]?.kernelSeconds ?? null);
+      const [stampBefore = null, stampNow = null] = stamps;
+      const kernelSeconds = stampBefore === null || stampNow === null ? null : change(stampBefore, stampNow);
+      return [{ milestone, before, now: present, percent, kernelSeconds }];
     }),
     hypercalls: hypercalls.slice(0, HYPERCALLS),
     identical: sameBytes(now.console, good.console),

@@ -5,17 +5,31 @@ import { Lines, textOf } from "../lines.ts";
 export const MILESTONES = ["linux-version", "memory", "initcalls-done", "init", "pass"] as const;
 export type Milestone = (typeof MILESTONES)[number];
 
-/** When a milestone was seen: at the first moment of judging after its line. */
-export interface MilestoneTime {
+/** Where a run is. */
+interface Clock {
   readonly instructions: number;
   readonly guestNanoseconds: number;
 }
 
+/** When a milestone was seen: at the first moment of judging after its line. */
+export interface MilestoneTime extends Clock {
+  /**
+   * The line's own time stamp. Until a kernel has its console it keeps what it says to itself, so that the first lines all come
+   * at once; their stamps say when they were written.
+   */
+  readonly kernelSeconds: number | null;
+}
+
 export type Milestones = Readonly<Partial<Record<Milestone, MilestoneTime>>>;
+
+interface SeenMilestone {
+  readonly milestone: Milestone;
+  readonly kernelSeconds: number | null;
+}
 
 export interface MilestoneState {
   readonly times: Milestones;
-  readonly seen: readonly Milestone[];
+  readonly seen: readonly SeenMilestone[];
   readonly line: string;
 }
 
@@ -30,7 +44,7 @@ const WORDS: readonly (readonly [Milestone, RegExp])[] = [
 /** Notes when a kernel passes its milestones. As exact as the moments at which `check` is called, and as repeatable. */
 export class MilestoneTracker {
   readonly #times: Partial<Record<Milestone, MilestoneTime>>;
-  #seen: Milestone[];
+  #seen: SeenMilestone[];
   readonly #lines: Lines;
 
   constructor(saved?: MilestoneState) {
@@ -49,18 +63,21 @@ export class MilestoneTracker {
 
   output(bytes: Uint8Array): void {
     for (const line of this.#lines.take(bytes)) {
-      const { text } = parsePrintk(textOf(line));
-      for (const [milestone, words] of WORDS) if (words.test(text)) this.mark(milestone);
+      const { text, time } = parsePrintk(textOf(line));
+      for (const [milestone, words] of WORDS) if (words.test(text)) this.mark(milestone, time);
     }
   }
 
   /** What was asked for has been seen, or a milestone is known from elsewhere; its time is that of the next check. */
-  mark(milestone: Milestone): void {
-    if (this.#times[milestone] === undefined && !this.#seen.includes(milestone)) this.#seen.push(milestone);
+  mark(milestone: Milestone, kernelSeconds: number | null = null): void {
+    if (this.#times[milestone] !== undefined || this.#seen.some((seen) => seen.milestone === milestone))
+      return;
+    this.#seen.push({ milestone, kernelSeconds });
   }
 
-  check(now: MilestoneTime): void {
-    for (const milestone of this.#seen) this.#times[milestone] = now;
+  check({ instructions, guestNanoseconds }: Clock): void {
+    for (const { milestone, kernelSeconds } of this.#seen)
+      this.#times[milestone] = { instructions, guestNanoseconds, kernelSeconds };
     this.#seen = [];
   }
 }

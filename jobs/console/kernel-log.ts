@@ -1,6 +1,6 @@
 import { Lines, textOf } from "../lines.ts";
 import { InitcallTracker, type RunningInitcall } from "./initcalls.ts";
-import { DIE, type EventKind, killed, openingOf } from "./kinds.ts";
+import { DIE, type EventKind, killed, openingOf, PANIC_KINDS } from "./kinds.ts";
 import {
   CONTEXT_LINES,
   EVENT_LINES,
@@ -84,7 +84,6 @@ const ENDS_WITH_TRACE: ReadonlySet<EventKind> = new Set([
   "allocation-failure",
   "lockdep",
 ]);
-const PANICS: ReadonlySet<EventKind> = new Set(["panic", "no-root", "no-init"]);
 
 /**
  * Reads a kernel's console as it comes and understands what it complains about. However the bytes are cut into pieces, the
@@ -184,7 +183,7 @@ export class KernelLog {
       return;
     }
     if (opening === undefined) return;
-    const before = PANICS.has(opening.kind) ? this.#recent : sinceCutHere(this.#recent, 1);
+    const before = PANIC_KINDS.has(opening.kind) ? this.#recent : sinceCutHere(this.#recent, 1);
     const message = sinceCutHere(this.#recent)
       .map((recent) => parsePrintk(recent).text.trim())
       .filter((recent) => recent !== CUT_HERE && recent !== "")
@@ -276,7 +275,7 @@ function isOver(open: OpenEvent, text: string): boolean {
 function finish(open: OpenEvent): KernelEvent {
   const { rip, frames } = open;
   const place = rip !== null && !isGeneric(rip) ? rip : (frames.first ?? rip);
-  const located = open.placed || place === null || PANICS.has(open.kind) ? "" : ` in ${place}`;
+  const located = open.placed || place === null || PANIC_KINDS.has(open.kind) ? "" : ` in ${place}`;
   const message = open.message === "" ? "" : `: ${open.message}`;
   return {
     kind: open.kind,

@@ -45,6 +45,8 @@ export const KIND_VERDICTS: Readonly<Record<EventKind, Verdict>> = {
   "allocation-failure": "fail",
 };
 
+export const PANIC_KINDS: ReadonlySet<EventKind> = new Set(["panic", "no-root", "no-init"]);
+
 /** How a line begins an event. */
 export interface Opening {
   readonly kind: EventKind;

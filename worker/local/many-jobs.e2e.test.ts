@@ -77,7 +77,7 @@ async function kinds(): Promise<Kind[]> {
     long.push({
       name: "Debian without an initrd",
       body: { kernel, config: { memory: 128 } },
-      expected: { state: "crashed", reasonCode: "panic" },
+      expected: { state: "crashed", reasonCode: "no-root" },
     });
   }
   return [...long, ...Array.from({ length: JOBS - long.length }, (_, i) => KINDS[i % KINDS.length]!)];
