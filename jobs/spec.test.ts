@@ -120,6 +120,69 @@ describe("what is refused names the field and the remedy", () => {
   }
 });
 
+test("whatever is sent, the answer is a configuration that parses to itself, or an error that names a field", () => {
+  let state = 1;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+    return (state >> 8) % below;
+  };
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)]!;
+  const names = [
+    ...Object.keys(parse({})),
+    "pass",
+    "fail",
+    "send",
+    "expect",
+    "name",
+    "at",
+    "guestSeconds",
+    "__proto__",
+    "x",
+  ];
+  const leaves = [
+    null,
+    true,
+    0,
+    -1,
+    1.5,
+    64,
+    1e6,
+    2 ** 60,
+    1e300,
+    "",
+    "a",
+    "(",
+    "now",
+    "end",
+    "9".repeat(20),
+    "\u0001\u0002",
+    "é".repeat(999),
+  ];
+  const value = (depth: number): unknown => {
+    const kind = depth === 0 ? 0 : random(4);
+    if (kind < 2) return pick(leaves);
+    if (kind === 2) return Array.from({ length: random(4) }, () => value(depth - 1));
+    return JSON.parse(
+      `{${Array.from({ length: random(4) }, () => `${JSON.stringify(pick(names))}: ${JSON.stringify(value(depth - 1))}`).join(", ")}}`,
+    );
+  };
+  let good = 0;
+  for (let round = 0; round < 5000; round++) {
+    const config = value(4);
+    try {
+      const parsed = parse(config);
+      expect(parse(parsed)).toEqual(parsed);
+      good++;
+    } catch (error) {
+      if (!(error instanceof SpecError)) throw new Error(JSON.stringify(config), { cause: error });
+      expect(error.field).toMatch(/^config/);
+      expect(error.message).toMatch(/^[A-Za-z].*\.$/s);
+      expect(error.code).toMatch(/^[a-z-]+$/);
+    }
+  }
+  expect(good).toBeGreaterThan(50);
+});
+
 test("a reference names a hash or a fixture, exactly one", () => {
   const hash = "AB".repeat(32);
   expect(parseReference({ sha256: hash }, "kernel")).toEqual({ sha256: hash.toLowerCase() });

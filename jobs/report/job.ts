@@ -1,5 +1,4 @@
-import type { KernelEvent } from "../console/kernel-log.ts";
-import { KernelLog } from "../console/kernel-log.ts";
+import { type KernelEvent, KernelLog } from "../console/kernel-log.ts";
 import { KtapReader } from "../ktap/read.ts";
 import type { TestRun } from "../ktap/results.ts";
 import type { JobState } from "../states.ts";
@@ -76,15 +75,4 @@ export function reportConsole(bytes: Uint8Array): ConsoleReport {
 /** What reports call a job: its label "name", else its kernel's name, else the beginning of its kernel's hash. */
 export function nameOf(job: ReportedJob): string {
   return job.labels.name ?? job.kernel.name ?? job.kernel.sha256.slice(0, 12);
-}
-
-/** The event that explains the run best: the worst, the earliest of equals, and of a panic that only follows, its cause. */
-export function headlineOf(
-  events: readonly KernelEvent[],
-  rank: (event: KernelEvent) => number,
-): KernelEvent | null {
-  let best: KernelEvent | null = null;
-  for (const event of events) if (best === null || rank(event) > rank(best)) best = event;
-  const cause = best?.cause;
-  return events.find(({ title }) => title === cause) ?? best;
 }
