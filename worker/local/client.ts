@@ -104,21 +104,22 @@ export class Client {
   /** Gives the console to `write` as it comes, until the job has ended; goes on where it was if the connection breaks. */
   async followConsole(id: string, write: (bytes: Uint8Array) => void): Promise<JobView> {
     let offset = 0;
-    let lastHeard = performance.now();
+    /** Since when no request has been answered: a connection that breaks after a long silence is no such thing. */
+    let failingSince: number | undefined;
     for (;;) {
       try {
         const response = await this.request(`/jobs/${id}/console?follow=1&offset=${offset}`);
+        failingSince = undefined;
         for await (const bytes of response.body ?? []) {
           offset += bytes.length;
-          lastHeard = performance.now();
           write(bytes);
         }
         const job = await this.job(id);
-        lastHeard = performance.now();
         if (job.endedAt !== null) return job;
       } catch (error) {
         if (error instanceof ApiError && error.status < 500) throw error;
-        if (performance.now() - lastHeard > RECONNECT_MILLISECONDS) throw error;
+        failingSince ??= performance.now();
+        if (performance.now() - failingSince > RECONNECT_MILLISECONDS) throw error;
         await sleep(RETRY_MILLISECONDS);
       }
     }
