@@ -10,6 +10,7 @@ import type {
   MachineApi,
   MachineConfig,
   MachineFactory,
+  RecordedInput,
   SliceEnd,
 } from "./machine-api.ts";
 import type { PageStore } from "./memory/page-store.ts";
@@ -20,12 +21,6 @@ import { placeEmu } from "./xenner/emu-image.ts";
 import { type SavedHost, type SharedPages, XennerHost } from "./xenner/host.ts";
 import { decodeStatistics } from "./xenner/statistics.ts";
 import { formatUuid, uuidFromSeed } from "./xenner/uuid.ts";
-
-/** Console input, and the instruction count at which the guest got it: what a replay needs. */
-export interface RecordedInput {
-  readonly instructions: number;
-  readonly bytes: readonly number[];
-}
 
 /** The JSON part of a checkpoint. */
 interface SavedGuest {

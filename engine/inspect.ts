@@ -2,10 +2,13 @@ import { DOMAIN_LIMITS, LOADER_LIMITS } from "./limits.ts";
 import type { Compression } from "./loader/decompress/index.ts";
 import { LoadError } from "./loader/errors.ts";
 import { type Kernel, loadKernel } from "./loader/kernel.ts";
+import { loadPvhKernel, type PvhKernel } from "./loader/pvh.ts";
 import type { ByteSource } from "./loader/source.ts";
 import { MemorySpool, type Spool } from "./loader/spool.ts";
 import type { XenNotes } from "./loader/xen-notes.ts";
+import type { GuestMode } from "./machine-api.ts";
 import { PAGE_BYTES } from "./xenner/abi.ts";
+import { type PvhLayout, planPvh } from "./xenner/hvm/layout.ts";
 import { type DomainLayout, planLayout } from "./xenner/layout.ts";
 
 const MIB = 1024 * 1024;
@@ -18,7 +21,7 @@ export interface KernelSummary {
   readonly guestOs: string;
   readonly guestVersion: string;
   readonly entry: bigint;
-  /** The kernel wants a hypercall page; otherwise it executes `syscall` itself. */
+  /** The kernel wants a hypercall page at start of day; otherwise it executes `syscall` itself, or asks for one later. */
   readonly usesHypercallPage: boolean;
   readonly notes: XenNotes;
   /** Guest memory in bytes that is in use at start of day: kernel, initrd, page tables and the rest. */
@@ -41,8 +44,10 @@ export async function inspectKernel(
   memoryMiB: number,
   initrdBytes = 0,
   spool: Spool = new MemorySpool(),
+  mode: GuestMode = "pv",
 ): Promise<KernelSummary> {
   try {
+    if (mode === "pvh") return summaryOfPvh(await preparePvh(kernelFile, memoryMiB, initrdBytes, spool));
     return summaryOf(await prepareDomain(kernelFile, memoryMiB, initrdBytes, spool));
   } finally {
     spool.clear();
@@ -67,6 +72,38 @@ function summaryOf({ kernel, layout }: PreparedDomain): KernelSummary {
   };
 }
 
+function summaryOfPvh({ kernel, layout }: PreparedPvh): KernelSummary {
+  const { initrd, startInfo } = layout;
+  const end = initrd === undefined ? startInfo + PAGE_BYTES : initrd.address + initrd.bytes;
+  return {
+    format: kernel.format,
+    ...(kernel.compression && { compression: kernel.compression }),
+    guestOs: kernel.notes.guestOs ?? "",
+    guestVersion: kernel.notes.guestVersion ?? "",
+    entry: BigInt(kernel.entry),
+    usesHypercallPage: false,
+    notes: kernel.notes,
+    usedBytes: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES,
+  };
+}
+
+export interface PreparedPvh {
+  readonly kernel: PvhKernel;
+  readonly layout: PvhLayout;
+}
+
+/** As `prepareDomain`, for a PVH guest. */
+export async function preparePvh(
+  kernelFile: Uint8Array | ByteSource,
+  memoryMiB: number,
+  initrdBytes: number,
+  spool: Spool = new MemorySpool(),
+): Promise<PreparedPvh> {
+  checkSizes(memoryMiB, initrdBytes);
+  const kernel = await loadPvhKernel(kernelFile, spool, decompressedLimit(memoryMiB));
+  return { kernel, layout: planPvh(kernel, initrdBytes, (memoryMiB * MIB) / PAGE_BYTES) };
+}
+
 /**
  * Reads the kernel and plans the domain's memory; the same checks as `inspectKernel`. The decompressed kernel is in `spool`
  * then.
@@ -77,6 +114,13 @@ export async function prepareDomain(
   initrdBytes: number,
   spool: Spool = new MemorySpool(),
 ): Promise<PreparedDomain> {
+  checkSizes(memoryMiB, initrdBytes);
+  const kernel = await loadKernel(kernelFile, spool, decompressedLimit(memoryMiB));
+  return { kernel, layout: planLayout(kernel, initrdBytes, (memoryMiB * MIB) / PAGE_BYTES) };
+}
+
+/** @throws LoadError bad-memory, too-large */
+function checkSizes(memoryMiB: number, initrdBytes: number): void {
   const { minMemoryMiB, maxMemoryMiB } = DOMAIN_LIMITS;
   if (!Number.isInteger(memoryMiB) || memoryMiB < minMemoryMiB || memoryMiB > maxMemoryMiB) {
     throw new LoadError({
@@ -94,8 +138,6 @@ export async function prepareDomain(
       remedy: "Send a smaller initrd",
     });
   }
-  const kernel = await loadKernel(kernelFile, spool, decompressedLimit(memoryMiB));
-  return { kernel, layout: planLayout(kernel, initrdBytes, (memoryMiB * MIB) / PAGE_BYTES) };
 }
 
 /**

@@ -3,8 +3,13 @@ import type { ByteSource } from "./loader/source.ts";
 import type { Spool } from "./loader/spool.ts";
 import type { PageStore } from "./memory/page-store.ts";
 
+/** How a guest is started, and what it finds: a Xen PV guest on emu, or a PVH guest on the bare processor. */
+export type GuestMode = "pv" | "pvh";
+
 /** What a machine is made from. */
 export interface MachineConfig {
+  /** Default "pv". */
+  readonly mode?: GuestMode;
   /** The kernel file as given: ELF or bzImage. */
   readonly kernel: Uint8Array | ByteSource;
   readonly initrd?: Uint8Array | ByteSource;
@@ -15,6 +20,12 @@ export interface MachineConfig {
   readonly seed: bigint;
   /** Wall-clock time at start of day, seconds since 1970-01-01 UTC. */
   readonly startTime: number;
+}
+
+/** Console input, and the instruction count at which the guest got it: what a replay needs. */
+export interface RecordedInput {
+  readonly instructions: number;
+  readonly bytes: readonly number[];
 }
 
 /** The two compiled parts every machine needs; how they are loaded is the platform's business. */
@@ -55,6 +66,8 @@ export interface HypercallCount {
   readonly inEmu: number;
   /** Calls that left the guest through a port. */
   readonly byPort: number;
+  /** Calls that left the guest by VMCALL or VMMCALL; only in mode "pvh", where no emu is between. */
+  readonly byVmcall?: number;
   /** Calls that returned a negative errno. */
   readonly errors: number;
   /** Guest instructions spent from entry of emu to its exit. */
@@ -67,6 +80,7 @@ export interface HypercallStatistics {
     readonly calls: number;
     readonly inEmu: number;
     readonly byPort: number;
+    readonly byVmcall?: number;
     readonly errors: number;
     readonly instructions: number;
     /** inEmu / calls, 0..1 */

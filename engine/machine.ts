@@ -1,5 +1,18 @@
 import { Cpu } from "./cpu/cpu.ts";
+import type { CpuOptions, VirtualCpuApi } from "./cpu/types.ts";
 import { guestFactory } from "./guest.ts";
+import type { MachineApi, MachineFactory } from "./machine-api.ts";
+import { pvhFactory } from "./pvh-guest.ts";
+
+const pv = guestFactory((options) => Cpu.create(options));
+const pvh = pvhFactory((options: CpuOptions): VirtualCpuApi | undefined => {
+  const cpu = Cpu.create(options);
+  return cpu.canIntercept ? cpu : undefined;
+});
 
 /** Guests on our own core: see MachineFactory in machine-api.ts. */
-export const { create, restore } = guestFactory((options) => Cpu.create(options));
+export const create: MachineFactory["create"] = (parts, config, store, spool): Promise<MachineApi> =>
+  config.mode === "pvh" ? pvh.create(parts, config, store, spool) : pv.create(parts, config, store, spool);
+
+export const restore: MachineFactory["restore"] = (parts, state, store): MachineApi =>
+  pvh.restore(parts, state, store) ?? pv.restore(parts, state, store);

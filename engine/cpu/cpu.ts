@@ -2,13 +2,13 @@ import { POOL_LIMITS } from "../limits.ts";
 import type { PageStore } from "../memory/page-store.ts";
 import { CoreMemory } from "./memory.ts";
 import {
-  type CpuApi,
   type CpuExit,
   type CpuOptions,
   type Paging,
   type PhysicalMemory,
   REGISTER_NAMES,
   type RegisterName,
+  type VirtualCpuApi,
 } from "./types.ts";
 
 /** Exports of core.wasm (engine/cpu/core/index.ts). */
@@ -29,6 +29,11 @@ export interface CoreExports {
   readonly frameTableAddress: () => number;
   readonly pageFlagsAddress: () => number;
   readonly residentFrames: () => number;
+  /** Not there in a core that cannot be intercepted. */
+  readonly setIntercepts?: (what: number) => void;
+  readonly completeMsr?: (low: number, high: number) => void;
+  readonly refuseMsr?: () => void;
+  readonly enterProtectedMode?: () => void;
   readonly getFlags: () => number;
   readonly setFlags: (eflags: number) => void;
 }
@@ -37,6 +42,8 @@ export interface CoreExports {
 const STATE = 0x1000;
 const STATE_END = 0x1800;
 const REGS = 0x1000;
+const RCX = REGS + 8;
+const RDX = REGS + 16;
 const RIP = 0x1100;
 const SEG = 0x1180;
 const XMM = 0x1400;
@@ -47,6 +54,7 @@ const FSW = 0x1702;
 const FTW = 0x1704;
 const CONTROL = { cr0: 0x1120, cr2: 0x1128, cr3: 0x1130, cr4: 0x1138, efer: 0x1140 } as const;
 const CPL = 0x1154;
+const MODE = 0x1164;
 const INSTRUCTIONS = 0x1268;
 const IDLE = 0x1270;
 const SEED = 0x1290;
@@ -86,6 +94,12 @@ const EXIT_OUT = 4;
 const EXIT_SHUTDOWN = 5;
 export const EXIT_EXCEPTION = 6;
 const EXIT_VMCALL = 7;
+const EXIT_CPUID = 8;
+const EXIT_RDMSR = 9;
+const EXIT_WRMSR = 10;
+const EXIT_INTERRUPT = 11;
+/** INTERCEPT_* of engine/cpu/core/system.ts, all of them. */
+const INTERCEPT_ALL = 15;
 
 /** Pages of the Wasm memory the core starts with; it grows by itself. */
 const INITIAL_WASM_PAGES = 256;
@@ -142,7 +156,7 @@ interface PagingCounts {
 }
 
 /** The x86-64 processor: the TypeScript face of core.wasm. */
-export class Cpu implements CpuApi {
+export class Cpu implements VirtualCpuApi {
   readonly memory: PhysicalMemory;
   readonly #core: CoreExports;
   readonly #wasm: WebAssembly.Memory;
@@ -266,6 +280,24 @@ export class Cpu implements CpuApi {
       }
       case EXIT_VMCALL:
         return { kind: "vmcall" };
+      case EXIT_CPUID:
+        return {
+          kind: "cpuid",
+          leaf: dv.getUint32(IO_PORT, true),
+          subleaf: dv.getUint32(IO_VALUE, true),
+        };
+      case EXIT_RDMSR:
+        return { kind: "rdmsr", msr: dv.getUint32(RCX, true) };
+      case EXIT_WRMSR: {
+        const high = BigInt(dv.getUint32(RDX, true)) << 32n;
+        return {
+          kind: "wrmsr",
+          msr: dv.getUint32(RCX, true),
+          value: high | BigInt(dv.getUint32(REGS, true)),
+        };
+      }
+      case EXIT_INTERRUPT:
+        return { kind: "interrupt", vector: dv.getUint32(IO_VALUE, true) };
       case EXIT_SHUTDOWN:
         return { kind: "shutdown" };
       default:
@@ -284,6 +316,34 @@ export class Cpu implements CpuApi {
   /** An edge on the NMI line: taken through vector 2 as soon as no NMI handler is at work; one at most is kept. */
   raiseNmi(): void {
     this.#core.raiseNmi();
+  }
+
+  get canIntercept(): boolean {
+    return this.#core.setIntercepts !== undefined;
+  }
+
+  interceptAll(): void {
+    this.#core.setIntercepts?.(INTERCEPT_ALL);
+  }
+
+  completeMsr(value: bigint): void {
+    this.#core.completeMsr?.(Number(value & 0xffffffffn), Number(value >> 32n));
+  }
+
+  refuseMsr(): void {
+    this.#core.refuseMsr?.();
+  }
+
+  enterProtectedMode(): void {
+    this.#core.enterProtectedMode?.();
+  }
+
+  get privilege(): number {
+    return this.#dv().getUint32(CPL, true);
+  }
+
+  get isIn64BitCode(): boolean {
+    return this.#dv().getUint32(MODE, true) === 0;
   }
 
   /** true: an exception leaves `run` before it is delivered, with registers at the faulting instruction. */

@@ -14,6 +14,13 @@ export type CpuExit =
   | { readonly kind: "exception"; readonly vector: number; readonly errorCode: number | null }
   /** VMCALL or VMMCALL was executed; already retired. */
   | { readonly kind: "vmcall" }
+  /** CPUID, already retired; the registers hold the processor's own answer. Only if intercepted, as what follows. */
+  | { readonly kind: "cpuid"; readonly leaf: number; readonly subleaf: number }
+  /** RDMSR or WRMSR of an MSR that is not the processor's: call `completeMsr` or `refuseMsr` before the next `run`. */
+  | { readonly kind: "rdmsr"; readonly msr: number }
+  | { readonly kind: "wrmsr"; readonly msr: number; readonly value: bigint }
+  /** The interrupt on the line was taken, and the line lowered. */
+  | { readonly kind: "interrupt"; readonly vector: number }
   /** Triple fault (shutdown state, SDM vol. 3A 6.15). */
   | { readonly kind: "shutdown" };
 
@@ -100,6 +107,23 @@ export const REGISTER_NAMES = [
   "rflags",
 ] as const;
 export type RegisterName = (typeof REGISTER_NAMES)[number];
+
+/** What a processor with a hypervisor around it can do besides. */
+export interface VirtualCpuApi extends CpuApi {
+  /** From now on CPUID, foreign MSRs, VMCALL, VMMCALL and interrupts leave `run`. Part of the saved state. */
+  interceptAll(): void;
+  /** Ends an RDMSR with this value. A WRMSR that is accepted needs no call. */
+  completeMsr(value: bigint): void;
+  /** Makes the RDMSR or WRMSR #GP(0). */
+  refuseMsr(): void;
+  raiseNmi(): void;
+  /** 32-bit protected mode, ring 0, flat segments without a GDT, paging and interrupts off. */
+  enterProtectedMode(): void;
+  getControl(name: "cr0" | "cr2" | "cr3" | "cr4" | "efer"): bigint;
+  /** Privilege and width of the code that is running. */
+  readonly privilege: number;
+  readonly isIn64BitCode: boolean;
+}
 
 /** The x86 processor: registers, ports, an interrupt line, a clock of retired instructions, and memory. */
 export interface CpuApi {

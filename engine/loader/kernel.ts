@@ -75,6 +75,28 @@ export async function loadKernel(
   spool: Spool = new MemorySpool(),
   maxDecompressedBytes: number = LOADER_LIMITS.decompressedBytes,
 ): Promise<Kernel> {
+  const { elf, ...opened } = await openKernel(file, spool, maxDecompressedBytes);
+  return { ...opened, ...interpret(elf) };
+}
+
+/** A kernel file of which nothing is known yet but that it holds an ELF file. */
+export interface OpenedKernel {
+  readonly format: "elf" | "bzImage";
+  readonly compression?: Compression;
+  readonly image: RandomAccess;
+  readonly elf: ElfImage;
+}
+
+/**
+ * Opens a kernel file, ELF or bzImage, for whatever mode it is to be started in; parameters as those of `loadKernel`.
+ *
+ * @throws LoadError for a file that is neither, or damaged
+ */
+export async function openKernel(
+  file: Uint8Array | ByteSource,
+  spool: Spool,
+  maxDecompressedBytes: number,
+): Promise<OpenedKernel> {
   const source = sourceOf(file);
   if (source.size > LOADER_LIMITS.kernelFileBytes) {
     throw new LoadError({
@@ -86,16 +108,11 @@ export async function loadKernel(
   const head = (await source.read(0, Math.min(HEAD_BYTES, source.size))).slice();
   if (isElf(head)) {
     const image = await imageOf(source, 0, source.size, spool);
-    return { format: "elf", image, ...interpret(parseElf(image)) };
+    return { format: "elf", image, elf: parseElf(image) };
   }
   if (isBzImage(head)) {
     const { compression, elf } = await openBzImage(source, head, spool, maxDecompressedBytes);
-    return {
-      format: "bzImage",
-      ...(compression && { compression }),
-      image: elf,
-      ...interpret(parseElf(elf)),
-    };
+    return { format: "bzImage", ...(compression && { compression }), image: elf, elf: parseElf(elf) };
   }
   throw await notAKernel(source, head);
 }
@@ -200,7 +217,8 @@ function isCanonical(address: bigint): boolean {
   return BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 }
 
-function placeSegments(elf: ElfImage, paddrOffset: bigint): KernelSegment[] {
+/** The loadable segments by physical address, less `paddrOffset`; at least one. */
+export function placeSegments(elf: ElfImage, paddrOffset: bigint): KernelSegment[] {
   const segments: KernelSegment[] = [];
   for (const segment of elf.segments) {
     if (segment.type !== PT_LOAD || segment.memoryBytes === 0) continue;

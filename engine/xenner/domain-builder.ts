@@ -74,10 +74,15 @@ export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Pro
   return { cr3, rip: emu.entry, rdi: directMap(emu.region.bootInfo) };
 }
 
-/** The first piece ends at the end of a page, so that the others are whole pages. */
-async function copySegment(
+/**
+ * Copies a segment of a kernel to memory. The first piece ends at the end of a page, so that the others are whole pages.
+ */
+export async function copySegment(
   memory: PhysicalMemory,
-  { kernel: { image }, rest }: DomainSpec,
+  {
+    kernel: { image },
+    rest,
+  }: { readonly kernel: Pick<Kernel, "image">; readonly rest?: () => Promise<void> },
   segment: KernelSegment,
 ): Promise<void> {
   const { physicalAddress, fileOffset, fileBytes } = segment;

@@ -33,6 +33,11 @@ const SHUTDOWN_REASONS: readonly ShutdownReason[] = [
 ];
 const LOG_LINES_MAX = 1000;
 
+/** How a domain ends that shuts itself down; `reason` is one of SHUTDOWN_*. */
+export function shutdownEnd(reason: number): SliceEnd {
+  return { kind: "shutdown", reason: SHUTDOWN_REASONS[reason] ?? "unknown", code: reason };
+}
+
 /**
  * The host half of one domain: what stands behind emu's ports (abi.ts). It knows guest time only from its caller, and
  * the processor not at all.
@@ -115,7 +120,7 @@ export class XennerHost {
         break;
       case PORTS.SHUTDOWN:
         this.console.drain();
-        this.#end = { kind: "shutdown", reason: SHUTDOWN_REASONS[value] ?? "unknown", code: value };
+        this.#end = shutdownEnd(value);
         break;
       case PORTS.PANIC:
         this.console.drain();

@@ -1,0 +1,304 @@
+import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
+import type { CpuExit, CpuOptions, Paging, VirtualCpuApi } from "./cpu/types.ts";
+import { encodeCmdline, preparePvh } from "./inspect.ts";
+import { DOMAIN_LIMITS } from "./limits.ts";
+import { LoadError } from "./loader/errors.ts";
+import { sourceOf } from "./loader/source.ts";
+import { MemorySpool, type Spool } from "./loader/spool.ts";
+import type {
+  EngineParts,
+  HypercallStatistics,
+  MachineApi,
+  MachineConfig,
+  RecordedInput,
+  SliceEnd,
+} from "./machine-api.ts";
+import type { PageStore } from "./memory/page-store.ts";
+import { stateHash } from "./memory/state-hash.ts";
+import { CONSOLE_PORT, XENSTORE_PORT } from "./xenner/abi.ts";
+import { cpuidOf } from "./xenner/hvm/cpuid.ts";
+import { buildPvhDomain } from "./xenner/hvm/domain-builder.ts";
+import { HvmHost, type SavedHvmHost } from "./xenner/hvm/host.ts";
+import { HYPERCALL_PORT } from "./xenner/hvm/hypercall-page.ts";
+import { pvhRegion } from "./xenner/hvm/layout.ts";
+import { formatUuid, uuidFromSeed } from "./xenner/uuid.ts";
+
+/** The JSON part of a checkpoint. */
+interface SavedPvhGuest {
+  readonly mode: "pvh";
+  readonly ramPages: number;
+  readonly inputs: readonly RecordedInput[];
+  readonly host: SavedHvmHost;
+}
+
+const KIB_PER_MIB = 1024;
+/** Registers of a hypercall's arguments in 64-bit and in 32-bit code. */
+const WIDE_ARGUMENTS = ["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const;
+const NARROW_ARGUMENTS = ["rbx", "rcx", "rdx", "rsi", "rdi", "rbp"] as const;
+
+/**
+ * One PVH guest: the bare processor with a hypervisor around it, and xenner as that hypervisor. As for a PV guest, how its
+ * run is cut into slices does not show: the interrupt line changes only where the guest left its own code or a timer fired.
+ */
+export class PvhGuest implements MachineApi {
+  readonly #cpu: VirtualCpuApi;
+  readonly #store: PageStore;
+  readonly #host: HvmHost;
+  readonly #ramPages: number;
+  readonly #inputs: RecordedInput[];
+
+  constructor(
+    cpu: VirtualCpuApi,
+    store: PageStore,
+    ramPages: number,
+    host: HvmHost,
+    inputs: readonly RecordedInput[] = [],
+  ) {
+    this.#cpu = cpu;
+    this.#store = store;
+    this.#ramPages = ramPages;
+    this.#host = host;
+    this.#inputs = [...inputs];
+    this.#setInterrupt();
+  }
+
+  get instructions(): number {
+    return this.#cpu.instructions;
+  }
+
+  get guestNanoseconds(): number {
+    return this.#cpu.instructions + this.#cpu.idleTicks;
+  }
+
+  run(budget: number): SliceEnd {
+    const cpu = this.#cpu;
+    const host = this.#host;
+    const target = cpu.instructions + budget;
+    for (;;) {
+      host.advance(this.guestNanoseconds);
+      this.#setInterrupt();
+      if (host.end !== undefined) return host.end;
+      const isFull = host.console.pendingOutput >= DOMAIN_LIMITS.consoleChunkBytes;
+      if (cpu.instructions >= target || isFull) return { kind: "budget" };
+      if (host.isWaiting) {
+        if (!this.#skipIdleTime()) return { kind: "idle" };
+        continue;
+      }
+      const exit = cpu.run(this.#limit(target));
+      if (exit.kind === "halt" && exit.interruptsEnabled) {
+        host.settle();
+        this.#setInterrupt();
+        if (host.interrupt === undefined && !this.#skipIdleTime()) return { kind: "idle" };
+        continue;
+      }
+      this.#serve(exit);
+    }
+  }
+
+  takeConsole(): Uint8Array {
+    return this.#host.console.takeOutput();
+  }
+
+  input(bytes: Uint8Array): void {
+    this.#inputs.push({ instructions: this.instructions, bytes: [...bytes] });
+    this.#host.input(bytes);
+  }
+
+  statistics(): HypercallStatistics {
+    return this.#host.statistics();
+  }
+
+  stateHash(): string {
+    const { console, ...devices } = this.#host.save();
+    // Output that waits to be taken is no longer the guest's; when it is taken is the caller's business.
+    const small = { ...devices, input: console.waitingInput, inputs: this.#inputs };
+    return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
+  }
+
+  get paging(): Paging {
+    return this.#cpu.paging;
+  }
+
+  get dirtyPages(): number {
+    return this.#cpu.memory.dirtyPages().length;
+  }
+
+  checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
+    const { memory } = this.#cpu;
+    const dirty = memory.dirtyPages();
+    for (const gfn of dirty) this.#store.write(gfn, memory.page(gfn));
+    memory.clearDirty();
+    const saved: SavedPvhGuest = {
+      mode: "pvh",
+      ramPages: this.#ramPages,
+      inputs: this.#inputs,
+      host: this.#host.save(),
+    };
+    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten: dirty.length };
+  }
+
+  /** Does what the guest left its code for, except HLT with interrupts enabled. */
+  #serve(exit: CpuExit): void {
+    const cpu = this.#cpu;
+    const host = this.#host;
+    switch (exit.kind) {
+      case "limit":
+      case "exception":
+        return;
+      case "interrupt":
+        host.acknowledge(exit.vector);
+        return;
+      case "in":
+        cpu.completeIn(host.read(exit.port, exit.size));
+        break;
+      case "out":
+        if (exit.port === HYPERCALL_PORT) this.#hypercall("port");
+        else host.write(exit.port, exit.value);
+        break;
+      case "vmcall":
+        this.#hypercall("vmcall");
+        break;
+      case "cpuid":
+        this.#cpuid(exit.leaf, exit.subleaf);
+        return;
+      case "rdmsr": {
+        const value = host.readMsr(exit.msr, this.guestNanoseconds);
+        if (value === undefined) cpu.refuseMsr();
+        else cpu.completeMsr(value);
+        break;
+      }
+      case "wrmsr":
+        if (!host.writeMsr(exit.msr, exit.value, this.guestNanoseconds)) cpu.refuseMsr();
+        break;
+      case "halt":
+        host.crash("the processor was halted with interrupts disabled, from which nothing wakes it");
+        break;
+      case "shutdown":
+        host.crash(`triple fault at rip 0x${cpu.getRegister("rip").toString(16)}`);
+        break;
+    }
+    host.settle();
+  }
+
+  #hypercall(path: "vmcall" | "port"): void {
+    const cpu = this.#cpu;
+    const wide = cpu.isIn64BitCode;
+    const register = (name: (typeof WIDE_ARGUMENTS | typeof NARROW_ARGUMENTS)[number]): bigint =>
+      wide ? cpu.getRegister(name) : BigInt.asUintN(32, cpu.getRegister(name));
+    const args = (wide ? WIDE_ARGUMENTS : NARROW_ARGUMENTS).map(register);
+    const number = Number(BigInt.asUintN(32, cpu.getRegister("rax")));
+    const result = this.#host.hypercall(number, args, wide, cpu.privilege === 0, path, this.guestNanoseconds);
+    cpu.setRegister("rax", BigInt.asUintN(wide ? 64 : 32, result));
+  }
+
+  #cpuid(leaf: number, subleaf: number): void {
+    const cpu = this.#cpu;
+    const own = (name: "rax" | "rbx" | "rcx" | "rdx"): number => Number(cpu.getRegister(name));
+    const result = cpuidOf(leaf, subleaf, {
+      eax: own("rax"),
+      ebx: own("rbx"),
+      ecx: own("rcx"),
+      edx: own("rdx"),
+    });
+    cpu.setRegister("rax", BigInt(result.eax >>> 0));
+    cpu.setRegister("rbx", BigInt(result.ebx >>> 0));
+    cpu.setRegister("rcx", BigInt(result.ecx >>> 0));
+    cpu.setRegister("rdx", BigInt(result.edx >>> 0));
+  }
+
+  /** The instruction count at which the processor has to stop: the slice ends, or a timer fires. */
+  #limit(target: number): number {
+    const { deadline } = this.#host;
+    return deadline === undefined ? target : Math.min(target, deadline - this.#cpu.idleTicks);
+  }
+
+  /** Nothing happens before the next timer fires: let it be that time now. False if nothing will ever happen. */
+  #skipIdleTime(): boolean {
+    const { deadline } = this.#host;
+    if (deadline === undefined) return false;
+    const ns = Math.max(0, deadline - this.guestNanoseconds);
+    this.#cpu.idleTicks += ns;
+    this.#host.wasIdle(ns, this.guestNanoseconds);
+    return true;
+  }
+
+  #setInterrupt(): void {
+    this.#cpu.setInterrupt(this.#host.interrupt);
+  }
+}
+
+/** What makes processors that can be intercepted; undefined if this build of the core cannot. */
+export type CreateVirtualCpu = (options: CpuOptions) => VirtualCpuApi | undefined;
+
+function poolOf({ poolPages }: EngineParts): Pick<CpuOptions, "poolPages"> {
+  return poolPages === undefined ? {} : { poolPages };
+}
+
+/** A factory for PVH guests: see MachineFactory in machine-api.ts. */
+export function pvhFactory(createCpu: CreateVirtualCpu) {
+  return {
+    /** @throws LoadError for a kernel, initrd, memory size or command line that cannot be booted */
+    async create(
+      parts: EngineParts,
+      config: MachineConfig,
+      store: PageStore,
+      spool: Spool = new MemorySpool(),
+    ): Promise<PvhGuest> {
+      const initrd = config.initrd === undefined ? undefined : sourceOf(config.initrd);
+      const { kernel, layout } = await preparePvh(config.kernel, config.memoryMiB, initrd?.size ?? 0, spool);
+      const cmdline = encodeCmdline(config.cmdline);
+      const cpu = createCpu({
+        module: parts.core,
+        pages: layout.machinePages,
+        ...poolOf(parts),
+        store,
+        seed: config.seed,
+      });
+      if (cpu === undefined) {
+        throw new LoadError({
+          code: "mode-not-offered",
+          what: 'this build does not offer the mode "pvh" yet',
+          remedy: 'Run the kernel in mode "pv"',
+        });
+      }
+      await buildPvhDomain(cpu.memory, {
+        kernel,
+        layout,
+        ...(initrd !== undefined && initrd.size > 0 && { initrd }),
+        cmdline,
+        rest: () => spool.rest(),
+      });
+      spool.clear();
+      cpu.interceptAll();
+      cpu.enterProtectedMode();
+      cpu.setRegister("rip", BigInt(kernel.entry));
+      cpu.setRegister("rbx", BigInt(layout.startInfo));
+      const uuid = uuidFromSeed(config.seed);
+      const host = new HvmHost(cpu, layout.ramPages, { startTime: config.startTime, uuid });
+      host.xenstore.initialise();
+      host.xenstore.populate({
+        name: "guest",
+        uuid: formatUuid(uuid),
+        memoryKiB: config.memoryMiB * KIB_PER_MIB,
+        consoleMfn: layout.console,
+        consolePort: CONSOLE_PORT,
+        storeMfn: layout.xenstore,
+        storePort: XENSTORE_PORT,
+      });
+      return new PvhGuest(cpu, store, layout.ramPages, host);
+    },
+
+    /** Undefined if the state is not that of a PVH guest. @throws CheckpointError */
+    restore(parts: EngineParts, state: Uint8Array, store: PageStore): PvhGuest | undefined {
+      const { devices, cpu: cpuState } = decodeCheckpoint(state);
+      if ((devices as Partial<SavedPvhGuest>).mode !== "pvh") return undefined;
+      const saved = devices as SavedPvhGuest;
+      const { machinePages } = pvhRegion(saved.ramPages);
+      const cpu = createCpu({ module: parts.core, pages: machinePages, ...poolOf(parts), store });
+      if (cpu === undefined) return undefined;
+      cpu.loadState(cpuState);
+      const host = new HvmHost(cpu, saved.ramPages, saved.host);
+      return new PvhGuest(cpu, store, saved.ramPages, host, saved.inputs);
+    },
+  };
+}

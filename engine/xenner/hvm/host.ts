@@ -1,0 +1,425 @@
+import type { PhysicalMemory } from "../../cpu/types.ts";
+import { DOMAIN_LIMITS } from "../../limits.ts";
+import type { SliceEnd } from "../../machine-api.ts";
+import { type AcpiPorts, S5_SLEEP_TYPE, SLEEP_ENABLE } from "../../platform/acpi.ts";
+import { APIC_BASE_X2APIC, Lapic, type SavedLapic, X2APIC_FIRST, X2APIC_LAST } from "../../platform/lapic.ts";
+import { CONSOLE_PORT, PAGE_BYTES, XENSTORE_PORT } from "../abi.ts";
+import { ConsoleBackend, type SavedConsole } from "../console.ts";
+import { GUEST_DOMID } from "../domain-builder.ts";
+import { shutdownEnd } from "../host.ts";
+import { type SavedXenstore, Xenstore } from "../xenstore/xenstore.ts";
+import { HYPERCALL_MSR, HYPERCALL_PAGES } from "./cpuid.ts";
+import { ERRNO } from "./errors.ts";
+import { EVTCHNOP_BYTES, EventChannels, type SavedEventChannels, VIRQ_TIMER } from "./event-channels.ts";
+import { grantTableOp } from "./grant-table-op.ts";
+import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestVirtual, type PagingSource } from "./guest-virtual.ts";
+import { HvmOp, type SavedHvmOp } from "./hvm-op.ts";
+import { HYPERCALL_PORT, hvmHypercallPage } from "./hypercall-page.ts";
+import { pvhRegion } from "./layout.ts";
+import { MemoryOp, type SavedMemoryOp } from "./memory-op.ts";
+import { schedOp, type Wait } from "./sched-op.ts";
+import { type SavedSharedInfo, SharedInfo } from "./shared-info.ts";
+import { HvmStatistics, type HypercallPath, type SavedStatistics } from "./statistics.ts";
+import { type SavedVcpu, Vcpu } from "./vcpu-op.ts";
+import { xenVersion } from "./version.ts";
+
+/** Ports of the platform, one byte wide: those that the ACPI tables name. */
+export const PLATFORM_PORTS: AcpiPorts = {
+  sleepControl: 0xe40,
+  sleepStatus: 0xe41,
+  reset: 0xe42,
+  resetValue: 0x52,
+};
+/** Xen's port for text before there is a console. */
+const DEBUG_PORT = 0xe9;
+/** Counter 2 of the timer chip that is not there: a zero makes Linux give up measuring by it at once. */
+const PIT_COUNTER_2 = 0x42;
+const APIC_BASE_MSR = 0x1b;
+/** What reads from a port that nothing is behind. */
+const FLOATING = 0xffffffff;
+const SHUTDOWN_POWEROFF = 0;
+const SHUTDOWN_REBOOT = 1;
+const MAX_MULTICALLS = 4096;
+
+/** Numbers of the hypercalls an HVM guest has. */
+const CALL = {
+  memory_op: 12,
+  multicall: 13,
+  set_timer_op: 15,
+  xen_version: 17,
+  console_io: 18,
+  grant_table_op: 20,
+  vm_assist: 21,
+  vcpu_op: 24,
+  sched_op: 29,
+  event_channel_op: 32,
+  hvm_op: 34,
+} as const;
+
+const MULTICALL_ENTRY: Fields = [
+  ["op", "long"],
+  ["result", "long"],
+  ["arg0", "long"],
+  ["arg1", "long"],
+  ["arg2", "long"],
+  ["arg3", "long"],
+  ["arg4", "long"],
+  ["arg5", "long"],
+];
+
+/** What the host half does with the processor besides memory: a part of engine/cpu's Cpu. */
+export interface HvmProcessor extends PagingSource {
+  readonly memory: PhysicalMemory;
+  raiseNmi(): void;
+}
+
+export interface SavedHvmHost {
+  readonly end: SliceEnd | null;
+  readonly wait: Wait | null;
+  readonly isInjecting: boolean;
+  readonly startTime: number;
+  readonly uuid: readonly number[];
+  readonly shared: SavedSharedInfo;
+  readonly events: SavedEventChannels;
+  readonly vcpu: SavedVcpu;
+  readonly hvm: SavedHvmOp;
+  readonly memory: SavedMemoryOp;
+  readonly lapic: SavedLapic;
+  readonly console: SavedConsole;
+  readonly xenstore: SavedXenstore;
+  readonly statistics: SavedStatistics;
+}
+
+/** What a new domain is told. */
+export interface HvmDomain {
+  /** Seconds since 1970-01-01 UTC. */
+  readonly startTime: number;
+  readonly uuid: Uint8Array;
+}
+
+/**
+ * The host half of a PVH domain: hypercalls, the platform's ports and MSRs, and the one interrupt line that the local APIC
+ * and the event channels' callback share.
+ */
+export class HvmHost {
+  readonly console: ConsoleBackend;
+  readonly xenstore: Xenstore;
+  readonly #memory: PhysicalMemory;
+  readonly #guest: GuestVirtual;
+  readonly #shared: SharedInfo;
+  readonly #events: EventChannels;
+  readonly #vcpu: Vcpu;
+  readonly #hvm: HvmOp;
+  readonly #memoryOp: MemoryOp;
+  readonly #lapic: Lapic;
+  readonly #statistics: HvmStatistics;
+  readonly #startTime: number;
+  readonly #uuid: Uint8Array;
+  readonly #nmi: () => void;
+  #end: SliceEnd | undefined;
+  #wait: Wait | undefined;
+  /** The callback vector is on the interrupt line. */
+  #isInjecting = false;
+
+  constructor(processor: HvmProcessor, ramPages: number, from: HvmDomain | SavedHvmHost) {
+    const saved = "shared" in from ? from : undefined;
+    const { memory } = processor;
+    const region = pvhRegion(ramPages);
+    this.#memory = memory;
+    this.#startTime = from.startTime;
+    this.#uuid = Uint8Array.from(from.uuid);
+    this.#guest = new GuestVirtual(memory, processor);
+    this.console = new ConsoleBackend(memory, region.console * PAGE_BYTES, saved?.console);
+    this.xenstore = new Xenstore(memory, region.xenstore * PAGE_BYTES, GUEST_DOMID, saved?.xenstore);
+    this.#lapic = new Lapic(saved?.lapic);
+    this.#statistics = new HvmStatistics(saved?.statistics);
+    this.#shared = new SharedInfo(
+      memory,
+      saved?.shared ?? { page: region.sharedInfo * PAGE_BYTES, vcpuInfo: null, wide: true },
+    );
+    this.#nmi = () => processor.raiseNmi();
+    const upcall = (): void => this.#upcall();
+    this.#hvm = new HvmOp(this.#guest, region, upcall, saved?.hvm);
+    this.#events = new EventChannels(
+      this.#shared,
+      { upcall, notified: (port) => this.#notified(port) },
+      saved?.events,
+    );
+    this.#vcpu = new Vcpu(
+      memory,
+      this.#guest,
+      this.#shared,
+      { upcall, nmi: this.#nmi, down: () => this.#shutdown(SHUTDOWN_POWEROFF) },
+      saved?.vcpu,
+    );
+    this.#memoryOp = new MemoryOp(memory, this.#guest, region, this.#shared, saved?.memory);
+    if (saved === undefined) {
+      this.#shared.initialise(from.startTime);
+      this.#memoryOp.initialise();
+      return;
+    }
+    this.#end = saved.end ?? undefined;
+    this.#wait = saved.wait ?? undefined;
+    this.#isInjecting = saved.isInjecting;
+  }
+
+  /** The vector on the interrupt line, undefined for none. */
+  get interrupt(): number | undefined {
+    return this.#isInjecting ? this.#hvm.callbackVector : this.#lapic.pending;
+  }
+
+  /** When the next timer fires or a wait ends, in ns of guest time; undefined if none does. */
+  get deadline(): number | undefined {
+    const times = [this.#vcpu.deadline, this.#lapic.deadline, this.#wait?.until ?? undefined];
+    const set = times.filter((time) => time !== undefined);
+    return set.length === 0 ? undefined : Math.min(...set);
+  }
+
+  /** Set once the guest is no more. */
+  get end(): SliceEnd | undefined {
+    return this.#end;
+  }
+
+  /** The processor waits inside of a hypercall. */
+  get isWaiting(): boolean {
+    return this.#wait !== undefined;
+  }
+
+  /** The processor took the interrupt with this vector. */
+  acknowledge(vector: number): void {
+    if (this.#isInjecting && vector === this.#hvm.callbackVector) {
+      this.#isInjecting = false;
+      this.#statistics.countUpcall();
+      return;
+    }
+    if (vector === this.#hvm.upcallVector) this.#statistics.countUpcall();
+    this.#lapic.acknowledge(vector);
+  }
+
+  /** Fires the timers whose time has come. */
+  advance(now: number): void {
+    this.#lapic.advance(now);
+    if (this.#vcpu.advance(now)) this.#events.raiseVirq(VIRQ_TIMER);
+    this.#wakeUp(now);
+  }
+
+  /**
+   * The callback by vector is level-triggered: asserted as long as the upcall is pending. The level is looked at where the
+   * guest has left its code by an instruction of its own, never where a slice ends, which must not show.
+   */
+  settle(): void {
+    this.#isInjecting = this.#hvm.callbackVector !== undefined && this.#shared.upcallPending;
+  }
+
+  /** The processor was idle for so long, until `now`. */
+  wasIdle(ns: number, now: number): void {
+    this.#vcpu.wasIdle(ns, now);
+  }
+
+  input(bytes: Uint8Array): void {
+    if (!this.console.input(bytes)) return;
+    this.#events.raise(CONSOLE_PORT);
+    this.settle();
+  }
+
+  /** RDMSR; undefined is #GP. */
+  readMsr(msr: number, now: number): bigint | undefined {
+    if (msr === APIC_BASE_MSR) return APIC_BASE_X2APIC;
+    if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) return this.#lapic.read(msr, now);
+    return undefined;
+  }
+
+  /** WRMSR; false is #GP. */
+  writeMsr(msr: number, value: bigint, now: number): boolean {
+    if (msr === APIC_BASE_MSR) return value === APIC_BASE_X2APIC;
+    if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) return this.#lapic.write(msr, value, now, this.#nmi);
+    return msr === HYPERCALL_MSR && this.#installHypercallPage(value);
+  }
+
+  /** IN. */
+  read(port: number, size: number): number {
+    if (port === PIT_COUNTER_2 || port === PLATFORM_PORTS.sleepControl || port === PLATFORM_PORTS.sleepStatus)
+      return 0;
+    return size === 4 ? FLOATING : 2 ** (8 * size) - 1;
+  }
+
+  /** OUT, except to HYPERCALL_PORT. */
+  write(port: number, value: number): void {
+    const { sleepControl, reset, resetValue } = PLATFORM_PORTS;
+    if (port === DEBUG_PORT) this.console.append(Uint8Array.of(value & 0xff));
+    if (port === sleepControl && value & SLEEP_ENABLE && ((value >> 2) & 7) === S5_SLEEP_TYPE)
+      this.#shutdown(SHUTDOWN_POWEROFF);
+    if (port === reset && (value & 0xff) === resetValue) this.#shutdown(SHUTDOWN_REBOOT);
+  }
+
+  /**
+   * A hypercall of the kernel; `wide`: by 64-bit code. Returns the value for RAX.
+   *
+   * @param registers number and arguments, as wide as the guest's registers
+   */
+  hypercall(
+    number: number,
+    args: readonly bigint[],
+    wide: boolean,
+    isKernel: boolean,
+    path: HypercallPath,
+    now: number,
+  ): bigint {
+    const result = isKernel ? this.#call(number, args, wide, now) : ERRNO.PERM;
+    this.#statistics.count(number, args[0] ?? 0n, path, result < 0);
+    return BigInt(result);
+  }
+
+  /** Ends the domain for a reason of ours; the first reason counts. */
+  crash(message: string): void {
+    this.#end ??= { kind: "crash", message };
+  }
+
+  statistics(): ReturnType<HvmStatistics["report"]> {
+    return this.#statistics.report();
+  }
+
+  save(): SavedHvmHost {
+    return {
+      end: this.#end ?? null,
+      wait: this.#wait ?? null,
+      isInjecting: this.#isInjecting,
+      startTime: this.#startTime,
+      uuid: [...this.#uuid],
+      shared: this.#shared.save(),
+      events: this.#events.save(),
+      vcpu: this.#vcpu.save(),
+      hvm: this.#hvm.save(),
+      memory: this.#memoryOp.save(),
+      lapic: this.#lapic.save(),
+      console: this.console.save(),
+      xenstore: this.xenstore.save(),
+      statistics: this.#statistics.save(),
+    };
+  }
+
+  #call(number: number, args: readonly bigint[], wide: boolean, now: number): number {
+    const guest = this.#guest;
+    const argument = (index: number): bigint => args[index] ?? 0n;
+    const word = (index: number): number => Number(BigInt.asUintN(32, argument(index)));
+    switch (number) {
+      case CALL.memory_op:
+        return this.#memoryOp.operate(word(0), argument(1), wide);
+      case CALL.multicall:
+        return this.#multicall(argument(0), word(1), wide, now);
+      case CALL.set_timer_op:
+        return this.#setTimer(wide ? argument(0) : (argument(1) << 32n) | argument(0));
+      case CALL.xen_version:
+        return xenVersion(guest, word(0), argument(1), wide, this.#uuid);
+      case CALL.console_io:
+        return this.#consoleIo(word(0), word(1), argument(2));
+      case CALL.grant_table_op:
+        return grantTableOp(guest, word(0), argument(1), word(2), wide);
+      case CALL.vcpu_op:
+        return this.#vcpu.operate(word(0), word(1), argument(2), wide, now);
+      case CALL.sched_op:
+        return this.#schedule(word(0), argument(1), wide, now);
+      case CALL.event_channel_op:
+        return this.#eventChannel(word(0), argument(1));
+      case CALL.hvm_op: {
+        const result = this.#hvm.operate(word(0), argument(1), wide);
+        // As Xen, the callback's registration tells the word size of shared_info.
+        if (result === 0) this.#shared.setWide(wide, this.#startTime);
+        return result;
+      }
+      default:
+        return ERRNO.NOSYS;
+    }
+  }
+
+  #eventChannel(op: number, argument: bigint): number {
+    const bytes = EVTCHNOP_BYTES[op];
+    if (bytes === undefined) return ERRNO.NOSYS;
+    const data = this.#guest.read(argument, bytes);
+    if (data === undefined) return ERRNO.FAULT;
+    const result = this.#events.operate(op, new DataView(data.buffer, data.byteOffset, data.byteLength));
+    if (result !== 0) return result;
+    return this.#guest.write(argument, data) ? 0 : ERRNO.FAULT;
+  }
+
+  #schedule(command: number, argument: bigint, wide: boolean, now: number): number {
+    const result = schedOp(this.#guest, this.#shared, command, argument, wide);
+    switch (result.kind) {
+      case "done":
+        return result.value;
+      case "shutdown":
+        this.#shutdown(result.reason);
+        return 0;
+      case "wait":
+        this.#wait = result.wait;
+        this.#wakeUp(now);
+        return 0;
+    }
+  }
+
+  #setTimer(deadline: bigint): number {
+    if (deadline === 0n) this.#vcpu.disarm();
+    else this.#vcpu.arm(deadline);
+    return 0;
+  }
+
+  #consoleIo(command: number, count: number, argument: bigint): number {
+    // CONSOLEIO_read is dom0's.
+    if (command !== 0) return ERRNO.PERM;
+    const bytes = this.#guest.read(argument, Math.min(count, DOMAIN_LIMITS.consoleChunkBytes));
+    if (bytes === undefined) return ERRNO.FAULT;
+    this.console.append(bytes);
+    return 0;
+  }
+
+  #multicall(list: bigint, count: number, wide: boolean, now: number): number {
+    if (count > MAX_MULTICALLS) return ERRNO.INVAL;
+    const entryBytes = BigInt(8 * (wide ? 8 : 4));
+    for (let i = 0; i < count; i++) {
+      const entry = GuestStructure.read(this.#guest, list + BigInt(i) * entryBytes, wide, MULTICALL_ENTRY);
+      if (entry === undefined) return ERRNO.FAULT;
+      const args = [0, 1, 2, 3, 4, 5].map((n) => entry.get(`arg${n}`));
+      const number = entry.number("op");
+      const result = number === CALL.multicall ? ERRNO.NOSYS : this.#call(number, args, wide, now);
+      this.#statistics.count(number, args[0] ?? 0n, "vmcall", result < 0);
+      if (!entry.set("result", BigInt(result)).write(this.#guest)) return ERRNO.FAULT;
+    }
+    return 0;
+  }
+
+  #installHypercallPage(value: bigint): boolean {
+    const index = Number(value & 0xfffn);
+    const gfn = Number(value >> 12n);
+    if (index >= HYPERCALL_PAGES || gfn * PAGE_BYTES >= this.#memory.bytes) return false;
+    if (index === 0) this.#memory.write(gfn * PAGE_BYTES, hvmHypercallPage());
+    return true;
+  }
+
+  #notified(port: number): void {
+    if (port === XENSTORE_PORT && this.xenstore.serve()) this.#events.raise(XENSTORE_PORT);
+    if (port === CONSOLE_PORT && this.console.serve()) this.#events.raise(CONSOLE_PORT);
+  }
+
+  #upcall(): void {
+    if (this.#hvm.upcallVector !== 0) this.#lapic.request(this.#hvm.upcallVector);
+    this.settle();
+  }
+
+  #wakeUp(now: number): void {
+    const wait = this.#wait;
+    if (wait === undefined) return;
+    const isOver = wait.until !== null && wait.until <= now;
+    const isMarked = wait.ports.some((port) => this.#shared.isMarked(port));
+    if (isOver || isMarked || this.#shared.upcallPending || this.#lapic.pending !== undefined)
+      this.#wait = undefined;
+  }
+
+  #shutdown(reason: number): void {
+    this.console.drain();
+    this.#end = shutdownEnd(reason);
+  }
+}
+
+/** The hypercall port, for whoever dispatches OUTs. */
+export { HYPERCALL_PORT };

@@ -1,0 +1,70 @@
+/* HYPERVISOR_sched_op of an HVM guest (xen/include/public/sched.h): what the processor waits for, and how it ends. */
+
+import { ERRNO } from "./errors.ts";
+import { type Fields, GuestStructure } from "./guest-structure.ts";
+import type { GuestVirtual } from "./guest-virtual.ts";
+import type { SharedInfo } from "./shared-info.ts";
+
+const SCHEDOP = { yield: 0, block: 1, shutdown: 2, poll: 3 } as const;
+/** Most ports of one poll, as in Xen. */
+const MAX_POLL_PORTS = 128;
+
+const SHUTDOWN: Fields = [["reason", "u32"]];
+const POLL: Fields = [
+  ["ports", "long"],
+  ["nr_ports", "u32"],
+  ["timeout", "u64"],
+];
+
+/** What wakes the processor from a hypercall in which it waits; besides, any upcall does. */
+export interface Wait {
+  readonly ports: readonly number[];
+  /** ns of guest time. */
+  readonly until: number | null;
+}
+
+export type SchedResult =
+  | { readonly kind: "done"; readonly value: number }
+  | { readonly kind: "wait"; readonly wait: Wait }
+  | { readonly kind: "shutdown"; readonly reason: number };
+
+const done = (value: number): SchedResult => ({ kind: "done", value });
+
+export function schedOp(
+  guest: GuestVirtual,
+  shared: SharedInfo,
+  command: number,
+  argument: bigint,
+  wide: boolean,
+): SchedResult {
+  switch (command) {
+    case SCHEDOP.yield:
+      return done(0);
+    case SCHEDOP.block:
+      shared.clearUpcallMask();
+      return { kind: "wait", wait: { ports: [], until: null } };
+    case SCHEDOP.shutdown: {
+      const request = GuestStructure.read(guest, argument, wide, SHUTDOWN);
+      return request ? { kind: "shutdown", reason: request.number("reason") } : done(ERRNO.FAULT);
+    }
+    case SCHEDOP.poll:
+      return poll(guest, shared, argument, wide);
+    default:
+      return done(ERRNO.NOSYS);
+  }
+}
+
+function poll(guest: GuestVirtual, shared: SharedInfo, argument: bigint, wide: boolean): SchedResult {
+  const request = GuestStructure.read(guest, argument, wide, POLL);
+  if (request === undefined) return done(ERRNO.FAULT);
+  const count = request.number("nr_ports");
+  if (count > MAX_POLL_PORTS) return done(ERRNO.INVAL);
+  const bytes = guest.read(request.get("ports"), count * 4);
+  if (bytes === undefined) return done(ERRNO.FAULT);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const ports = Array.from({ length: count }, (_, i) => view.getUint32(i * 4, true));
+  if (ports.some((port) => port >= shared.ports)) return done(ERRNO.INVAL);
+  if (ports.some((port) => shared.isMarked(port))) return done(0);
+  const timeout = request.number("timeout");
+  return { kind: "wait", wait: { ports, until: timeout === 0 ? null : timeout } };
+}

@@ -1,0 +1,85 @@
+/* Counts of an HVM guest's hypercalls, by the rows of abi.ts: kept here, as there is no emu that could. */
+
+import type { HypercallCount, HypercallStatistics } from "../../machine-api.ts";
+import { STATISTICS_GROUPS, STATISTICS_ROWS } from "../abi.ts";
+import { HYPERCALLS } from "../hypercall-names.ts";
+
+/** How a hypercall came out of the guest: by VMCALL or VMMCALL, or by the port of the code in its hypercall page. */
+export type HypercallPath = "vmcall" | "port";
+
+interface Row {
+  byVmcall: number;
+  byPort: number;
+  errors: number;
+}
+
+export interface SavedStatistics {
+  readonly rows: readonly (readonly [row: number, byVmcall: number, byPort: number, errors: number])[];
+  readonly upcalls: number;
+}
+
+/** The row of a hypercall: 0 for one in no table. */
+export function rowOf(number: number, firstArgument: bigint): number {
+  const hypercall = HYPERCALLS.find((one) => one.number === number);
+  const group = STATISTICS_GROUPS.find((one) => one.number === number);
+  if (hypercall === undefined || group === undefined) return 0;
+  const index =
+    hypercall.source === "arg1"
+      ? hypercall.subops.findIndex(([subop]) => BigInt(subop) === (firstArgument & 0xffffffffn))
+      : -1;
+  return group.first + (index < 0 ? hypercall.subops.length : index);
+}
+
+export class HvmStatistics {
+  readonly #rows = new Map<number, Row>();
+  #upcalls = 0;
+
+  constructor(saved?: SavedStatistics) {
+    if (saved === undefined) return;
+    for (const [row, byVmcall, byPort, errors] of saved.rows)
+      this.#rows.set(row, { byVmcall, byPort, errors });
+    this.#upcalls = saved.upcalls;
+  }
+
+  count(number: number, firstArgument: bigint, path: HypercallPath, isError: boolean): void {
+    const index = rowOf(number, firstArgument);
+    const row = this.#rows.get(index) ?? { byVmcall: 0, byPort: 0, errors: 0 };
+    if (path === "vmcall") row.byVmcall++;
+    else row.byPort++;
+    if (isError) row.errors++;
+    this.#rows.set(index, row);
+  }
+
+  countUpcall(): void {
+    this.#upcalls++;
+  }
+
+  save(): SavedStatistics {
+    const rows = [...this.#rows].sort(([a], [b]) => a - b);
+    return {
+      rows: rows.map(([row, { byVmcall, byPort, errors }]) => [row, byVmcall, byPort, errors] as const),
+      upcalls: this.#upcalls,
+    };
+  }
+
+  report(): HypercallStatistics {
+    const hypercalls: HypercallCount[] = [];
+    const totals = { calls: 0, inEmu: 0, byPort: 0, byVmcall: 0, errors: 0, instructions: 0 };
+    for (const [index, { byVmcall, byPort, errors }] of [...this.#rows].sort(([a], [b]) => a - b)) {
+      const { hypercall, subop } = STATISTICS_ROWS[index]!;
+      const calls = byVmcall + byPort;
+      hypercalls.push({ hypercall, subop, calls, inEmu: 0, byPort, byVmcall, errors, instructions: 0 });
+      totals.calls += calls;
+      totals.byPort += byPort;
+      totals.byVmcall += byVmcall;
+      totals.errors += errors;
+    }
+    return {
+      hypercalls,
+      totals: { ...totals, shareInEmu: 0 },
+      traps: {},
+      upcalls: this.#upcalls,
+      cr3Switches: 0,
+    };
+  }
+}
