@@ -3,7 +3,7 @@ import emu64 from "../engine/emu/emu64.elf";
 import { inspectKernel } from "../engine/inspect.ts";
 import { LoadError } from "../engine/loader/errors.ts";
 import * as machine from "../engine/machine.ts";
-import type { Engine } from "./runner/job-runner.ts";
+import type { Engine } from "./runner/engine.ts";
 
 /** The machine as this worker carries it: code compiled when the worker starts, emu as bytes. */
 export const ENGINE: Engine = {

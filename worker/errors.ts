@@ -31,3 +31,6 @@ export interface ErrorBody {
 export function errorBody(code: string, message: string, field?: string): ErrorBody {
   return { error: { code, ...(field === undefined ? {} : { field }), message } };
 }
+
+/** What something that was thrown says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

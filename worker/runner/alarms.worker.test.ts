@@ -134,8 +134,7 @@ test("an alarm that throws is repeated and nothing is lost", async () => {
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
-    const broken = new JobRunner(state, env);
-    Object.defineProperty(broken, "ctx", { value: { storage } });
+    const broken = new JobRunner(state, env, storage);
     await expect(broken.alarm({ isRetry: false, retryCount: 0, scheduledTime: 0 })).rejects.toThrow(
       "out of order",
     );

@@ -2,6 +2,8 @@ import { checksumBytes, mixWord } from "../../engine/memory/checksum.ts";
 import type { Monitor, MonitorState } from "../../jobs/monitor.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
 import { DamagedCheckpoint } from "./damaged.ts";
+import type { LoadedGuest } from "./loaded-guest.ts";
+import type { JobRecord } from "./record.ts";
 
 /** Raised whenever what is stored below or in a MonitorState changes its meaning. */
 const VERSION = 3;
@@ -70,4 +72,48 @@ export function loadCheckpoint(sql: SqlStorage): StoredCheckpoint | undefined {
 export function dropCheckpoint(sql: SqlStorage): void {
   sql.exec("DELETE FROM checkpoint");
   sql.exec("DELETE FROM checkpoint_part");
+}
+
+/**
+ * Writes all of a checkpoint but the record. Only inside a transaction, in which the record that is returned is saved: pages,
+ * small state and record become the new checkpoint together, or not at all.
+ *
+ * @param record the job up to now
+ * @param consoleBytes what is stored of its console
+ * @returns the job as of this checkpoint
+ */
+export function writeCheckpoint(
+  sql: SqlStorage,
+  loaded: LoadedGuest,
+  record: JobRecord,
+  consoleBytes: number,
+): JobRecord {
+  const { guest, store } = loaded;
+  const began = Date.now();
+  const bytesBefore = store.bytesWritten;
+  store.begin();
+  const { state, pagesWritten: pages } = guest.machine.checkpoint();
+  store.commit();
+  saveCheckpoint(sql, state, guest.monitor, store.manifest());
+  const figures = record.checkpoints;
+  const bytes = store.bytesWritten - bytesBefore + state.length;
+  const milliseconds = Date.now() - began;
+  return {
+    ...record,
+    ...loaded.progress,
+    statistics: guest.machine.statistics(),
+    consoleBytes,
+    storageMost: Math.max(record.storageMost, sql.databaseSize),
+    attempts: 0,
+    failures: 0,
+    checkpoints: {
+      count: figures.count + 1,
+      instructions: guest.machine.instructions,
+      pagesWritten: figures.pagesWritten + pages,
+      bytesWritten: figures.bytesWritten + bytes,
+      stateBytes: figures.stateBytes + state.length,
+      milliseconds: figures.milliseconds + milliseconds,
+      last: { pages, bytes, milliseconds },
+    },
+  };
 }

@@ -60,3 +60,6 @@ export class MachineSlots {
     for (const [job, seen] of this.#waiting) if (seen < stale) this.#waiting.delete(job);
   }
 }
+
+/** Shared by all objects of this isolate. */
+export const MACHINE_SLOTS = new MachineSlots();

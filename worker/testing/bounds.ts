@@ -1,4 +1,4 @@
-import type { RunnerBounds } from "../runner/job-runner.ts";
+import type { RunnerBounds } from "../runner/turn.ts";
 
 /** Smaller ones than the product's: a scripted machine needs no time, so its turns end by their instructions. */
 export const TEST_BOUNDS: RunnerBounds = {

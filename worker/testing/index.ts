@@ -6,7 +6,8 @@ import { LoadError } from "../../engine/loader/errors.ts";
 import type { ByteSource } from "../../engine/loader/source.ts";
 import { createApp } from "../app.ts";
 import { checkKernel } from "../kernel-check.ts";
-import { type Engine, JobRunnerObject } from "../runner/job-runner.ts";
+import type { Engine } from "../runner/engine.ts";
+import { JobRunnerObject } from "../runner/job-runner.ts";
 import { TEST_BOUNDS } from "./bounds.ts";
 import { SCRIPTED } from "./scripted-machine.ts";
 
