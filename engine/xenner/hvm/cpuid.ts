@@ -13,7 +13,7 @@ export interface CpuidResult {
 export const XEN_CPUID_BASE = 0x40000000;
 const XEN_CPUID_LAST = XEN_CPUID_BASE + 4;
 /** "XenVMMXenVMM". */
-const SIGNATURE = { ebx: 0x566e6558, ecx: 0x65584d4d, edx: 0x4d4d566e } as const;
+export const SIGNATURE = { ebx: 0x566e6558, ecx: 0x65584d4d, edx: 0x4d4d566e } as const;
 /** Xen 4.17, as XENVER_version. */
 export const XEN_VERSION = 0x0004_0011;
 /** The MSR that fills a hypercall page: the only one of Xen's. */

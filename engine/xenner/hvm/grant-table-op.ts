@@ -4,33 +4,15 @@ import { MAX_GRANT_FRAMES } from "../abi.ts";
 import { GUEST_DOMID } from "../domain-builder.ts";
 import { ERRNO } from "./errors.ts";
 import { DOMID_SELF } from "./event-channels.ts";
-import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
+import { GET_VERSION, QUERY_SIZE, SET_VERSION, SETUP_TABLE } from "./structures.ts";
 
 const GNTTABOP = { setup_table: 2, query_size: 6, set_version: 8, get_version: 10 } as const;
 /** GNTST_*, as an unsigned 16-bit number. */
 const OKAY = 0n;
 const GENERAL_ERROR = 0xffffn;
 const BAD_DOMAIN = 0xfffen;
-
-const QUERY_SIZE: Fields = [
-  ["dom", "u16"],
-  ["nr_frames", "u32"],
-  ["max_nr_frames", "u32"],
-  ["status", "u16"],
-];
-const SETUP_TABLE: Fields = [
-  ["dom", "u16"],
-  ["nr_frames", "u32"],
-  ["status", "u16"],
-  ["frame_list", "long"],
-];
-const SET_VERSION: Fields = [["version", "u32"]];
-const GET_VERSION: Fields = [
-  ["dom", "u16"],
-  ["padding", "u16"],
-  ["version", "u32"],
-];
 
 export function grantTableOp(
   guest: GuestVirtual,

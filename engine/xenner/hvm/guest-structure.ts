@@ -68,7 +68,8 @@ export class GuestStructure {
   }
 }
 
-function layOut(fields: Fields, wide: boolean): { places: Map<string, Place>; bytes: number } {
+/** Where the fields lie, and the size of the whole, in bytes. */
+export function layOut(fields: Fields, wide: boolean): { places: Map<string, Place>; bytes: number } {
   const places = new Map<string, Place>();
   let end = 0;
   let alignment = 1;

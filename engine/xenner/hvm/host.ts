@@ -12,7 +12,7 @@ import { HYPERCALL_MSR, HYPERCALL_PAGES } from "./cpuid.ts";
 import { ERRNO } from "./errors.ts";
 import { EVTCHNOP_BYTES, EventChannels, type SavedEventChannels, VIRQ_TIMER } from "./event-channels.ts";
 import { grantTableOp } from "./grant-table-op.ts";
-import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestStructure } from "./guest-structure.ts";
 import { GuestVirtual, type PagingSource } from "./guest-virtual.ts";
 import { HvmOp, type SavedHvmOp } from "./hvm-op.ts";
 import { HYPERCALL_PORT, hvmHypercallPage } from "./hypercall-page.ts";
@@ -21,6 +21,7 @@ import { MemoryOp, type SavedMemoryOp } from "./memory-op.ts";
 import { schedOp, type Wait } from "./sched-op.ts";
 import { type SavedSharedInfo, SharedInfo } from "./shared-info.ts";
 import { HvmStatistics, type HypercallPath, type SavedStatistics } from "./statistics.ts";
+import { MULTICALL_ENTRY } from "./structures.ts";
 import { type SavedVcpu, Vcpu } from "./vcpu-op.ts";
 import { xenVersion } from "./version.ts";
 
@@ -56,17 +57,6 @@ const CALL = {
   event_channel_op: 32,
   hvm_op: 34,
 } as const;
-
-const MULTICALL_ENTRY: Fields = [
-  ["op", "long"],
-  ["result", "long"],
-  ["arg0", "long"],
-  ["arg1", "long"],
-  ["arg2", "long"],
-  ["arg3", "long"],
-  ["arg4", "long"],
-  ["arg5", "long"],
-];
 
 /** What the host half does with the processor besides memory: a part of engine/cpu's Cpu. */
 export interface HvmProcessor extends PagingSource {

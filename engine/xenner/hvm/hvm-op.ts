@@ -2,9 +2,10 @@
 
 import { CONSOLE_PORT, XENSTORE_PORT } from "../abi.ts";
 import { ERRNO } from "./errors.ts";
-import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
 import { refuseDomain } from "./memory-op.ts";
+import { HVM_PARAM, UPCALL_VECTOR } from "./structures.ts";
 
 const HVMOP = { set_param: 0, get_param: 1, flush_tlbs: 5, set_evtchn_upcall_vector: 23 } as const;
 
@@ -20,16 +21,6 @@ const NR_PARAMS = 39;
 /** HVM_PARAM_CALLBACK_TYPE_VECTOR, in the top byte. */
 const CALLBACK_TYPE_VECTOR = 2n;
 const FIRST_VECTOR = 16;
-
-const HVM_PARAM: Fields = [
-  ["domid", "u16"],
-  ["index", "u32"],
-  ["value", "u64"],
-];
-const UPCALL_VECTOR: Fields = [
-  ["vcpu", "u32"],
-  ["vector", "u8"],
-];
 
 export interface SavedHvmOp {
   /** HVM_PARAM_CALLBACK_IRQ, as a decimal number. */

@@ -5,10 +5,11 @@ import { MAX_GRANT_FRAMES, PAGE_BYTES } from "../abi.ts";
 import { GUEST_DOMID } from "../domain-builder.ts";
 import { ERRNO } from "./errors.ts";
 import { DOMID_SELF } from "./event-channels.ts";
-import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
 import type { PvhLayout } from "./layout.ts";
 import type { SharedInfo } from "./shared-info.ts";
+import { ADD_TO_PHYSMAP, MEMORY_MAP, REMOVE_FROM_PHYSMAP, RESERVATION } from "./structures.ts";
 
 const XENMEM = {
   increase_reservation: 0,
@@ -24,28 +25,6 @@ const XENMEM = {
 } as const;
 const XENMAPSPACE = { shared_info: 0, grant_table: 1 } as const;
 
-const ADD_TO_PHYSMAP: Fields = [
-  ["domid", "u16"],
-  ["size", "u16"],
-  ["space", "u32"],
-  ["idx", "long"],
-  ["gpfn", "long"],
-];
-const REMOVE_FROM_PHYSMAP: Fields = [
-  ["domid", "u16"],
-  ["gpfn", "long"],
-];
-const MEMORY_MAP: Fields = [
-  ["nr_entries", "u32"],
-  ["buffer", "long"],
-];
-const RESERVATION: Fields = [
-  ["extent_start", "long"],
-  ["nr_extents", "long"],
-  ["extent_order", "u32"],
-  ["mem_flags", "u32"],
-  ["domid", "u16"],
-];
 const E820_ENTRY_BYTES = 20;
 /** Most extents in one call, so that a call ends; Xen would make a continuation. */
 const MAX_EXTENTS = 65536;

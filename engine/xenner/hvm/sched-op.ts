@@ -1,20 +1,14 @@
 /* HYPERVISOR_sched_op of an HVM guest (xen/include/public/sched.h): what the processor waits for, and how it ends. */
 
 import { ERRNO } from "./errors.ts";
-import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
 import type { SharedInfo } from "./shared-info.ts";
+import { POLL, SHUTDOWN } from "./structures.ts";
 
 const SCHEDOP = { yield: 0, block: 1, shutdown: 2, poll: 3 } as const;
 /** Most ports of one poll, as in Xen. */
 const MAX_POLL_PORTS = 128;
-
-const SHUTDOWN: Fields = [["reason", "u32"]];
-const POLL: Fields = [
-  ["ports", "long"],
-  ["nr_ports", "u32"],
-  ["timeout", "u64"],
-];
 
 /** What wakes the processor from a hypercall in which it waits; besides, any upcall does. */
 export interface Wait {

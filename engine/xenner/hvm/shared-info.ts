@@ -20,8 +20,8 @@ interface Offsets {
   readonly mask: number;
   readonly wallclock: number;
 }
-const WIDE: Offsets = { word: 8, pendingSel: 8, pending: 2048, mask: 2560, wallclock: 3072 };
-const NARROW: Offsets = { word: 4, pendingSel: 4, pending: 2048, mask: 2176, wallclock: 2304 };
+export const WIDE: Offsets = { word: 8, pendingSel: 8, pending: 2048, mask: 2560, wallclock: 3072 };
+export const NARROW: Offsets = { word: 4, pendingSel: 4, pending: 2048, mask: 2176, wallclock: 2304 };
 
 export interface SavedSharedInfo {
   readonly page: number;

@@ -3,9 +3,10 @@
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { PAGE_BYTES } from "../abi.ts";
 import { ERRNO } from "./errors.ts";
-import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
 import { type SharedInfo, timeInfo, VCPU_INFO_BYTES } from "./shared-info.ts";
+import { PERIODIC, REGISTER_AREA, REGISTER_INFO, SINGLESHOT } from "./structures.ts";
 
 const VCPUOP = {
   initialise: 0,
@@ -30,18 +31,6 @@ const RUNSTATE_RUNNING = 0;
 /** Indices into vcpu_runstate_info.time. */
 const TIME_RUNNING = 0;
 const TIME_BLOCKED = 2;
-
-const SINGLESHOT: Fields = [
-  ["timeout_abs_ns", "u64"],
-  ["flags", "u32"],
-];
-const PERIODIC: Fields = [["period_ns", "u64"]];
-const REGISTER_INFO: Fields = [
-  ["mfn", "u64"],
-  ["offset", "u32"],
-  ["rsvd", "u32"],
-];
-const REGISTER_AREA: Fields = [["addr", "u64"]];
 
 export interface SavedVcpu {
   readonly singleshot: number | null;

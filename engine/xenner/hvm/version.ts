@@ -3,8 +3,9 @@
 import { PAGE_BYTES } from "../abi.ts";
 import { XEN_VERSION } from "./cpuid.ts";
 import { ERRNO } from "./errors.ts";
-import { type Fields, GuestStructure } from "./guest-structure.ts";
+import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
+import { FEATURE_INFO } from "./structures.ts";
 
 const XENVER = {
   version: 0,
@@ -30,11 +31,6 @@ const FEATURES =
   (1 << 8) | // hvm_callback_vector
   (1 << 9); // hvm_safe_pvclock
 const FEATURE_SUBMAPS = 1;
-
-const FEATURE_INFO: Fields = [
-  ["submap_idx", "u32"],
-  ["submap", "u32"],
-];
 
 /** Fixed-length texts: xen_extraversion_t, the parts of xen_compile_info, xen_capabilities_info_t, xen_changeset_info_t. */
 const EXTRAVERSION = text(".0-xenner", 16);
