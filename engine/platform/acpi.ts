@@ -71,13 +71,13 @@ const FADT_FLAGS = (1 << 0) | (1 << 4) | (1 << 5) | (1 << 10) | (1 << 20);
 const BOOT_FLAGS = (1 << 2) | (1 << 3) | (1 << 5);
 
 function fadt(dsdt: number, ports: AcpiPorts): Uint8Array {
-  return table("FACP", 5, 268, (view) => {
+  return table("FACP", 6, 276, (view) => {
     view.setUint32(40, dsdt, true);
     view.setUint16(109, BOOT_FLAGS, true);
     view.setUint32(112, FADT_FLAGS, true);
     portAddress(view, 116, ports.reset);
     view.setUint8(128, ports.resetValue);
-    view.setUint8(131, 1);
+    view.setUint8(131, 2); // 6.2
     view.setBigUint64(140, BigInt(dsdt), true);
     portAddress(view, 244, ports.sleepControl);
     portAddress(view, 256, ports.sleepStatus);
