@@ -1,4 +1,5 @@
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
+import { featureMask } from "./cpu/models.ts";
 import type { CpuApi, CpuOptions, Paging } from "./cpu/types.ts";
 import { encodeCmdline, prepareDomain } from "./inspect.ts";
 import { DOMAIN_LIMITS } from "./limits.ts";
@@ -198,6 +199,7 @@ export function guestFactory(createCpu: CreateCpu) {
         ...poolOf(parts),
         store,
         seed: config.seed,
+        ...(config.cpu !== undefined && { features: featureMask(config.cpu) }),
       });
       const uuid = uuidFromSeed(config.seed);
       const entry = await buildDomain(cpu.memory, {

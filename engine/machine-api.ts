@@ -16,6 +16,8 @@ export interface MachineConfig {
   readonly cmdline: string;
   /** Guest RAM in MiB. */
   readonly memoryMiB: number;
+  /** What CPUID offers: "v1", "v2", "v2,-sse4.2" (engine/cpu/models.ts). Default "v2". */
+  readonly cpu?: string;
   /** Seed of every random source offered to the guest. */
   readonly seed: bigint;
   /** Wall-clock time at start of day, seconds since 1970-01-01 UTC. */

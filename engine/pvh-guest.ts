@@ -1,4 +1,5 @@
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
+import { featureMask } from "./cpu/models.ts";
 import type { CpuExit, CpuOptions, Paging, VirtualCpuApi } from "./cpu/types.ts";
 import { encodeCmdline, preparePvh } from "./inspect.ts";
 import { DOMAIN_LIMITS } from "./limits.ts";
@@ -253,6 +254,7 @@ export function pvhFactory(createCpu: CreateVirtualCpu) {
         ...poolOf(parts),
         store,
         seed: config.seed,
+        ...(config.cpu !== undefined && { features: featureMask(config.cpu) }),
       });
       if (cpu === undefined) {
         throw new LoadError({

@@ -1,6 +1,7 @@
 import { POOL_LIMITS } from "../limits.ts";
 import type { PageStore } from "../memory/page-store.ts";
 import { CoreMemory } from "./memory.ts";
+import { CPU_MODELS, type CpuModel } from "./models.ts";
 import {
   type CpuExit,
   type CpuOptions,
@@ -145,9 +146,7 @@ export const STATE_LAYOUT = {
   exceptionError: EXC_ERROR,
 } as const;
 
-/** Features the processor offers beyond the base; see engine/cpu/core/cpuid.ts. */
-export const CPU_MODELS = { v1: 0, v2: 0xffffffff } as const;
-export type CpuModel = keyof typeof CPU_MODELS;
+export { CPU_MODELS, type CpuModel };
 
 /** Pages read from and written to the page store by the core itself: not those of a checkpoint. */
 interface PagingCounts {
@@ -210,6 +209,7 @@ export class Cpu implements VirtualCpuApi {
     core.init(options.pages, pool);
     const cpu = new Cpu(core, wasm, options.pages, store, paging, pool);
     cpu.#dv().setBigUint64(SEED, options.seed ?? 0n, true);
+    if (options.features !== undefined) cpu.setModel(options.features);
     return cpu;
   }
 

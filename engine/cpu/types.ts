@@ -83,6 +83,8 @@ export interface CpuOptions {
   readonly store: PageStore;
   /** Seed of RDRAND and RDSEED. */
   readonly seed?: bigint;
+  /** What CPUID offers, see featureMask in models.ts. Default: everything. */
+  readonly features?: number;
 }
 
 /** General registers in the order of their encoding, then RIP and RFLAGS. */

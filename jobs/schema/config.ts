@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CPU_DEFAULT, cpuError } from "../cpu.ts";
 import {
   CMDLINE_BYTES,
   INPUT_BYTES,
@@ -243,6 +244,11 @@ function labelsError({ input }: RawIssue): string {
   return `${PATH} must be a JSON object of labels, but it is ${describe(input)}.`;
 }
 
+const CPU = text('a processor such as "v2" or "v1,+popcnt"').superRefine((value, context) => {
+  const error = cpuError(value);
+  if (error !== undefined) complain(context, "bad-cpu", `${PATH} ${error}`);
+});
+
 /** A job's configuration as users write it. */
 export const CONFIG = fields({
   cmdline: CMDLINE.default(DEFAULT_CMDLINE).meta({
@@ -251,6 +257,10 @@ export const CONFIG = fields({
   memory: number(MEMORY_MIB, "MiB", true)
     .default(MEMORY_MIB.default)
     .meta({ description: "Guest RAM in MiB." }),
+  cpu: CPU.default(CPU_DEFAULT).meta({
+    description:
+      'What the processor offers: "v1" or "v2" (the x86-64 levels), with features added and removed, as in "v1,+popcnt" or "v2,-sse4.2".',
+  }),
   expect: EXPECT.prefault({}).meta({ description: "What makes a run pass or fail." }),
   limits: LIMITS.prefault({}).meta({ description: "What ends a run." }),
   labels: LABELS_SCHEMA.default({}).meta({
@@ -332,7 +342,7 @@ function withoutUndefined(value: Readonly<Record<string, unknown>>): Readonly<Re
 }
 
 /** What a snapshot fixes: the guest is past the moment at which these were asked for. */
-export type MachineFields = Pick<JobConfig, "cmdline" | "memory" | "seed" | "startTime">;
+export type MachineFields = Pick<JobConfig, "cmdline" | "memory" | "cpu" | "seed" | "startTime">;
 
 /** Only the names of the fields. */
 const CONFIG_NAMES = fields(
@@ -341,8 +351,8 @@ const CONFIG_NAMES = fields(
 
 /** As parseConfig, for a job that starts from a snapshot made with `machine`. Throws SpecError. */
 export function parseForkConfig(value: unknown, machine: MachineFields): JobConfig {
-  const { cmdline, memory, seed, startTime } = machine;
-  const fixed = { cmdline, memory, seed, startTime };
+  const { cmdline, memory, cpu, seed, startTime } = machine;
+  const fixed = { cmdline, memory, cpu, seed, startTime };
   const asked = parseWith(CONFIG_NAMES, value ?? {}, "config");
   for (const [name, known] of Object.entries(fixed)) {
     const field = asked[name];

@@ -23,6 +23,7 @@ const FLAGS = {
   initrd: { type: "string" },
   cmdline: { type: "string" },
   memory: { type: "string" },
+  cpu: { type: "string" },
   expect: { type: "string", multiple: true },
   fail: { type: "string", multiple: true },
   from: { type: "string" },
@@ -128,6 +129,7 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     config: {
       ...(values.cmdline === undefined ? {} : { cmdline: values.cmdline }),
       ...(values.memory === undefined ? {} : { memory: numberOf(values.memory, "memory") }),
+      ...(values.cpu === undefined ? {} : { cpu: values.cpu }),
       ...(values.seed === undefined ? {} : { seed: values.seed }),
       ...(startTime === undefined
         ? {}
@@ -169,6 +171,7 @@ What to boot
   --initrd FILE           its initrd
   --cmdline TEXT          kernel command line (default "console=hvc0")
   --memory MIB            guest memory
+  --cpu MODEL             what the processor offers: v1 or v2 (default), as in "v2,-sse4.2" or "v1,+popcnt"
 
   --from SNAPSHOT         go on from a snapshot instead: a file that --snapshot wrote, or with --url JOB/NAME
   --snapshot FILE         write a snapshot of the guest's end to this file

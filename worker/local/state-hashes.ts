@@ -52,6 +52,7 @@ export async function stateHashes(
       memoryMiB: config.memory,
       seed: BigInt(config.seed),
       startTime: config.startTime,
+      cpu: config.cpu,
     },
     new MapPageStore(),
   );

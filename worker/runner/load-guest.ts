@@ -129,6 +129,7 @@ async function build(
         memoryMiB: config.memory,
         seed: BigInt(config.seed),
         startTime: config.startTime,
+        cpu: config.cpu,
       },
       store,
       spool,

@@ -21,7 +21,7 @@ const HEADER: SnapshotHeader = {
   guestNanoseconds: 132_673_479_760,
   consoleBytes: 241,
   line: "/ # \u001b[6n",
-  config: { cmdline: "console=hvc0", memory: 16, seed: "18446744073709551615", startTime: 1_767_225_600 },
+  config: { cmdline: "console=hvc0", memory: 16, cpu: "v2", seed: "18446744073709551615", startTime: 1_767_225_600 },
   kernel: { sha256: "a".repeat(64), size: 14_186_432 },
   initrd: { sha256: "b".repeat(64), size: 1_987_584 },
   fixture: "debian-cloud",

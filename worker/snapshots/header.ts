@@ -98,6 +98,7 @@ export function parseSnapshotHeader(value: unknown): SnapshotHeader {
     config: {
       cmdline: textIn(config, "cmdline", /^[^\0]{0,1023}$/),
       memory,
+      cpu: textIn(config, "cpu", /^[\w.,+-]{2,512}$/),
       seed: textIn(config, "seed", /^\d{1,20}$/),
       startTime: countIn(config, "startTime", 0xffff_ffff),
     },
