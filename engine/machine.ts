@@ -1,14 +1,27 @@
 import { Cpu } from "./cpu/cpu.ts";
 import type { CpuOptions, VirtualCpuApi } from "./cpu/types.ts";
 import { guestFactory } from "./guest.ts";
-import type { MachineApi, MachineFactory } from "./machine-api.ts";
-import { pvhFactory } from "./pvh-guest.ts";
+import type { GuestMode, MachineApi, MachineFactory } from "./machine-api.ts";
+import { modeNotOffered, pvhFactory } from "./pvh-guest.ts";
 
 const pv = guestFactory((options) => Cpu.create(options));
 const pvh = pvhFactory((options: CpuOptions): VirtualCpuApi | undefined => {
   const cpu = Cpu.create(options);
   return cpu.canIntercept ? cpu : undefined;
 });
+
+/** What core.wasm exports if it can be intercepted, as a hypervisor's guest must be. */
+const INTERCEPTION = "setIntercepts";
+
+/**
+ * Whether this build of the core can run guests of this mode.
+ *
+ * @throws LoadError mode-not-offered
+ */
+export function checkMode(core: WebAssembly.Module, mode: GuestMode): void {
+  if (mode === "pv" || WebAssembly.Module.exports(core).some(({ name }) => name === INTERCEPTION)) return;
+  throw modeNotOffered(mode);
+}
 
 /** Guests on our own core: see MachineFactory in machine-api.ts. */
 export const create: MachineFactory["create"] = (parts, config, store, spool): Promise<MachineApi> =>

@@ -8,6 +8,7 @@ import { sourceOf } from "./loader/source.ts";
 import { MemorySpool, type Spool } from "./loader/spool.ts";
 import type {
   EngineParts,
+  GuestMode,
   HypercallStatistics,
   MachineApi,
   MachineConfig,
@@ -235,6 +236,15 @@ function poolOf({ poolPages }: EngineParts): Pick<CpuOptions, "poolPages"> {
   return poolPages === undefined ? {} : { poolPages };
 }
 
+/** For a build without it. */
+export function modeNotOffered(mode: GuestMode): LoadError {
+  return new LoadError({
+    code: "mode-not-offered",
+    what: `this build does not offer the mode "${mode}" yet`,
+    remedy: 'Run the kernel in mode "pv"',
+  });
+}
+
 /** A factory for PVH guests: see MachineFactory in machine-api.ts. */
 export function pvhFactory(createCpu: CreateVirtualCpu) {
   return {
@@ -256,13 +266,7 @@ export function pvhFactory(createCpu: CreateVirtualCpu) {
         seed: config.seed,
         ...(config.cpu !== undefined && { features: featureMask(config.cpu) }),
       });
-      if (cpu === undefined) {
-        throw new LoadError({
-          code: "mode-not-offered",
-          what: 'this build does not offer the mode "pvh" yet',
-          remedy: 'Run the kernel in mode "pv"',
-        });
-      }
+      if (cpu === undefined) throw modeNotOffered("pvh");
       await buildPvhDomain(cpu.memory, {
         kernel,
         layout,

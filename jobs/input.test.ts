@@ -252,12 +252,26 @@ describe("the configuration of input and snapshots", () => {
   });
 
   test("of a fork keeps what the snapshot has fixed", () => {
-    const machine = { cmdline: "quiet", memory: 64, cpu: "v1", seed: "7", startTime: 5 };
+    const machine = {
+      cmdline: "quiet",
+      memory: 64,
+      mode: "pvh",
+      cpu: "v1",
+      seed: "7",
+      startTime: 5,
+    } as const;
     expect(parseForkConfig({ expect: { pass: ["x"] }, memory: 64, seed: 7 }, machine)).toMatchObject({
       ...machine,
       expect: { pass: ["x"], fail: [] },
     });
-    for (const change of [{ memory: 65 }, { cmdline: "loud" }, { cpu: "v2" }, { seed: "8" }, { startTime: "now" }]) {
+    for (const change of [
+      { memory: 65 },
+      { cmdline: "loud" },
+      { mode: "pv" },
+      { cpu: "v2" },
+      { seed: "8" },
+      { startTime: "now" },
+    ]) {
       expect(() => parseForkConfig(change, machine)).toThrow(
         expect.objectContaining({ code: "fixed-by-snapshot", field: `config.${Object.keys(change)[0]}` }),
       );

@@ -104,6 +104,7 @@ const wrong: [unknown, string, string, RegExp][] = [
   [{ seed: "(" }, "wrong-type", "config.seed", /2\^64-1/],
   [{ seed: {} }, "wrong-type", "config.seed", /2\^64-1/],
   [{ startTime: 1.5 }, "wrong-type", "config.startTime", /whole number/],
+  [{ mode: "hvm" }, "wrong-type", "config.mode", /must be "pv" or "pvh", but it is "hvm"/],
   [{ stateHashEvery: 5 }, "out-of-range", "config.stateHashEvery", /between/],
   // Of several mistakes the misspelt name comes first, and of several of these the outermost.
   [{ memory: "x", limit: {}, expect: { passes: [] } }, "unknown-field", "config.limit", /"limits"/],

@@ -8,7 +8,10 @@ import type { Engine } from "./runner/engine.ts";
 /** The machine as this worker carries it: code compiled when the worker starts, emu as bytes. */
 export const ENGINE: Engine = {
   factory: machine,
-  inspect: inspectKernel,
+  inspect: async (kernel, memoryMiB, initrdBytes, spool, mode) => {
+    machine.checkMode(core, mode);
+    return await inspectKernel(kernel, memoryMiB, initrdBytes, spool, mode);
+  },
   parts: { core, emu64: new Uint8Array(emu64) },
   isLoadError: (error) => error instanceof LoadError,
 };

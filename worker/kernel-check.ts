@@ -1,4 +1,5 @@
 import type { LoadError } from "../engine/loader/errors.ts";
+import type { GuestMode } from "../engine/machine-api.ts";
 import type { Blob } from "./blobs/store.ts";
 import type { Env } from "./env.ts";
 import { HttpError } from "./errors.ts";
@@ -9,6 +10,7 @@ export interface KernelToCheck {
   /** 0 for none. */
   readonly initrdBytes: number;
   readonly memoryMiB: number;
+  readonly mode: GuestMode;
 }
 
 /** Rejects with a LoadError (engine/loader/errors.ts) or an HttpError for a kernel that cannot be booted. */

@@ -249,6 +249,11 @@ const CPU = text('a processor such as "v2" or "v1,+popcnt"').superRefine((value,
   if (error !== undefined) complain(context, "bad-cpu", `${PATH} ${error}`);
 });
 
+const MODE = z.enum(["pv", "pvh"], {
+  error: ({ input }) =>
+    `${PATH} must be "pv" or "pvh", but it is ${typeof input === "string" ? JSON.stringify(input.slice(0, 40)) : describe(input)}.`,
+});
+
 /** A job's configuration as users write it. */
 export const CONFIG = fields({
   cmdline: CMDLINE.default(DEFAULT_CMDLINE).meta({
@@ -257,6 +262,10 @@ export const CONFIG = fields({
   memory: number(MEMORY_MIB, "MiB", true)
     .default(MEMORY_MIB.default)
     .meta({ description: "Guest RAM in MiB." }),
+  mode: MODE.default("pv").meta({
+    description:
+      'How the guest is started: "pv" (Xen PV, 64-bit) or "pvh" (PVH: the kernel needs XEN_ELFNOTE_PHYS32_ENTRY).',
+  }),
   cpu: CPU.default(CPU_DEFAULT).meta({
     description:
       'What the processor offers: "v1" or "v2" (the x86-64 levels), with features added and removed, as in "v1,+popcnt" or "v2,-sse4.2".',
@@ -342,7 +351,7 @@ function withoutUndefined(value: Readonly<Record<string, unknown>>): Readonly<Re
 }
 
 /** What a snapshot fixes: the guest is past the moment at which these were asked for. */
-export type MachineFields = Pick<JobConfig, "cmdline" | "memory" | "cpu" | "seed" | "startTime">;
+export type MachineFields = Pick<JobConfig, "cmdline" | "memory" | "mode" | "cpu" | "seed" | "startTime">;
 
 /** Only the names of the fields. */
 const CONFIG_NAMES = fields(
@@ -351,8 +360,8 @@ const CONFIG_NAMES = fields(
 
 /** As parseConfig, for a job that starts from a snapshot made with `machine`. Throws SpecError. */
 export function parseForkConfig(value: unknown, machine: MachineFields): JobConfig {
-  const { cmdline, memory, cpu, seed, startTime } = machine;
-  const fixed = { cmdline, memory, cpu, seed, startTime };
+  const { cmdline, memory, mode, cpu, seed, startTime } = machine;
+  const fixed = { cmdline, memory, mode, cpu, seed, startTime };
   const asked = parseWith(CONFIG_NAMES, value ?? {}, "config");
   for (const [name, known] of Object.entries(fixed)) {
     const field = asked[name];

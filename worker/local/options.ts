@@ -24,6 +24,7 @@ const FLAGS = {
   cmdline: { type: "string" },
   memory: { type: "string" },
   cpu: { type: "string" },
+  mode: { type: "string" },
   expect: { type: "string", multiple: true },
   fail: { type: "string", multiple: true },
   from: { type: "string" },
@@ -130,6 +131,7 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
       ...(values.cmdline === undefined ? {} : { cmdline: values.cmdline }),
       ...(values.memory === undefined ? {} : { memory: numberOf(values.memory, "memory") }),
       ...(values.cpu === undefined ? {} : { cpu: values.cpu }),
+      ...(values.mode === undefined ? {} : { mode: values.mode }),
       ...(values.seed === undefined ? {} : { seed: values.seed }),
       ...(startTime === undefined
         ? {}
@@ -171,6 +173,7 @@ What to boot
   --initrd FILE           its initrd
   --cmdline TEXT          kernel command line (default "console=hvc0")
   --memory MIB            guest memory
+  --mode MODE             how the kernel is started: pv (default) or pvh
   --cpu MODEL             what the processor offers: v1 or v2 (default), as in "v2,-sse4.2" or "v1,+popcnt"
 
   --from SNAPSHOT         go on from a snapshot instead: a file that --snapshot wrote, or with --url JOB/NAME

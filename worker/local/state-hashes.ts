@@ -53,6 +53,7 @@ export async function stateHashes(
       seed: BigInt(config.seed),
       startTime: config.startTime,
       cpu: config.cpu,
+      mode: config.mode,
     },
     new MapPageStore(),
   );

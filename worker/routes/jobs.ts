@@ -31,9 +31,9 @@ export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
   /** Checking means decompressing; the same kernel with the same memory need not be checked twice. */
   async function checkOnce(env: Env, { kernel, initrd, config }: ParsedRequest): Promise<void> {
     const initrdBytes = initrd?.size ?? 0;
-    const key = `${kernel.sha256} ${config.memory} ${initrdBytes}`;
+    const key = `${kernel.sha256} ${config.memory} ${initrdBytes} ${config.mode}`;
     if (passed.has(key)) return;
-    await check(env, { kernel, initrdBytes, memoryMiB: config.memory });
+    await check(env, { kernel, initrdBytes, memoryMiB: config.memory, mode: config.mode });
     if (passed.size >= REMEMBERED_CHECKS) passed.clear();
     passed.add(key);
   }

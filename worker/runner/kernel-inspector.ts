@@ -1,6 +1,7 @@
 import { LoadError } from "../../engine/loader/errors.ts";
 import type { ByteSource } from "../../engine/loader/source.ts";
 import type { Spool } from "../../engine/loader/spool.ts";
+import type { GuestMode } from "../../engine/machine-api.ts";
 import { BlobSource } from "../blobs/source.ts";
 import { type KernelRefusal, type KernelToCheck, refusalOf } from "../kernel-check.ts";
 import { INSPECTION_LIMITS } from "../limits.ts";
@@ -12,6 +13,7 @@ export type Inspect = (
   memoryMiB: number,
   initrdBytes: number,
   spool: Spool,
+  mode: GuestMode,
 ) => Promise<unknown>;
 
 /** Until when the inspection that is under way in this isolate may take. One at a time: each needs some 20 MB. */
@@ -35,7 +37,7 @@ export class KernelInspector {
 
   /** Why the kernel is refused; null if it is not. */
   inspect(job: KernelToCheck, inspect: Inspect): Promise<KernelRefusal | null> {
-    const key = `${job.memoryMiB} ${job.initrdBytes}`;
+    const key = `${job.memoryMiB} ${job.initrdBytes} ${job.mode}`;
     const running = this.#running.get(key);
     if (running !== undefined) return running;
     const begun = this.#last
@@ -53,7 +55,8 @@ export class KernelInspector {
     busyUntil = Date.now() + INSPECTION_LIMITS.milliseconds;
     try {
       const kernel = new BlobSource(this.#bucket, job.kernel, "kernel");
-      await inspect(kernel, job.memoryMiB, job.initrdBytes, new SqlSpool(this.#storage.sql));
+      const spool = new SqlSpool(this.#storage.sql);
+      await inspect(kernel, job.memoryMiB, job.initrdBytes, spool, job.mode);
       return null;
     } catch (error) {
       if (error instanceof LoadError) return refusalOf(error);

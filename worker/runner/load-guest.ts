@@ -130,6 +130,7 @@ async function build(
         seed: BigInt(config.seed),
         startTime: config.startTime,
         cpu: config.cpu,
+        mode: config.mode,
       },
       store,
       spool,

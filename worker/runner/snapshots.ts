@@ -43,7 +43,7 @@ function headerOf(
   clusters: number,
 ): SnapshotHeader {
   const { request } = record;
-  const { cmdline, memory, cpu, seed, startTime } = request.config;
+  const { cmdline, memory, mode, cpu, seed, startTime } = request.config;
   const { monitor } = stored;
   return {
     format: FORMAT,
@@ -56,7 +56,7 @@ function headerOf(
     consoleBytes: (request.from?.consoleBytes ?? 0) + monitor.bytes,
     line: monitor.before + monitor.line,
     ...(monitor.guestEnd === null ? {} : { ended: monitor.guestEnd }),
-    config: { cmdline, memory, cpu, seed, startTime },
+    config: { cmdline, memory, mode, cpu, seed, startTime },
     kernel: request.kernel,
     ...(request.initrd === undefined ? {} : { initrd: request.initrd }),
     ...(request.fixture === undefined ? {} : { fixture: request.fixture }),
