@@ -39,6 +39,9 @@ export function hypercallTable({
   upcalls,
   cr3Switches,
 }: HypercallStatistics): string {
+  // Only guests without emu call by an instruction that leaves them at once.
+  const vmcall = (calls: number | undefined): string[] =>
+    totals.byVmcall === undefined ? [] : [count(calls ?? 0)];
   const rows = [...hypercalls]
     .filter(({ calls }) => calls > 0)
     .sort((a, b) => b.calls - a.calls)
@@ -47,6 +50,7 @@ export function hypercallTable({
       count(row.calls),
       count(row.inEmu),
       count(row.byPort),
+      ...vmcall(row.byVmcall),
       count(row.errors),
       count(row.instructions),
       (row.instructions / row.calls).toFixed(0),
@@ -56,13 +60,16 @@ export function hypercallTable({
     count(totals.calls),
     count(totals.inEmu),
     count(totals.byPort),
+    ...vmcall(totals.byVmcall),
     count(totals.errors),
     count(totals.instructions),
     "",
   ];
+  const byVmcall = totals.byVmcall === undefined ? [] : ["by vmcall"];
+  const head = ["hypercall", "calls", "in emu", "by port", ...byVmcall, "errors", "instructions", "each"];
   const trapNames = Object.entries(traps).filter(([, times]) => times > 0);
   return [
-    ...table(["hypercall", "calls", "in emu", "by port", "errors", "instructions", "each"], [...rows, total]),
+    ...table(head, [...rows, total]),
     "",
     `served without leaving the guest: ${percent(totals.shareInEmu)}`,
     `upcalls ${count(upcalls)}, CR3 switches ${count(cr3Switches)}${trapNames.length === 0 ? "" : ", traps: "}${trapNames
