@@ -32,6 +32,9 @@ beforeAll(async () => {
   reference = (await bootWithKills(server, request, [], undefined)).result;
 });
 
+/** Boots in a row that may be over before they are killed. */
+const MISSES = 10;
+
 afterAll(async () => {
   await server?.stop();
   if (directory !== undefined) await rm(directory, { recursive: true, force: true });
@@ -63,11 +66,12 @@ test("the undisturbed boot passes", () => {
 test(`${KILLS} kills change nothing`, { timeout: 600_000 }, async () => {
   const plan = planKills(KILLS, KILLS, randomFrom(3)).flat();
   const done: Kill[] = [];
-  // A short guest may be over before the last of them.
+  let missed = 0;
   while (done.length < KILLS) {
     const boot = await bootWithKills(server, request, plan.slice(done.length), reference);
     expect(differences(reference, boot)).toEqual([]);
-    expect(boot.kills.length).toBeGreaterThan(0);
+    // So short a guest may be over before any of them.
+    if (boot.kills.length === 0) expect(++missed).toBeLessThan(MISSES);
     done.push(...boot.kills);
   }
   expect(new Set(done.map(({ victim }) => victim))).toEqual(new Set(["workerd", "node"]));
