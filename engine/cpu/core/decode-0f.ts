@@ -6,12 +6,13 @@ import {
   next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, setRmRegister, setSize, size, slot,
   slot8, terminate,
 } from "./decode-state";
-import { MODE_64 } from "./layout";
+import { INTERCEPTS, MODE_64 } from "./layout";
 import {
   FEATURE_CX16, FEATURE_FSGSBASE, FEATURE_MOVBE, FEATURE_POPCNT, FEATURE_RDRAND, FEATURE_RDSEED, FEATURE_RDTSCP, FEATURE_SSE3,
   FEATURE_SSE41, FEATURE_SSE42, FEATURE_SSSE3, offers,
 } from "./cpuid";
 import { Gen, Op, Rare } from "./ops";
+import { INTERCEPT_VMCALL } from "./system";
 import { decodeVector, vectorBytes } from "./vector-decode";
 
 function mandatoryPrefix(): i32 {
@@ -78,7 +79,10 @@ function group7(): void {
   const kind = (modrm >> 3) & 7;
   if (!isMem) {
     switch (modrm) {
-      case 0xc1: case 0xd9: return invalid(); // VMCALL and VMMCALL: CPUID offers neither VMX nor SVM
+      // VMCALL and VMMCALL: CPUID offers neither VMX nor SVM, but a hypervisor's guest calls it by them.
+      case 0xc1: case 0xd9: if (load<u32>(INTERCEPTS) & INTERCEPT_VMCALL) rareSimple(Rare.VMCALL, 0, 0);
+      else invalid();
+      return;
       case 0xf8: if (mode == MODE_64) rareSimple(Rare.SWAPGS, 0, 0);
       else invalid();
       return;

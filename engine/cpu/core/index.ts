@@ -3,13 +3,13 @@
 import { flushBlocks, lookupOnce, writeToCode } from "./blocks";
 import { DR6_BS, breakpointsChanged, breakpointsEnabled, codeHits, setDr6, takeHits } from "./breakpoints";
 import { decodeLengthOf } from "./decode";
-import { DB, NMI } from "./exception";
+import { DB, GP, NMI, raise } from "./exception";
 import { IF, RF, TF } from "./flags";
 import { clearStepCleared, stepCleared } from "./far";
 import { FAST_LIMIT, interpret, resume } from "./interp";
 import { CAUSE_EXTERNAL, deliver, deliverPending } from "./interrupt";
 import {
-  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_EXIT, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_SIZE,
+  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_EXIT, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, INTERCEPTS, IO_VALUE, MSR_RIP, IO_LINEAR, IO_PENDING, IO_SIZE,
   IRQ, LIMIT, MISC_ENABLE, MODE, MODE_64, MXCSR, PAT, REGS, RIP, SHADOW, SLOT_CS, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED, NMI_PENDING,
   TRAP_PENDING,
 } from "./layout";
@@ -19,7 +19,7 @@ import {
 import { flushAll, flushWrites, switchContext, writable, writeDone } from "./mmu";
 import { setSegment, updateMode } from "./segment";
 import { clearTaskSwitched } from "./task";
-import { EXIT_EXCEPTION, EXIT_HALT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, SHADOW_SS, exitReason, setExitReason } from "./system";
+import { EXIT_EXCEPTION, EXIT_HALT, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, INTERCEPT_INTERRUPT, SHADOW_SS, exitReason, setExitReason } from "./system";
 
 export { frameTableAddress, pageFlagsAddress, residentFrames } from "./memory";
 export { getFlags, setFlags } from "./flags";
@@ -110,6 +110,37 @@ export function completeIn(value: u32): void {
   store<u32>(IO_PENDING, 0);
 }
 
+/** Value of the MSR whose RDMSR made `run` return. */
+export function completeMsr(low: u32, high: u32): void {
+  store<u64>(REGS, <u64>low);
+  store<u64>(REGS + 16, <u64>high);
+}
+
+/** There is no such MSR, or it does not take this value: the RDMSR or WRMSR that made `run` return is #GP(0). */
+export function refuseMsr(): void {
+  store<u64>(RIP, load<u64>(MSR_RIP));
+  store<u64>(INSTRUCTIONS, load<u64>(INSTRUCTIONS) - 1);
+  raise(GP, 0);
+}
+
+/** INTERCEPT_* of system.ts: what the host wants to be asked about. */
+export function setIntercepts(what: u32): void {
+  store<u32>(INTERCEPTS, what);
+  restored();
+}
+
+/** 32-bit protected mode, ring 0, flat, paging and interrupts off: how a PVH guest is entered. */
+export function enterProtectedMode(): void {
+  store<u64>(EFER, 0);
+  store<u64>(CR0, 0x11);
+  store<u64>(CR4, 0);
+  for (let i = 0; i < 6; i++) setSegment(i, i == 1 ? 8 : 16, 0, 0xffffffff, i == 1 ? 0xc09b : 0xc093);
+  setSegment(SEG_TR, 0, 0, 0x67, 0x8b);
+  store<u32>(CPL, 0);
+  store<u32>(SYSFLAGS, 2);
+  restored();
+}
+
 /** Delivers the pending exception, or leaves it to the host if that is what it wants. */
 function settle(): void {
   if (load<u32>(EXC_EXIT)) setExitReason(EXIT_EXCEPTION);
@@ -160,7 +191,10 @@ export function run(limit: f64): i32 {
     const irq = load<i32>(IRQ);
     if (irq >= 0 && flags & IF && !shadow) {
       interrupt(irq);
-      continue;
+      if (!(load<u32>(INTERCEPTS) & INTERCEPT_INTERRUPT)) continue;
+      store<i32>(IRQ, -1);
+      store<u32>(IO_VALUE, <u32>irq);
+      return exitReason ? exitReason : EXIT_INTERRUPT;
     }
     if (load<u32>(HALTED)) return EXIT_HALT;
     const done = load<u64>(INSTRUCTIONS);

@@ -106,6 +106,10 @@ export const IO_LINEAR: usize = 0x12f0;
 export const NMI_PENDING: usize = 0x12f8; // u32: 1 = an NMI waits to be taken
 /** u32: reasons (bits of DR6) of a debug trap that is due once the host has done what it is wanted for. */
 export const TRAP_PENDING: usize = 0x12fc;
+/** u32: what leaves `run` instead of being done by the processor, INTERCEPT_* of system.ts; 0 on a processor that is its own. */
+export const INTERCEPTS: usize = 0x1300;
+/** u64: address of the RDMSR or WRMSR that the host is asked about. */
+export const MSR_RIP: usize = 0x1308;
 export const FAULT_SS: usize = 0x12c0; // u32: 1 = the pending #GP came from a non-canonical address (becomes #SS for stack operands)
 export const CR8: usize = 0x12c4; // u32: task priority; nothing here has one, it is kept as written
 export const PDPTE: usize = 0x12c8; // four u64: page-directory-pointer entries loaded at MOV to CR3 under PAE

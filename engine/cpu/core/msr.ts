@@ -36,6 +36,16 @@ function holdsAddress(msr: u32): bool {
   return msr == 0x175 || msr == 0x176 || msr == 0xc0000082 || msr == 0xc0000083 || (msr >= 0xc0000100 && msr <= 0xc0000102);
 }
 
+/** Is the MSR in ECX one that a hypervisor would answer for: none of the processor's own, or the local APIC's base? */
+export function isForHost(): bool {
+  const msr = load<u32>(REGS + 8);
+  if (storageOf(msr)) return false;
+  switch (msr) {
+    case 0x10: case 0x17: case 0x3a: case 0x79: case 0x8b: case 0x1a0: case 0x1d9: case 0xc0000080: return false;
+    default: return true;
+  }
+}
+
 /** Reads the MSR in ECX into EDX:EAX. */
 export function readMsr(): i32 {
   const msr = load<u32>(REGS + 8);

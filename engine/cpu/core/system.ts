@@ -9,11 +9,11 @@ import { DF, IF, IOPL, OF, TF, VM, condition, getArithFlags, getFlags, getOF, ge
 import { addressOf } from "./generic";
 import { CAUSE_EXTERNAL, CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
-  CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
+  CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, INTERCEPTS, MSR_RIP, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
   LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX,
 } from "./layout";
 import { invalidatePage, isCanonical, readable, readableAs, writable, writeDone } from "./mmu";
-import { readMsr, tsc, writeMsr } from "./msr";
+import { isForHost, readMsr, tsc, writeMsr } from "./msr";
 import { Rare } from "./ops";
 import {
   ATTR_P, ATTR_S, attributesOf, baseOf, checkSegment, descriptorAttributes, descriptorBase, descriptorDpl, descriptorHigh, descriptorLimit, isLong,
@@ -36,6 +36,31 @@ export const EXIT_OUT: i32 = 4;
 export const EXIT_SHUTDOWN: i32 = 5;
 export const EXIT_EXCEPTION: i32 = 6;
 export const EXIT_VMCALL: i32 = 7;
+export const EXIT_CPUID: i32 = 8;
+export const EXIT_RDMSR: i32 = 9;
+export const EXIT_WRMSR: i32 = 10;
+export const EXIT_INTERRUPT: i32 = 11;
+
+/** Bits of INTERCEPTS. After CPUID the host may change the registers, which hold the processor's own answer. */
+export const INTERCEPT_CPUID: u32 = 1;
+/** RDMSR and WRMSR of what isForHost says. */
+export const INTERCEPT_MSR: u32 = 2;
+/** VMCALL and VMMCALL, which are #UD without. */
+export const INTERCEPT_VMCALL: u32 = 4;
+/** An interrupt that is taken lowers the line and leaves `run`, as an acknowledge cycle would tell its controller. */
+export const INTERCEPT_INTERRUPT: u32 = 8;
+
+function intercepts(what: u32): bool {
+  return (load<u32>(INTERCEPTS) & what) != 0;
+}
+
+/** RDMSR and WRMSR that the host does. */
+function askHost(exit: i32, again: u64): i32 {
+  store<u64>(MSR_RIP, again);
+  exitReason = exit;
+  return R_EXIT;
+}
+
 export let exitReason: i32 = 0;
 export function setExitReason(r: i32): void {
   exitReason = r;
@@ -421,9 +446,22 @@ export function execRare(p: usize, again: u64): i32 {
     case Rare.SYSRET: return sysret(log2) ? afterFlags() : R_FAULT;
     case Rare.SYSENTER: return done(sysenter());
     case Rare.SYSEXIT: return done(sysexit(log2));
-    case Rare.RDMSR: return privileged() ? done(readMsr()) : R_FAULT;
-    case Rare.WRMSR: return privileged() ? done(writeMsr()) : R_FAULT;
-    case Rare.CPUID: cpuid(); return R_GO;
+    case Rare.RDMSR:
+      if (!privileged()) return R_FAULT;
+      return intercepts(INTERCEPT_MSR) && isForHost() ? askHost(EXIT_RDMSR, again) : done(readMsr());
+    case Rare.WRMSR:
+      if (!privileged()) return R_FAULT;
+      return intercepts(INTERCEPT_MSR) && isForHost() ? askHost(EXIT_WRMSR, again) : done(writeMsr());
+    case Rare.CPUID: {
+      const leaf = load<u32>(REGS);
+      const sub = load<u32>(REGS + 8);
+      cpuid();
+      if (!intercepts(INTERCEPT_CPUID)) return R_GO;
+      store<u32>(IO_PORT, leaf);
+      store<u32>(IO_VALUE, sub);
+      exitReason = EXIT_CPUID;
+      return R_EXIT;
+    }
     case Rare.RDTSC:
     case Rare.RDTSCP: {
       if (load<u64>(CR4) & 4 && load<u32>(CPL) != 0) return raise(GP, 0);
