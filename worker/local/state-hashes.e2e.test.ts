@@ -83,7 +83,7 @@ async function compareAll(subject: Subject, pools: readonly number[]): Promise<v
 }
 
 testWith(grub)("GRUB, in every combination", { timeout: 900_000 }, async () => {
-  const config = { limits: { instructions: 21_000_000 } };
+  const config = { memory: 32, limits: { instructions: 21_000_000 } };
   await compareAll({ fixture: grub!, every: 1_000_000, config }, POOLS_MIB);
 });
 
