@@ -14,6 +14,7 @@ import type {
   RecordedInput,
   SliceEnd,
 } from "./machine-api.ts";
+import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
 import { stateHash } from "./memory/state-hash.ts";
 import { CONSOLE_PORT, EVENT_VECTOR, emuRegion, LINES, STATISTICS, XENSTORE_PORT } from "./xenner/abi.ts";
@@ -137,17 +138,14 @@ export class Guest implements MachineApi {
   }
 
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
-    const { memory } = this.#cpu;
-    const dirty = memory.dirtyPages();
-    for (const gfn of dirty) this.#store.write(gfn, memory.page(gfn));
-    memory.clearDirty();
+    const pagesWritten = flushDirtyPages(this.#cpu.memory, this.#store);
     const saved: SavedGuest = {
       ramPages: this.#ramPages,
       pages: this.#pages,
       inputs: this.#inputs,
       host: this.#host.save(),
     };
-    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten: dirty.length };
+    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten };
   }
 
   /** The instruction count at which the processor has to stop: the slice ends, or the timer fires. */

@@ -15,6 +15,7 @@ import type {
   RecordedInput,
   SliceEnd,
 } from "./machine-api.ts";
+import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
 import { stateHash } from "./memory/state-hash.ts";
 import { CONSOLE_PORT, XENSTORE_PORT } from "./xenner/abi.ts";
@@ -126,17 +127,14 @@ export class PvhGuest implements MachineApi {
   }
 
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
-    const { memory } = this.#cpu;
-    const dirty = memory.dirtyPages();
-    for (const gfn of dirty) this.#store.write(gfn, memory.page(gfn));
-    memory.clearDirty();
+    const pagesWritten = flushDirtyPages(this.#cpu.memory, this.#store);
     const saved: SavedPvhGuest = {
       mode: "pvh",
       ramPages: this.#ramPages,
       inputs: this.#inputs,
       host: this.#host.save(),
     };
-    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten: dirty.length };
+    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten };
   }
 
   /** Does what the guest left its code for, except HLT with interrupts enabled. */
