@@ -1,6 +1,6 @@
 import { type Context, Hono } from "hono";
-import { REPORTS } from "../../jobs/openapi.ts";
 import { writeBadge } from "../../jobs/report/badge.ts";
+import { REPORTS } from "../../jobs/report/formats.ts";
 import { ConsoleReporter, type ReportedJob } from "../../jobs/report/job.ts";
 import { writeJsonReport } from "../../jobs/report/json.ts";
 import { writeJunit } from "../../jobs/report/junit.ts";

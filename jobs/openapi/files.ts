@@ -1,0 +1,38 @@
+import { answer, errorAnswer, type Json, json, operation, TOKEN_ERRORS, WIDE } from "./parts.ts";
+
+const SHA256: Json = {
+  name: "sha256",
+  in: "path",
+  required: true,
+  description: "SHA-256 of the file.",
+  schema: { type: "string", pattern: "^[0-9a-fA-F]{64}$" },
+};
+
+/** Stored kernels and initrds. */
+export const FILE_PATHS: Json = {
+  "/blobs/{sha256}": {
+    parameters: [SHA256],
+    put: operation("Stores a file under its hash.", {
+      requestBody: { required: true, content: { "application/octet-stream": {} } },
+      responses: {
+        "200": answer("It was there already.", json(WIDE)),
+        "201": answer("It is stored.", json(WIDE)),
+        "400": errorAnswer("The file has another hash."),
+        ...TOKEN_ERRORS,
+        "413": errorAnswer("The file is too large."),
+      },
+    }),
+    get: operation("A stored file's size.", {
+      responses: {
+        "200": answer("Its size.", json(WIDE)),
+        ...TOKEN_ERRORS,
+        "404": errorAnswer("It is not stored."),
+      },
+    }),
+  },
+  "/fixtures": {
+    get: operation("The guests that are stored here ready to boot.", {
+      responses: { "200": answer("The fixtures.", json(WIDE)), ...TOKEN_ERRORS },
+    }),
+  },
+};

@@ -1,0 +1,94 @@
+import { REPORTS } from "../report/formats.ts";
+import {
+  answer,
+  errorAnswer,
+  JOB_ERRORS,
+  JOB_ID,
+  type Json,
+  json,
+  operation,
+  query,
+  reference,
+  TOKEN_ERRORS,
+  WIDE,
+} from "./parts.ts";
+
+/** What is asked of one job. */
+export const JOB_PATHS: Json = {
+  "/jobs": {
+    post: operation("Boots a kernel.", {
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": { schema: reference("JobRequest") },
+          "multipart/form-data": {
+            schema: {
+              type: "object",
+              properties: {
+                kernel: { type: "string", contentMediaType: "application/octet-stream" },
+                initrd: { type: "string", contentMediaType: "application/octet-stream" },
+                config: reference("Config"),
+              },
+              required: ["kernel"],
+              additionalProperties: false,
+            },
+          },
+        },
+      },
+      responses: {
+        "201": answer("The job; Location is its address.", json(reference("Job"))),
+        "400": errorAnswer("The request is wrong; the message says which field, and what to do."),
+        ...TOKEN_ERRORS,
+        "413": errorAnswer("A file is too large."),
+        "415": errorAnswer("The body is neither JSON nor multipart/form-data."),
+        "422": errorAnswer("The kernel cannot be booted, or what the request refers to is not there."),
+      },
+    }),
+  },
+  "/jobs/{id}": {
+    parameters: [JOB_ID],
+    get: operation("A job.", {
+      responses: { "200": answer("The job.", json(reference("Job"))), ...JOB_ERRORS },
+    }),
+    delete: operation("Cancels a job. One that has ended stays as it is.", {
+      responses: { "200": answer("The job.", json(reference("Job"))), ...JOB_ERRORS },
+    }),
+  },
+  "/jobs/{id}/console": {
+    parameters: [JOB_ID],
+    get: operation("The console as plain text.", {
+      parameters: [
+        query("offset", "Starts at this byte.", { type: "integer", minimum: 0 }),
+        query("follow", "Goes on until the job ends.", { type: "string" }),
+      ],
+      responses: { "200": answer("Console output.", { "text/plain": {} }), ...JOB_ERRORS },
+    }),
+  },
+  "/jobs/{id}/hypercalls": {
+    parameters: [JOB_ID],
+    get: operation("Statistics of every hypercall.", {
+      responses: {
+        "200": answer("The statistics.", json(WIDE)),
+        ...JOB_ERRORS,
+        "409": errorAnswer("The guest has not started yet."),
+      },
+    }),
+  },
+  ...Object.fromEntries(
+    Object.entries(REPORTS).map(([extension, [mediaType, description]]) => [
+      `/jobs/{id}/report.${extension}`,
+      {
+        parameters: [JOB_ID],
+        get: operation(description, {
+          responses: { "200": answer("The report.", { [mediaType]: {} }), ...JOB_ERRORS },
+        }),
+      },
+    ]),
+  ),
+  "/jobs/{id}/badge.svg": {
+    parameters: [JOB_ID],
+    get: operation("A badge with the job's verdict.", {
+      responses: { "200": answer("The badge.", { "image/svg+xml": {} }), ...JOB_ERRORS },
+    }),
+  },
+};

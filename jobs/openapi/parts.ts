@@ -1,0 +1,45 @@
+import { z } from "zod";
+
+/*
+ * Pieces that descriptions of routes are made of. A route's author describes it in a file of this folder, which ../openapi.ts
+ * puts together with the others.
+ */
+
+export type Json = Readonly<Record<string, unknown>>;
+
+/** A schema as users of the API write it: before defaults and transformations. */
+export function schemaOf(schema: z.ZodType): Json {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { target: "draft-2020-12", io: "input" });
+  return rest;
+}
+
+/** A schema of components.schemas. */
+export const reference = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
+export const json = (schema: Json): Json => ({ "application/json": { schema } });
+export const answer = (description: string, content?: Json): Json => ({
+  description,
+  ...(content !== undefined && { content }),
+});
+/** An answer with the body of every error. */
+export const errorAnswer = (description: string): Json => answer(description, json(reference("Error")));
+export const operation = (summary: string, fields: Json): Json => ({ summary, ...fields });
+export const query = (name: string, description: string, schema: Json): Json => ({
+  name,
+  in: "query",
+  description,
+  schema,
+});
+
+/** An object of which no more is said. */
+export const WIDE: Json = { type: "object", additionalProperties: true };
+
+export const JOB_ID: Json = {
+  name: "id",
+  in: "path",
+  required: true,
+  description: "The job's id.",
+  schema: { type: "string", pattern: "^[0-9a-f]{32}$" },
+};
+
+export const TOKEN_ERRORS: Json = { "401": errorAnswer("The token is missing or wrong.") };
+export const JOB_ERRORS: Json = { ...TOKEN_ERRORS, "404": errorAnswer("There is no such job.") };
