@@ -35,6 +35,8 @@ export interface CoreExports {
   readonly completeMsr?: (low: number, high: number) => void;
   readonly refuseMsr?: () => void;
   readonly enterProtectedMode?: () => void;
+  readonly setExceptionExits: (vectors: number) => void;
+  readonly deliverException: (vector: number, errorCode: number) => number;
   readonly getFlags: () => number;
   readonly setFlags: (eflags: number) => void;
 }
@@ -61,7 +63,6 @@ const IDLE = 0x1270;
 const SEED = 0x1290;
 const EXC_VECTOR = 0x1298;
 const EXC_ERROR = 0x129c;
-const EXC_EXIT = 0x12a0;
 const CPU_MODEL = 0x12a4;
 const IO_PORT = 0x12a8;
 const IO_SIZE = 0x12ac;
@@ -101,6 +102,7 @@ const EXIT_WRMSR = 10;
 const EXIT_INTERRUPT = 11;
 /** INTERCEPT_* of engine/cpu/core/system.ts, all of them. */
 const INTERCEPT_ALL = 15;
+const ALL_VECTORS = 0xffffffff;
 
 /** Pages of the Wasm memory the core starts with; it grows by itself. */
 const INITIAL_WASM_PAGES = 256;
@@ -348,7 +350,15 @@ export class Cpu implements VirtualCpuApi {
 
   /** true: an exception leaves `run` before it is delivered, with registers at the faulting instruction. */
   setExceptionExit(on: boolean): void {
-    this.#dv().setUint32(EXC_EXIT, on ? 1 : 0, true);
+    this.interceptExceptions(on ? ALL_VECTORS : 0);
+  }
+
+  interceptExceptions(vectors: number): void {
+    this.#core.setExceptionExits(vectors >>> 0);
+  }
+
+  deliverException(vector: number, errorCode: number | null): boolean {
+    return this.#core.deliverException(vector, errorCode ?? -1) !== 0;
   }
 
   /** Features to offer: a model of CPU_MODELS or a mask of FEATURE_* bits of engine/cpu/core/cpuid.ts. */

@@ -10,7 +10,7 @@ export type CpuExit =
   | { readonly kind: "in"; readonly port: number; readonly size: number }
   /** OUT, already retired. */
   | { readonly kind: "out"; readonly port: number; readonly size: number; readonly value: number }
-  /** An exception about to be delivered; only after `setExceptionExit(true)`. */
+  /** An exception about to be delivered; only if intercepted. CR2 is that of a page fault. */
   | { readonly kind: "exception"; readonly vector: number; readonly errorCode: number | null }
   /** VMCALL or VMMCALL was executed; already retired. */
   | { readonly kind: "vmcall" }
@@ -118,6 +118,10 @@ export interface VirtualCpuApi extends CpuApi {
   completeMsr(value: bigint): void;
   /** Makes the RDMSR or WRMSR #GP(0). */
   refuseMsr(): void;
+  /** Bit n: exceptions of instructions, with vector n, leave `run` before they are delivered. Part of the saved state. */
+  interceptExceptions(vectors: number): void;
+  /** Delivers the exception that made `run` return, exactly as if it never had. False: triple fault. */
+  deliverException(vector: number, errorCode: number | null): boolean;
   raiseNmi(): void;
   /** 32-bit protected mode, ring 0, flat segments without a GDT, paging and interrupts off. */
   enterProtectedMode(): void;

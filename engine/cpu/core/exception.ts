@@ -1,6 +1,6 @@
 // Marking exceptions. Delivery through the IDT is in interrupt.ts.
 
-import { CR2, EXC_ERROR, EXC_VECTOR, FAULT_SS } from "./layout";
+import { CR2, EXC_ERROR, EXC_EXIT, EXC_VECTOR, FAULT_SS } from "./layout";
 
 export const DE: i32 = 0;
 export const DB: i32 = 1;
@@ -44,4 +44,9 @@ export function raiseNonCanonical(): i32 {
   raise(GP, 0);
   store<u32>(FAULT_SS, 1);
   return 0;
+}
+
+/** The host wants to see the pending exception instead of its delivery. */
+export function leavesRun(): bool {
+  return ((load<u32>(EXC_EXIT) >> load<i32>(EXC_VECTOR)) & 1) != 0;
 }

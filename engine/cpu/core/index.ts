@@ -3,7 +3,7 @@
 import { flushBlocks, lookupOnce, writeToCode } from "./blocks";
 import { DR6_BS, breakpointsChanged, breakpointsEnabled, codeHits, setDr6, takeHits } from "./breakpoints";
 import { decodeLengthOf } from "./decode";
-import { DB, GP, NMI, raise } from "./exception";
+import { DB, GP, NMI, leavesRun, raise } from "./exception";
 import { IF, RF, TF } from "./flags";
 import { clearStepCleared, stepCleared } from "./far";
 import { FAST_LIMIT, interpret, resume } from "./interp";
@@ -129,6 +129,18 @@ export function setIntercepts(what: u32): void {
   restored();
 }
 
+/** Bit n: an exception of an instruction, with vector n, leaves `run` before it is delivered. */
+export function setExceptionExits(vectors: u32): void {
+  store<u32>(EXC_EXIT, vectors);
+}
+
+/** Delivers the exception that made `run` return, as if it never had; CR2 is still that of a page fault. False: triple fault. */
+export function deliverException(vector: i32, errorCode: i32): bool {
+  store<u32>(CURRENT_OP, 0);
+  raise(vector, errorCode);
+  return deliverPending(-1);
+}
+
 /** 32-bit protected mode, ring 0, flat, paging and interrupts off: how a PVH guest is entered. */
 export function enterProtectedMode(): void {
   store<u64>(EFER, 0);
@@ -143,7 +155,7 @@ export function enterProtectedMode(): void {
 
 /** Delivers the pending exception, or leaves it to the host if that is what it wants. */
 function settle(): void {
-  if (load<u32>(EXC_EXIT)) setExitReason(EXIT_EXCEPTION);
+  if (leavesRun()) setExitReason(EXIT_EXCEPTION);
   else if (!deliverPending(-1)) setExitReason(EXIT_SHUTDOWN);
 }
 
@@ -159,7 +171,8 @@ function trapDebug(reasons: u64): void {
 /** Takes an interrupt, which wakes a halted processor. */
 function interrupt(vector: i32): void {
   store<u32>(HALTED, 0);
-  if (!deliver(vector, -1, CAUSE_EXTERNAL)) settle();
+  // What goes wrong in its delivery is no instruction's, and nothing for the host.
+  if (!deliver(vector, -1, CAUSE_EXTERNAL) && !deliverPending(-1)) setExitReason(EXIT_SHUTDOWN);
 }
 
 /** Runs until at least `limit` instructions have retired or the host is wanted; returns an EXIT_* code. */

@@ -6,12 +6,12 @@
 
 import { add, and, dec, ea, eaBD, eaBDOf, eaOf, eaUnscaled, get, hostR, hostW, imm, inc, or, set, slotA, slotB, slotC, sub, wrote, xor } from "./access";
 import { arenaEpoch, dropBlock, jumpEntry, lookup, sideIndex, sideRip } from "./blocks";
-import { GP, NM, SS, UD, raise, raiseNoError } from "./exception";
+import { GP, NM, SS, UD, leavesRun, raise, raiseNoError } from "./exception";
 import { condition, getCF, getSF, getZF } from "./flags";
 import { addressOf, execGeneric } from "./generic";
 import { deliverPending } from "./interrupt";
 import {
-  CR0, CR4, CURRENT_OP, EXC_EXIT, EXC_VECTOR, FAULT_SS, INSTRUCTIONS, LIMIT, MODE, MODE_64, REGS, RIP, SLOT_CS, TAG_HIGH, X87_RIP,
+  CR0, CR4, CURRENT_OP, EXC_VECTOR, FAULT_SS, INSTRUCTIONS, LIMIT, MODE, MODE_64, REGS, RIP, SLOT_CS, TAG_HIGH, X87_RIP,
 } from "./layout";
 import { fetchPage, isAligned, isCanonical } from "./mmu";
 import { Op } from "./ops";
@@ -74,7 +74,7 @@ function straddleCheck(p: usize): i32 {
 export function resume(): usize {
   for (let n = 0; n < MAX_DELIVERIES; n++) {
     if (load<i32>(EXC_VECTOR) >= 0) {
-      if (load<u32>(EXC_EXIT)) {
+      if (leavesRun()) {
         setExitReason(EXIT_EXCEPTION);
         return 0;
       }

@@ -94,7 +94,7 @@ export const NMI_BLOCKED: usize = 0x128c; // u32
 export const SEED: usize = 0x1290; // u64 state of RDRAND and RDSEED
 export const EXC_VECTOR: usize = 0x1298; // i32: exception pending delivery, or -1
 export const EXC_ERROR: usize = 0x129c; // i32: its error code, or -1 for none
-export const EXC_EXIT: usize = 0x12a0; // u32: 1 = an exception leaves `run` instead of being delivered
+export const EXC_EXIT: usize = 0x12a0; // u32: bit n = an exception with vector n leaves `run` instead of being delivered
 export const CPU_MODEL: usize = 0x12a4; // u32: features offered, see cpuid.ts
 /** Port access in flight: set by IN and OUT, read by the host. */
 export const IO_PORT: usize = 0x12a8; // u32
