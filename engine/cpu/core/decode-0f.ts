@@ -1,6 +1,7 @@
 // Opcodes behind 0F (SDM vol. 2D, table A-3), 0F 38 and 0F 3A. Vector instructions are looked up in vector-decode.ts.
 
-import { fwait, gen, genSlots, immediate, invalid, jcc, rare, rareSimple, refuseLock, rmToSlot } from "./decode-one";
+import { jcc } from "./decode-branch";
+import { fwait, gen, genSlots, immediate, invalid, rare, rareSimple, refuseLock, rmToSlot } from "./decode-common";
 import {
   SEG_PRIVILEGED_READ, SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
   next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, setRmRegister, setSize, size, slot,

@@ -5,7 +5,7 @@ import { GP, NP, SS, TS, UD, raise, raiseNoError } from "./exception";
 import { AC, ARITH, DF, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM, getFlags, setFlags } from "./flags";
 import {
   CPL, CSTAR, EFER, LSTAR, MODE, MODE_64, NMI_BLOCKED, REGS, RIP, SEG_TR, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSFLAGS,
-  TR_BASE,
+  TR_BASE, RSP,
 } from "./layout";
 import { EFER_SCE, isCanonical, readable, readableAs, writableAs, writeDone } from "./mmu";
 import {
@@ -13,7 +13,7 @@ import {
   descriptorHigh, descriptorLimit, descriptorLow, dropPrivilegedSegments, isLong, isRealStyle, limitOf, loadStackSegment,
   readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode, withinLimit,
 } from "./segment";
-import { RSP, peek, popped, push, release, setSp, stackMask } from "./stack";
+import { peek, popped, push, release, setSp, stackMask } from "./stack";
 import { TASK_CALL, TASK_IRET, TASK_JUMP, switchTask } from "./task";
 
 /** Masks an instruction pointer to an operand size. */

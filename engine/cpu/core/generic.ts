@@ -1,15 +1,21 @@
 // Integer instructions that are not worth a case of their own in the interpreter, in all sizes, on registers or memory.
+// Shifts, multiplications, bit operations, stack frames and decimal adjustments are in files of their own.
 
-import { BR, DE, GP, SS, raise, raiseNoError } from "./exception";
+import { decimal } from "./decimal";
+import { BR, GP, SS, raise, raiseNoError } from "./exception";
 import {
-  AF, CF, CLASS_ADC, CLASS_ADD, CLASS_SBB, CLASS_SUB, DF, OF, PF, SF, ZF, condition, getAF, getArithFlags, getCF, getFlags, getOF,
-  getSF, getZF, setArithFlags, setFlagsCO, setFlagsKeepCF, setFlagsLogic, setFlagsRA, sext, CLASS_INC, CLASS_DEC, RF, VM, ID, AC, IOPL, NT, TF, IF,
+  AF, CF, CLASS_ADC, CLASS_ADD, CLASS_DEC, CLASS_INC, CLASS_SBB, CLASS_SUB, DF, OF, PF, SF, ZF, condition, getArithFlags,
+  getCF, setArithFlags, setFlagsCO, setFlagsKeepCF, setFlagsLogic, setFlagsRA, sext,
 } from "./flags";
-import { MODE, MODE_64, REGS, SEED, SEG, SYSFLAGS } from "./layout";
+import { bitOperation, byteSwap, crc32c } from "./generic-bits";
+import { divide, divideSigned, mulFlags, multiply } from "./generic-multiply";
+import { doubleShift, shift } from "./generic-shifts";
+import { MODE, MODE_64, RAX, RCX, RDX, REGS, SEED, SEG, SYSFLAGS } from "./layout";
 import { readable, writable, writeDone } from "./mmu";
 import { Gen } from "./ops";
 import { attributesOf, baseOf, checkSegment } from "./segment";
-import { RSP, convertToStackFault, loadBySize, peek, popped, push, release, setSp, stackLinear, stackMask, stackOk } from "./stack";
+import { peek, popped, push, release } from "./stack";
+import { enter, leave, popa, pusha, pushf, putRegister } from "./stack-frame";
 
 /** Effective address of the memory operand of the op at `m`. */
 // @ts-ignore: decorator
@@ -58,295 +64,6 @@ function alu<T>(k: i32, a: T, b: T): T {
   return r;
 }
 
-/** AF and OF survive in a CO image when a rotate changes only CF and OF. */
-function rotateFlags(cf: bool, ovf: bool): void {
-  setArithFlags((getArithFlags() & ~(CF | OF)) | (cf ? CF : 0) | (ovf ? OF : 0));
-}
-
-/** ROL ROR RCL RCR SHL SHR SAL SAR by a raw count (SDM vol. 2B); sets flags unless the masked count is 0. */
-function shift<T>(kind: i32, v: T, raw: u32): T {
-  const bits: u32 = sizeof<T>() << 3;
-  let n: u32 = raw & (sizeof<T>() == 8 ? 63 : 31);
-  if (n == 0) return v;
-  const top: T = <T>(<T>1 << <T>(bits - 1));
-  let r: T = v;
-  switch (kind) {
-    case 0: {
-      n &= bits - 1;
-      if (n) r = <T>((v << <T>n) | (v >> <T>(bits - n)));
-      rotateFlags((r & 1) != 0, ((r & 1) != 0) != ((r & top) != 0));
-      return r;
-    }
-    case 1: {
-      n &= bits - 1;
-      if (n) r = <T>((v >> <T>n) | (v << <T>(bits - n)));
-      rotateFlags((r & top) != 0, ((r & top) != 0) != ((r & (top >> 1)) != 0));
-      return r;
-    }
-    case 2: {
-      n %= bits + 1;
-      if (n == 0) {
-        // As by single steps: OF is that of the unchanged value.
-        const c = getCF();
-        rotateFlags(c, c != ((r & top) != 0));
-        return v;
-      }
-      let c = getCF();
-      for (let i: u32 = 0; i < n; i++) {
-        const out = (r & top) != 0;
-        r = <T>((r << 1) | <T>c);
-        c = out;
-      }
-      rotateFlags(c, c != ((r & top) != 0));
-      return r;
-    }
-    case 3: {
-      n %= bits + 1;
-      let c = getCF();
-      for (let i: u32 = 0; i < n; i++) {
-        const out = (r & 1) != 0;
-        r = <T>((r >> 1) | (c ? top : <T>0));
-        c = out;
-      }
-      rotateFlags(c, ((r & top) != 0) != ((r & (top >> 1)) != 0));
-      return r;
-    }
-    case 5: {
-      const cf = n > bits ? false : ((v >> <T>(n - 1)) & 1) != 0;
-      r = n >= bits ? <T>0 : <T>(v >> <T>n);
-      // OF is defined for a count of 1 only: the top bit of the operand.
-      setFlagsCO<T>(sext<T>(<u64>r), (cf ? CF : 0) | (n == 1 && (v & top) != 0 ? OF : 0));
-      return r;
-    }
-    case 7: {
-      const s = sext<T>(<u64>v);
-      const m: u64 = min<u32>(n, bits - 1);
-      const cf = ((s >> <i64>min<u32>(n - 1, 63)) & 1) != 0;
-      r = <T>(s >> <i64>m);
-      setFlagsCO<T>(sext<T>(<u64>r), cf ? CF : 0);
-      return r;
-    }
-    default: {
-      const cf = n > bits ? false : ((v >> <T>(bits - n)) & 1) != 0;
-      r = n >= bits ? <T>0 : <T>(v << <T>n);
-      const ovf = cf != ((r & top) != 0);
-      setFlagsCO<T>(sext<T>(<u64>r), (cf ? CF : 0) | (ovf ? OF : 0));
-      return r;
-    }
-  }
-}
-
-/** SHLD (left) and SHRD; counts beyond the size are undefined for 16 bits and act as on a concatenated register here. */
-function doubleShift<T>(left: bool, a: T, b: T, raw: u32): T {
-  const bits: u32 = sizeof<T>() << 3;
-  let n: u32 = raw & (sizeof<T>() == 8 ? 63 : 31);
-  if (n == 0) return a;
-  const top: T = <T>(<T>1 << <T>(bits - 1));
-  let r: T;
-  let cf: bool;
-  if (sizeof<T>() == 2 && n > 16) {
-    // As processors do: the operand pair rotates on into a.
-    n -= 16;
-    const x = a;
-    a = b;
-    b = x;
-  }
-  if (left) {
-    cf = ((a >> <T>(bits - n)) & 1) != 0;
-    r = n == bits ? b : <T>((a << <T>n) | (b >> <T>(bits - n)));
-  } else {
-    cf = ((a >> <T>(n - 1)) & 1) != 0;
-    r = n == bits ? b : <T>((a >> <T>n) | (b << <T>(bits - n)));
-  }
-  const ovf = ((r ^ a) & top) != 0;
-  setFlagsCO<T>(sext<T>(<u64>r), (cf ? CF : 0) | (ovf ? OF : 0));
-  return r;
-}
-
-function mulFlags<T>(low: i64, overflow: bool): void {
-  setFlagsCO<T>(low, overflow ? CF | OF : 0);
-}
-
-/** High half of an unsigned 64 x 64 product. */
-export function mulHighU(a: u64, b: u64): u64 {
-  const al = a & 0xffffffff;
-  const ah = a >> 32;
-  const bl = b & 0xffffffff;
-  const bh = b >> 32;
-  const ll = al * bl;
-  const lh = al * bh;
-  const hl = ah * bl;
-  const mid = (ll >> 32) + (lh & 0xffffffff) + (hl & 0xffffffff);
-  return ah * bh + (lh >> 32) + (hl >> 32) + (mid >> 32);
-}
-
-/** High half of a signed 64 x 64 product. */
-export function mulHighS(a: i64, b: i64): i64 {
-  let h = <i64>mulHighU(<u64>a, <u64>b);
-  if (a < 0) h -= b;
-  if (b < 0) h -= a;
-  return h;
-}
-
-const RAX: usize = REGS;
-const RCX: usize = REGS + 8;
-const RDX: usize = REGS + 16;
-
-function multiply<T>(v: T, signed: bool): void {
-  if (sizeof<T>() == 1) {
-    if (signed) {
-      const r = <i32>load<i8>(RAX) * <i32>(<i8>v);
-      store<u16>(RAX, <u16>r);
-      mulFlags<T>(<i64>(<i8>r), r != <i32>(<i8>r));
-    } else {
-      const r = <u32>load<u8>(RAX) * <u32>v;
-      store<u16>(RAX, <u16>r);
-      mulFlags<T>(<i64>(<i8>r), r >> 8 != 0);
-    }
-  } else if (sizeof<T>() == 2) {
-    if (signed) {
-      const r = <i32>load<i16>(RAX) * <i32>(<i16>v);
-      store<u16>(RAX, <u16>r);
-      store<u16>(RDX, <u16>(r >> 16));
-      mulFlags<T>(<i64>(<i16>r), r != <i32>(<i16>r));
-    } else {
-      const r = <u32>load<u16>(RAX) * <u32>v;
-      store<u16>(RAX, <u16>r);
-      store<u16>(RDX, <u16>(r >> 16));
-      mulFlags<T>(<i64>(<i16>r), r >> 16 != 0);
-    }
-  } else if (sizeof<T>() == 4) {
-    if (signed) {
-      const r = <i64>load<i32>(RAX) * <i64>(<i32>v);
-      store<u64>(RAX, <u64>(<u32>r));
-      store<u64>(RDX, <u64>(<u32>(r >> 32)));
-      mulFlags<T>(<i64>(<i32>r), r != <i64>(<i32>r));
-    } else {
-      const r = <u64>load<u32>(RAX) * <u64>(<u32>v);
-      store<u64>(RAX, <u64>(<u32>r));
-      store<u64>(RDX, r >> 32);
-      mulFlags<T>(<i64>(<i32>r), r >> 32 != 0);
-    }
-  } else {
-    const a = load<u64>(RAX);
-    const lo = a * <u64>v;
-    if (signed) {
-      const hi = mulHighS(<i64>a, <i64>v);
-      store<u64>(RAX, lo);
-      store<i64>(RDX, hi);
-      mulFlags<T>(<i64>lo, hi != <i64>lo >> 63);
-    } else {
-      const hi = mulHighU(a, <u64>v);
-      store<u64>(RAX, lo);
-      store<u64>(RDX, hi);
-      mulFlags<T>(<i64>lo, hi != 0);
-    }
-  }
-}
-
-let quotient: u64 = 0;
-let remainder: u64 = 0;
-
-/** 128 / 64 bits; false if the quotient does not fit. */
-function divide128(hi: u64, lo: u64, d: u64): bool {
-  if (hi >= d) return false;
-  if (hi == 0) {
-    quotient = lo / d;
-    remainder = lo % d;
-    return true;
-  }
-  let q: u64 = 0;
-  let r = hi;
-  for (let i = 63; i >= 0; i--) {
-    const carry = r >> 63;
-    r = (r << 1) | ((lo >> <u64>i) & 1);
-    if (carry || r >= d) {
-      r -= d;
-      q |= <u64>1 << <u64>i;
-    }
-  }
-  quotient = q;
-  remainder = r;
-  return true;
-}
-
-function divide<T>(v: T): i32 {
-  const d = <u64>v;
-  if (d == 0) return raiseNoError(DE);
-  if (sizeof<T>() == 1) {
-    const n = <u64>load<u16>(RAX);
-    if (n / d > 0xff) return raiseNoError(DE);
-    store<u8>(RAX, <u8>(n / d));
-    store<u8>(RAX + 1, <u8>(n % d));
-  } else if (sizeof<T>() == 2) {
-    const n = <u64>load<u16>(RAX) | (<u64>load<u16>(RDX) << 16);
-    if (n / d > 0xffff) return raiseNoError(DE);
-    store<u16>(RAX, <u16>(n / d));
-    store<u16>(RDX, <u16>(n % d));
-  } else if (sizeof<T>() == 4) {
-    const n = <u64>load<u32>(RAX) | (<u64>load<u32>(RDX) << 32);
-    const q = n / d;
-    if (q > 0xffffffff) return raiseNoError(DE);
-    store<u64>(RAX, q);
-    store<u64>(RDX, n % d);
-  } else {
-    if (!divide128(load<u64>(RDX), load<u64>(RAX), d)) return raiseNoError(DE);
-    store<u64>(RAX, quotient);
-    store<u64>(RDX, remainder);
-  }
-  return 1;
-}
-
-function divideSigned<T>(v: T): i32 {
-  const d = sext<T>(<u64>v);
-  if (d == 0) return raiseNoError(DE);
-  if (sizeof<T>() == 8) {
-    let hi = load<u64>(RDX);
-    let lo = load<u64>(RAX);
-    const negative = <i64>hi < 0;
-    if (negative) {
-      lo = 0 - lo;
-      hi = ~hi + (lo == 0 ? 1 : 0);
-    }
-    const m: u64 = d < 0 ? <u64>0 - <u64>d : <u64>d;
-    if (!divide128(hi, lo, m)) return raiseNoError(DE);
-    const minus = negative != d < 0;
-    if (quotient > (minus ? <u64>0x8000000000000000 : <u64>0x7fffffffffffffff)) return raiseNoError(DE);
-    store<u64>(RAX, minus ? <u64>0 - quotient : quotient);
-    store<u64>(RDX, negative ? <u64>0 - remainder : remainder);
-    return 1;
-  }
-  let n: i64;
-  if (sizeof<T>() == 1) n = <i64>load<i16>(RAX);
-  else if (sizeof<T>() == 2) n = <i64>(<i32>(<u32>load<u16>(RAX) | (<u32>load<u16>(RDX) << 16)));
-  else n = <i64>(<u64>load<u32>(RAX) | (<u64>load<u32>(RDX) << 32));
-  if (n == i64.MIN_VALUE && d == -1) return raiseNoError(DE);
-  const q = n / d;
-  if (q != sext<T>(<u64>q)) return raiseNoError(DE);
-  const r = n % d;
-  if (sizeof<T>() == 1) {
-    store<u8>(RAX, <u8>q);
-    store<u8>(RAX + 1, <u8>r);
-  } else if (sizeof<T>() == 2) {
-    store<u16>(RAX, <u16>q);
-    store<u16>(RDX, <u16>r);
-  } else {
-    store<u64>(RAX, <u64>(<u32>q));
-    store<u64>(RDX, <u64>(<u32>r));
-  }
-  return 1;
-}
-
-/** BT BTS BTR BTC by kind 0..3 on a value and bit number; CF only. */
-function bitOperation<T>(kind: i32, v: T, bit: u32): T {
-  const m: T = <T>(<T>1 << <T>bit);
-  setArithFlags((getArithFlags() & ~CF) | ((v & m) != 0 ? CF : 0));
-  if (kind == 1) return <T>(v | m);
-  if (kind == 2) return <T>(v & ~m);
-  if (kind == 3) return <T>(v ^ m);
-  return v;
-}
-
 function random(): u64 {
   // SplitMix64: every seed gives a full-period sequence, the same on every machine.
   const s = load<u64>(SEED) + 0x9e3779b97f4a7c15;
@@ -355,12 +72,6 @@ function random(): u64 {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);
-}
-
-function crc32c(crc: u32, byte: u32): u32 {
-  let c = crc ^ byte;
-  for (let i = 0; i < 8; i++) c = c & 1 ? (c >> 1) ^ 0x82f63b78 : c >> 1;
-  return c;
 }
 
 /** Functions that only read rm; `v` is its value. */
@@ -428,11 +139,6 @@ function readOnly<T>(p: usize, fn: i32, at: usize, v: T): i32 {
       unreachable();
   }
   return 1;
-}
-
-function byteSwap<T>(v: T): T {
-  if (sizeof<T>() == 2) return <T>(((<u32>v & 0xff) << 8) | ((<u32>v >> 8) & 0xff));
-  return bswap<T>(v);
 }
 
 /** Functions that write rm, at host address `at`. */
@@ -556,8 +262,6 @@ function extend16(p: usize, fn: i32): i32 {
     if (!at) return 0;
   } else {
     at = REGS + <usize>load<u8>(p, 3);
-    // slot() named a 16-bit register; a byte source without REX may be AH..BH.
-    if (from == 1) at = REGS + <usize>load<u8>(p, 3);
   }
   const a = REGS + <usize>load<u8>(p, 2);
   if (fn == Gen.MOVZX8) store<u16>(a, <u16>load<u8>(at));
@@ -603,97 +307,6 @@ function cmpxchg16b(p: usize): i32 {
   return 1;
 }
 
-
-/** EFLAGS as PUSHF stores it: RF and VM read as 0. */
-function pushf(log2: i32): i32 {
-  const flags = getFlags();
-  if (flags & VM && (flags & IOPL) != IOPL) return raise(GP, 0);
-  return push(<u64>(flags & ~(RF | VM)), log2);
-}
-
-function enter(log2: i32, imm: i32): i32 {
-  const bytes = 1 << log2;
-  const level = (imm >> 16) & 31;
-  const frame = imm & 0xffff;
-  const mask = stackMask();
-  const oldSp = load<u64>(RSP);
-  const rbp = load<u64>(REGS + 5 * 8);
-  if (!push(rbp, log2)) return 0;
-  const frameTemp = load<u64>(RSP);
-  let bp = rbp;
-  for (let i = 1; i < level; i++) {
-    bp = (bp - <u64>bytes) & mask;
-    const linear = stackLinear(bp, bytes, false);
-    const h = stackOk ? readable(linear, bytes) : 0;
-    if (!h) convertToStackFault();
-    if (!h || !push(loadBySize(h, log2), log2)) {
-      store<u64>(RSP, oldSp);
-      return 0;
-    }
-  }
-  if (level > 0 && !push(frameTemp, log2)) {
-    store<u64>(RSP, oldSp);
-    return 0;
-  }
-  const sp = (load<u64>(RSP) - <u64>frame) & mask;
-  // The new top must be writable, or ENTER faults as a whole.
-  const linear = stackLinear(sp, bytes, true);
-  if (!stackOk || !writable(linear, bytes)) {
-    convertToStackFault();
-    store<u64>(RSP, oldSp);
-    return 0;
-  }
-  setSp(sp, mask);
-  if (log2 == 1) store<u16>(REGS + 40, <u16>frameTemp);
-  else if (log2 == 2) store<u64>(REGS + 40, frameTemp & 0xffffffff);
-  else store<u64>(REGS + 40, frameTemp);
-  return 1;
-}
-
-function putRegister(at: usize, v: u64, log2: i32): void {
-  if (log2 == 1) store<u16>(at, <u16>v);
-  else if (log2 == 2) store<u64>(at, v & 0xffffffff);
-  else store<u64>(at, v);
-}
-
-function leave(log2: i32): i32 {
-  const mask = stackMask();
-  const oldSp = load<u64>(RSP);
-  setSp(load<u64>(REGS + 40), mask);
-  if (!peek(0, log2)) {
-    store<u64>(RSP, oldSp);
-    return 0;
-  }
-  putRegister(REGS + 40, popped, log2);
-  release(<u64>1 << <u64>log2);
-  return 1;
-}
-
-function pusha(log2: i32): i32 {
-  const oldSp = load<u64>(RSP);
-  for (let i = 0; i < 8; i++) {
-    if (!push(i == 4 ? oldSp : load<u64>(REGS + i * 8), log2)) {
-      store<u64>(RSP, oldSp);
-      return 0;
-    }
-  }
-  return 1;
-}
-
-function popa(log2: i32): i32 {
-  const bytes: u64 = 1 << log2;
-  // Everything is read before anything is changed.
-  for (let i: u64 = 0; i < 8; i++) {
-    if (!peek(i * bytes, log2)) return 0;
-  }
-  for (let i: u64 = 0; i < 8; i++) {
-    peek(i * bytes, log2);
-    if (i != 3) putRegister(REGS + <usize>(7 - i) * 8, popped, log2);
-  }
-  release(8 * bytes);
-  return 1;
-}
-
 function bound(p: usize, log2: i32): i32 {
   const bytes = 1 << log2;
   const ea = addressOf(p + 16);
@@ -728,61 +341,6 @@ function arpl(p: usize): i32 {
     if (memory) writeDone(at);
   }
   setArithFlags((getArithFlags() & ~ZF) | (adjust ? ZF : 0));
-  return 1;
-}
-
-/** Decimal and ASCII adjustments (SDM vol. 2A). Undefined flags are left as the result gives them. */
-function decimal(fn: i32, imm: i32): i32 {
-  let al = <u32>load<u8>(RAX);
-  const ah = <u32>load<u8>(RAX, 1);
-  let cf = getCF();
-  let af = getAF();
-  switch (fn) {
-    case Gen.DAA:
-    case Gen.DAS: {
-      const old = al;
-      const oldCf = cf;
-      const low = (al & 15) > 9 || af;
-      const high = old > 0x99 || oldCf;
-      if (low) {
-        cf = oldCf || (fn == Gen.DAA ? al > 0xf9 : al < 6);
-        al = (fn == Gen.DAA ? al + 6 : al - 6) & 0xff;
-      }
-      af = low;
-      if (high) {
-        al = (fn == Gen.DAA ? al + 0x60 : al - 0x60) & 0xff;
-        cf = true;
-      } else if (fn == Gen.DAA) cf = false;
-      else cf = low ? oldCf || old < 6 : false;
-      break;
-    }
-    case Gen.AAA:
-    case Gen.AAS: {
-      const adjust = (al & 15) > 9 || af;
-      if (adjust) {
-        const ax = fn == Gen.AAA ? <u32>load<u16>(RAX) + 0x106 : <u32>load<u16>(RAX) - 6 - 0x100;
-        store<u16>(RAX, <u16>ax);
-      }
-      al = <u32>load<u8>(RAX) & 15;
-      cf = adjust;
-      af = adjust;
-      break;
-    }
-    case Gen.AAM:
-      if ((imm & 0xff) == 0) return raiseNoError(DE);
-      store<u8>(RAX, <u8>(al / (imm & 0xff)), 1);
-      al = al % (imm & 0xff);
-      cf = false;
-      af = false;
-      break;
-    default: // AAD
-      al = (al + ah * imm) & 0xff;
-      store<u8>(RAX, 0, 1);
-      cf = false;
-      af = false;
-  }
-  store<u8>(RAX, <u8>al);
-  setFlagsCO<u8>(<i64>(<i8>al), (cf ? CF : 0) | (af ? AF : 0));
   return 1;
 }
 

@@ -3,7 +3,7 @@
 import { DB, DFV, GP, NP, PFV, SS, TS, raise } from "./exception";
 import { IF, NT, RF, TF, VM, getFlags, setFlags } from "./flags";
 import {
-  CPL, EXC_ERROR, EXC_VECTOR, IDT_BASE, IDT_LIMIT, MODE, MODE_64, REGS, RIP, SEG_TR, SYSFLAGS, TR_BASE,
+  CPL, EXC_ERROR, EXC_VECTOR, IDT_BASE, IDT_LIMIT, MODE, MODE_64, REGS, RIP, SEG_TR, SYSFLAGS, TR_BASE, RSP,
 } from "./layout";
 import { isCanonical, readableAs, writableAs, writeDone } from "./mmu";
 import {
@@ -11,7 +11,7 @@ import {
   descriptorDpl, descriptorLimit, isLong, isRealStyle, limitOf, loadStackSegment, readDescriptor, selectorOf, setDescriptorType,
   setNull, setSegment, updateMode, withinLimit,
 } from "./segment";
-import { RSP, stackMask } from "./stack";
+import { stackMask } from "./stack";
 import { TASK_INTERRUPT, switchTask } from "./task";
 
 /** How an interrupt came about. */

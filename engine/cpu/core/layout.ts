@@ -16,6 +16,15 @@ export const SLOT_DS: i32 = 23;
 export const SLOT_FS: i32 = 24;
 export const SLOT_GS: i32 = 25;
 
+/** The registers that instructions name without being told to. */
+export const RAX: usize = REGS;
+export const RCX: usize = REGS + 8;
+export const RDX: usize = REGS + 16;
+export const RSP: usize = REGS + 32;
+export const RBP: usize = REGS + 40;
+export const RSI: usize = REGS + 48;
+export const RDI: usize = REGS + 56;
+
 /** Vector registers: 16 slots of 32 bytes (room for 256-bit registers; SSE uses the low 16). */
 export const XMM: usize = 0x1400;
 /** u32 MXCSR, reset value 0x1f80. */

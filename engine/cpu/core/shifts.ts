@@ -1,7 +1,7 @@
-// Flag-setting shifts, rotates, multiplications and bit tests ovf the hot ops, out ovf line.
+// Flag-setting shifts, rotates, multiplications and bit tests of the hot ops, out of line.
 
 import { CF, OF, getArithFlags, setArithFlags, setFlagsCO, sext } from "./flags";
-import { mulHighS } from "./generic";
+import { mulHighS } from "./generic-multiply";
 
 /** SHL by 1..size-1 with flags. */
 export function shl<T>(v: T, n: u32): T {

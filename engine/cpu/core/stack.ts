@@ -1,12 +1,10 @@
 // Pushing and popping outside the inline fast paths: any operand size, any stack size, with segment checks where there
 // are any.
 
-import { FAULT_SS, MODE, MODE_64, REGS, SEG, SLOT_SS } from "./layout";
+import { FAULT_SS, MODE, MODE_64, REGS, RSP, SEG, SLOT_SS } from "./layout";
 import { SS, raise } from "./exception";
 import { readable, writable, writeDone } from "./mmu";
 import { checkSegment } from "./segment";
-
-export const RSP: usize = REGS + 4 * 8;
 
 /** Mask of the stack pointer: 64-bit mode all, else by SS.B (descriptor bit 54, attribute bit 14). */
 export function stackMask(): u64 {

@@ -5,18 +5,13 @@
 // the interpreter leave, with registers as after that many steps, and goes on when it comes back: neither a chunk nor
 // where it ends depends on how the run is sliced.
 
-import { STRING_CMPS, STRING_LODS, STRING_MOVS, STRING_SCAS, STRING_STOS } from "./decode-one";
+import { STRING_CMPS, STRING_LODS, STRING_MOVS, STRING_SCAS, STRING_STOS } from "./decode-string";
 import { breakpointsEnabled } from "./breakpoints";
 import { CLASS_SUB, DF, RF, TF, getZF, setFlagsRA } from "./flags";
-import { MODE, MODE_64, REGS, SLOT_ES, SYSFLAGS } from "./layout";
+import { MODE, MODE_64, RAX, RCX, RDI, REGS, RSI, SLOT_ES, SYSFLAGS } from "./layout";
 import { alignmentArmed, readable, writable, writeDone } from "./mmu";
 import { loadBySize } from "./stack";
 import { checkSegment } from "./segment";
-
-const RAX: usize = REGS;
-const RCX: usize = REGS + 8;
-const RSI: usize = REGS + 48;
-const RDI: usize = REGS + 56;
 
 /** Bytes after which a repeat lets the host look in. */
 const STRING_CHUNK: u64 = 1 << 20;

@@ -10,7 +10,7 @@ import { addressOf } from "./generic";
 import { CAUSE_EXTERNAL, CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
   CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, INTERCEPTS, MSR_RIP, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
-  LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX,
+  LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX, RSP,
 } from "./layout";
 import { invalidatePage, isCanonical, readable, readableAs, writable, writeDone } from "./mmu";
 import { isForHost, readMsr, tsc, writeMsr } from "./msr";
@@ -19,7 +19,7 @@ import {
   ATTR_P, ATTR_S, attributesOf, baseOf, checkSegment, descriptorAttributes, descriptorBase, descriptorDpl, descriptorHigh, descriptorLimit, isLong,
   isRealStyle, limitOf, loadSegment, readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode,
 } from "./segment";
-import { RSP, loadBySize, peek, popped, push, release } from "./stack";
+import { loadBySize, peek, popped, push, release } from "./stack";
 
 /** What to do after a RARE op. RIP is exact in all but the first case. */
 export const R_FAULT: i32 = 0;

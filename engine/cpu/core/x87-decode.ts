@@ -1,5 +1,5 @@
-// What the decoder must know about an x87 escape D8-DF: whether it exists, how large its memory operand is, and whether it
-// waits for pending exceptions. SDM vol. 2 appendix A, tables.
+// What the decoder must know about an x87 escape D8-DF: whether it exists, how large its memory operand is and whether it
+// is written, and whether the instruction waits for pending exceptions. SDM vol. 2 appendix A, tables.
 
 /** Does this ModRM byte name an instruction? */
 export function x87Defined(opcode: i32, modrm: i32): bool {
@@ -47,4 +47,15 @@ export function x87Bytes(opcode: i32, group: i32, small: bool): i32 {
 /** Does the memory form wait? The others are FNSTENV, FNSTCW, FNSAVE and FNSTSW. */
 export function x87Waits(opcode: i32, group: i32): bool {
   return !((opcode == 0xd9 || opcode == 0xdd) && group >= 6);
+}
+
+/** Does the x87 instruction with a memory operand write it? (SDM vol. 2, table A-7 on) */
+export function x87Stores(op: i32, digit: u32): bool {
+  switch (op) {
+    case 0xd9: return digit == 2 || digit == 3 || digit >= 6;
+    case 0xdb: return (digit >= 1 && digit <= 3) || digit == 7;
+    case 0xdd: return (digit >= 1 && digit <= 3) || digit >= 6;
+    case 0xdf: return (digit >= 1 && digit <= 3) || digit >= 6;
+    default: return false;
+  }
 }
