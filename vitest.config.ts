@@ -1,8 +1,16 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import type { Plugin } from "vite";
 import { configDefaults, defineConfig } from "vitest/config";
 
 const WORKER_TESTS = "worker/**/*.worker.test.ts";
 const E2E_TESTS = "worker/**/*.e2e.test.ts";
+
+/** The database's migrations are imported as text, which wrangler and the local bundle do by themselves. */
+const SQL_AS_TEXT: Plugin = {
+  name: "sql-as-text",
+  enforce: "pre",
+  transform: (code, id) => (id.endsWith(".sql") ? `export default ${JSON.stringify(code)};` : null),
+};
 
 export default defineConfig({
   test: {
@@ -10,6 +18,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       {
+        plugins: [SQL_AS_TEXT],
         test: {
           name: "unit",
           environment: "node",
@@ -20,6 +29,7 @@ export default defineConfig({
       },
       {
         plugins: [
+          SQL_AS_TEXT,
           cloudflareTest({
             // The routes and the runner are the product's own; the machine under them is scripted by each test.
             main: "./worker/testing/index.ts",
@@ -27,7 +37,12 @@ export default defineConfig({
             miniflare: { cf: false, bindings: { TOKEN: "test-token" } },
           }),
         ],
-        test: { name: "worker", include: [WORKER_TESTS], testTimeout: 20_000 },
+        test: {
+          name: "worker",
+          include: [WORKER_TESTS],
+          setupFiles: ["./worker/testing/make-tables.ts"],
+          testTimeout: 20_000,
+        },
       },
       {
         test: {

@@ -3,8 +3,8 @@ import { HTTPException } from "hono/http-exception";
 import { LoadError } from "../engine/loader/errors.ts";
 import { API_VERSION, openApi } from "../jobs/openapi.ts";
 import { SpecError } from "../jobs/spec-error.ts";
-import { requireToken } from "./auth.ts";
-import type { Env } from "./env.ts";
+import { authenticate, requireScopeOfMethod } from "./auth/authenticate.ts";
+import type { AppEnv } from "./env.ts";
 import { errorBody, HttpError } from "./errors.ts";
 import { type KernelCheck, refusalOf } from "./kernel-check.ts";
 import { blobRoutes } from "./routes/blobs.ts";
@@ -14,12 +14,12 @@ import { reportRoutes } from "./routes/reports.ts";
 import { jobSnapshotRoutes, snapshotRoutes } from "./routes/snapshots.ts";
 
 /** The HTTP face. `check` refuses kernels that cannot be booted, before a job is made of them. */
-export function createApp(check: KernelCheck): Hono<{ Bindings: Env }> {
-  const app = new Hono<{ Bindings: Env }>();
+export function createApp(check: KernelCheck): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
 
   app.get("/healthz", (context) => context.json({ status: "ok" }));
   app.get("/openapi.json", (context) => context.json(openApi(API_VERSION)));
-  app.use("*", requireToken);
+  app.use("*", authenticate, requireScopeOfMethod);
   app.route("/jobs", jobRoutes(check));
   app.route("/jobs", jobSnapshotRoutes());
   app.route("/jobs", reportRoutes());

@@ -1,13 +1,27 @@
+import type { Principal } from "./auth/principal.ts";
+import type { WorkMessage } from "./queue.ts";
 import type { JobRunnerObject } from "./runner/job-runner.ts";
 
 /** What wrangler.toml binds, and the settings a deployment may make. */
 export interface Env {
   readonly JOB_RUNNER: DurableObjectNamespace<JobRunnerObject>;
   readonly BLOBS: R2Bucket;
-  /** Bearer token asked of every request but /healthz; without it the worker is open. */
+  /** The index of jobs: worker/database. */
+  readonly DB: D1Database;
+  /** Work outside of requests: worker/queue.ts. */
+  readonly WORK_QUEUE: Queue<WorkMessage>;
+  /** The token that may do everything, with which others are made. */
   readonly TOKEN?: string;
+  /** "1": jobs that are public may be read without a token. */
+  readonly PUBLIC_READ?: string;
   /** See settings.ts. */
   readonly POOL_MIB?: string;
   readonly SLICE_INSTRUCTIONS?: string;
   readonly KEEP_FAILED_SECONDS?: string;
+}
+
+/** What Hono knows of a request: bindings, and what middleware found out. */
+export interface AppEnv {
+  Bindings: Env;
+  Variables: { principal: Principal };
 }

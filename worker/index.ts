@@ -1,5 +1,6 @@
 import { createApp } from "./app.ts";
 import { ENGINE } from "./engine.ts";
+import { handlersOf } from "./handlers.ts";
 import { checkKernel } from "./kernel-check.ts";
 import { JobRunnerObject } from "./runner/job-runner.ts";
 
@@ -8,4 +9,4 @@ export class JobRunner extends JobRunnerObject {
   protected override readonly engine = ENGINE;
 }
 
-export default createApp(checkKernel);
+export default handlersOf(createApp(checkKernel));

@@ -93,6 +93,20 @@ export const FIGURE_LIMITS = {
   thrashingPageIns: 500_000,
 } as const;
 
+/** Events on their way out of a job's object: see runner/outbox.ts. */
+export const OUTBOX_LIMITS = {
+  /** Wait after the first failure; doubled with each further one. */
+  delayMilliseconds: 1_000,
+  mostDelayMilliseconds: 300_000,
+  /** One delivery. Whoever waits for it (a turn, a POST /jobs) waits no longer. */
+  deliveryMilliseconds: 10_000,
+} as const;
+
+export const QUEUE_LIMITS = {
+  /** Longest wait before a message is tried again. */
+  mostDelaySeconds: 300,
+} as const;
+
 export const INSPECTION_LIMITS = {
   /** How long one inspection of a kernel may keep others of its isolate waiting. */
   milliseconds: 30_000,

@@ -4,6 +4,11 @@ declare module "*.elf" {
   export default bytes;
 }
 
+declare module "*.sql" {
+  const text: string;
+  export default text;
+}
+
 declare module "*.wasm" {
   const module: WebAssembly.Module;
   export default module;

@@ -26,6 +26,7 @@ export async function bundleWorker(entry: string = ENTRY): Promise<WorkerModule[
     format: "esm",
     target: "es2024",
     conditions: ["workerd", "worker", "browser"],
+    loader: { ".sql": "text" },
     external: ["cloudflare:*", "node:*"],
     logLevel: "silent",
     plugins: [

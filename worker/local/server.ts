@@ -15,6 +15,10 @@ const WORKER_NAME = "xenner";
 /** As in wrangler.toml; a test compares them. */
 export const COMPATIBILITY = { date: "2026-08-01", flags: ["nodejs_compat"] } as const;
 
+const QUEUE = "xenner-work";
+/** As in wrangler.toml, but for the wait: nobody shares this one. */
+const QUEUE_CONSUMER = { maxBatchSize: 10, maxBatchTimeout: 0.1, maxRetries: 20 } as const;
+
 export interface ServerOptions {
   /** 0, the default, takes a free one. */
   readonly port?: number;
@@ -85,6 +89,9 @@ export class LocalServer {
               bindings: { ...options.variables, TOKEN: token },
               durableObjects: { JOB_RUNNER: { className: "JobRunner", useSQLite: true } },
               r2Buckets: { BLOBS: "xenner-blobs" },
+              d1Databases: { DB: "xenner" },
+              queueProducers: { WORK_QUEUE: { queueName: QUEUE } },
+              queueConsumers: { [QUEUE]: { ...QUEUE_CONSUMER } },
             },
           ],
         }),

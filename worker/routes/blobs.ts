@@ -1,13 +1,13 @@
 import { Hono } from "hono";
 import { parseSha256 } from "../../jobs/spec.ts";
 import { findBlob, putBlob, tooLarge } from "../blobs/store.ts";
-import type { Env } from "../env.ts";
+import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
 
 /** Stored kernels and initrds, by hash: so that a big file is sent once, however many jobs use it. */
-export function blobRoutes(): Hono<{ Bindings: Env }> {
-  const app = new Hono<{ Bindings: Env }>();
+export function blobRoutes(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
 
   app.get("/:sha256", async (context) => {
     const sha256 = parseSha256(context.req.param("sha256"), "sha256");

@@ -1,12 +1,13 @@
 import { type Context, Hono } from "hono";
-import type { Env } from "../env.ts";
+import { createJob } from "../create-job.ts";
+import type { AppEnv, Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
 import { settingsOf } from "../settings.ts";
 import { type ParsedRequest, readJobRequest } from "./job-request.ts";
 import { noJob, readable, runnerOf } from "./runner.ts";
 
-type AppContext = Context<{ Bindings: Env }>;
+type AppContext = Context<AppEnv>;
 
 /** Checks remembered per isolate. */
 const REMEMBERED_CHECKS = 1000;
@@ -24,8 +25,8 @@ function offsetOf(context: AppContext): number {
   return Number(text);
 }
 
-export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
-  const app = new Hono<{ Bindings: Env }>();
+export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
   const passed = new Set<string>();
 
   /** Checking means decompressing; the same kernel with the same memory need not be checked twice. */
@@ -44,9 +45,8 @@ export function jobRoutes(check: KernelCheck): Hono<{ Bindings: Env }> {
     const request = await readJobRequest(context.env.BLOBS, context.req.raw);
     // A guest that is running already has a kernel that can be booted.
     if (request.from === undefined) await checkOnce(context.env, request);
-    const id = crypto.randomUUID().replaceAll("-", "");
-    const job = await context.env.JOB_RUNNER.getByName(id).create({ id, ...request });
-    return context.json(job, 201, { location: `/jobs/${id}` });
+    const job = await createJob(context.env, context.var.principal, request);
+    return context.json(job, 201, { location: job.links.self });
   });
 
   app.get("/:id", async (context) => {

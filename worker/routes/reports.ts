@@ -8,12 +8,12 @@ import { writeKcidb } from "../../jobs/report/kcidb.ts";
 import { writeKtapReport } from "../../jobs/report/ktap.ts";
 import { writeMarkdown } from "../../jobs/report/markdown.ts";
 import { VERDICTS } from "../../jobs/verdict.ts";
-import type { Env } from "../env.ts";
+import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { JobView } from "../runner/record.ts";
 import { noJob, readable, runnerOf } from "./runner.ts";
 
-type AppContext = Context<{ Bindings: Env }>;
+type AppContext = Context<AppEnv>;
 type Extension = keyof typeof REPORTS;
 
 /** The submitting system in KCIDB reports. */
@@ -65,8 +65,8 @@ async function reported(context: AppContext): Promise<ReportedJob> {
 }
 
 /** Reports of one job: mounted under /jobs. */
-export function reportRoutes(): Hono<{ Bindings: Env }> {
-  const app = new Hono<{ Bindings: Env }>();
+export function reportRoutes(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
 
   app.get("/:id/:report{report\\.[a-z]+}", async (context) => {
     const extension = context.req.param("report").slice("report.".length);

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import type { Env } from "../env.ts";
+import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { JobRunnerObject, Unreadable } from "../runner/job-runner.ts";
 
@@ -11,7 +11,7 @@ export const noJob = (): HttpError =>
   });
 
 /** The Durable Object of the job in the address. */
-export function runnerOf(context: Context<{ Bindings: Env }>): DurableObjectStub<JobRunnerObject> {
+export function runnerOf(context: Context<AppEnv>): DurableObjectStub<JobRunnerObject> {
   const id = context.req.param("id") ?? "";
   // Any other name would wake an object only to find it empty.
   if (!JOB_ID.test(id)) throw noJob();

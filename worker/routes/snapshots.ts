@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
 import { SnapshotError } from "../../engine/snapshot-format.ts";
 import { fieldsOf, parseSnapshotName, type SnapshotReference } from "../../jobs/spec.ts";
-import type { Env } from "../env.ts";
+import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
 import type { RefusedSnapshot } from "../runner/snapshots.ts";
@@ -18,7 +18,7 @@ import {
 } from "../snapshots/store.ts";
 import { readable, runnerOf } from "./runner.ts";
 
-type AppContext = Context<{ Bindings: Env }>;
+type AppContext = Context<AppEnv>;
 
 const ID = /^[0-9a-f]{32}$/;
 const NO_STORE = { "cache-control": "no-store" };
@@ -64,8 +64,8 @@ async function bodyOf(context: AppContext): Promise<unknown> {
 }
 
 /** Snapshots of one job: mounted under /jobs. */
-export function jobSnapshotRoutes(): Hono<{ Bindings: Env }> {
-  const app = new Hono<{ Bindings: Env }>();
+export function jobSnapshotRoutes(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
 
   const referenceOf = (context: AppContext): SnapshotReference => {
     const job = context.req.param("id") ?? "";
@@ -116,8 +116,8 @@ function refused(error: unknown): unknown {
 }
 
 /** Snapshots that were made elsewhere and sent here. */
-export function snapshotRoutes(): Hono<{ Bindings: Env }> {
-  const app = new Hono<{ Bindings: Env }>();
+export function snapshotRoutes(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
 
   const referenceOf = (context: AppContext): SnapshotReference => {
     const snapshot = context.req.param("id") ?? "";

@@ -9,6 +9,7 @@ import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
 import type { SnapshotView } from "../snapshots/store.ts";
 import { consoleResponse } from "./console-response.ts";
 import { DamagedConsole } from "./damaged.ts";
+import { Deliveries } from "./deliveries.ts";
 import { cleanUp, cleanUpUnreadable, end } from "./ending.ts";
 import type { Engine } from "./engine.ts";
 import { JobState } from "./job-state.ts";
@@ -51,6 +52,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   };
 
   readonly #job: JobState;
+  readonly #deliveries: Deliveries;
   #turns: Turns | undefined;
   /** The turn or clean-up under way. */
   #alarm: Promise<void> | undefined;
@@ -62,6 +64,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env, storage: DurableObjectStorage = ctx.storage) {
     super(ctx, env);
     this.#job = new JobState(storage, env);
+    this.#deliveries = new Deliveries(this.#job, env);
   }
 
   /** Creates the job of this object and queues it. Creating it again changes nothing. */
@@ -71,6 +74,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       job.create(request);
       this.#reread();
       await job.storage.setAlarm(Date.now());
+      await this.#deliveries.deliver();
     }
     return this.#view(job.record);
   }
@@ -104,6 +108,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
         job,
         judge([{ verdict: "canceled", code: "canceled", message: "The job was canceled by request." }]),
       );
+      await this.#deliveries.deliver();
     }
     return this.#view(job.record);
   }
@@ -158,9 +163,11 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
 
   /** At least once for each time that it is due: whoever calls while one is under way waits for that one. */
   override alarm(info?: AlarmInvocationInfo): Promise<void> {
-    this.#alarm ??= this.#handleAlarm(info?.retryCount ?? 0).finally(() => {
-      this.#alarm = undefined;
-    });
+    this.#alarm ??= this.#handleAlarm(info?.retryCount ?? 0)
+      .finally(() => this.#deliveries.deliver())
+      .finally(() => {
+        this.#alarm = undefined;
+      });
     return this.#alarm;
   }
 

@@ -1,5 +1,7 @@
-import { isFinal } from "../../jobs/states.ts";
+import { isFinal, type JobState as State } from "../../jobs/states.ts";
 import type { Env } from "../env.ts";
+import type { JobEvent, JobEventType } from "../events/event.ts";
+import { STORAGE_LIMITS } from "../limits.ts";
 import { type Settings, settingsOf } from "../settings.ts";
 import type { SnapshotView } from "../snapshots/store.ts";
 import { dropCheckpoint } from "./checkpoint.ts";
@@ -7,10 +9,18 @@ import { ConsoleLog } from "./console-log.ts";
 import { JobStore } from "./job-store.ts";
 import type { LoadedGuest } from "./loaded-guest.ts";
 import { MACHINE_SLOTS } from "./machine-slots.ts";
-import type { JobRecord, JobRequest } from "./record.ts";
+import { Outbox } from "./outbox.ts";
+import { type JobRecord, type JobRequest, viewOf } from "./record.ts";
 import type { RefusedSnapshot } from "./snapshots.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
 import { SqlSpool } from "./sql-spool.ts";
+
+/** What others hear of a job that comes to this state. */
+function eventOf(state: State): JobEventType | undefined {
+  if (isFinal(state)) return "job.ended";
+  if (state === "queued") return "job.queued";
+  return state === "running" ? "job.running" : undefined;
+}
 
 /** A snapshot that was asked for, to be made when the present slice is over. */
 export interface AskedSnapshot {
@@ -34,6 +44,8 @@ export class JobState {
   readonly askedSnapshots: AskedSnapshot[] = [];
   /** While this is set, this instance runs the job and knows it better than the storage. */
   loaded: LoadedGuest | undefined;
+  /** Events that others have to hear of: see deliveries.ts. */
+  readonly outbox: Outbox;
   readonly #env: Env;
   readonly #jobs: JobStore;
   #record: JobRecord | undefined;
@@ -44,6 +56,7 @@ export class JobState {
 
   constructor(storage: DurableObjectStorage, env: Env) {
     this.storage = storage;
+    this.outbox = new Outbox(storage.sql);
     this.#env = env;
     this.#jobs = new JobStore(storage.sql);
     this.readStored();
@@ -94,7 +107,10 @@ export class JobState {
 
   /** Stores a new job; `readStored` finds it. */
   create(request: JobRequest): void {
-    this.storage.transactionSync(() => this.#jobs.create(request, Date.now()));
+    this.storage.transactionSync(() => {
+      const record = this.#jobs.create(request, Date.now());
+      this.#tell("job.queued", record);
+    });
   }
 
   /** Takes the job over: whatever other instance runs it can write nothing from here on. */
@@ -107,10 +123,35 @@ export class JobState {
     this.#jobs.check(epoch);
   }
 
-  /** Stores the record. @throws Superseded */
+  /** Stores the record, and with it the event if this is a change of state that others want to know. @throws Superseded */
   save(record: JobRecord): void {
-    this.#jobs.save(record, this.#epoch);
+    const type = record.state === this.#record?.state ? undefined : eventOf(record.state);
+    this.storage.transactionSync(() => {
+      this.#jobs.save(record, this.#epoch);
+      if (type !== undefined) this.#tell(type, record);
+    });
     this.#record = record;
+  }
+
+  /** The job as it is now, as an event that others had already; undefined if there is none that can be read. */
+  lastEvent(): JobEvent | undefined {
+    const record = this.#record;
+    const type = record && (eventOf(record.state) ?? "job.running");
+    if (record === undefined || type === undefined) return undefined;
+    const number = this.outbox.last;
+    return { id: `${record.request.id}.${number}`, number, type, ...this.#eventFields(record) };
+  }
+
+  #tell(type: JobEventType, record: JobRecord): void {
+    this.outbox.add(type, this.#eventFields(record));
+  }
+
+  #eventFields(record: JobRecord): Omit<JobEvent, "id" | "number" | "type"> {
+    const { id: jobId, owner, batch, notify } = record.request;
+    const bytes = this.sql.databaseSize;
+    const storage = { bytes, most: Math.max(bytes, record.storageMost), limit: STORAGE_LIMITS.jobBytes };
+    const at = Date.now();
+    return { jobId, owner, batch, notify, at, job: viewOf(record, record.consoleBytes, at, storage) };
   }
 
   /** Changes the record here only: the change is stored with the next `save`, and lost if the process ends before. */

@@ -1,5 +1,5 @@
 import { checksumBytes } from "../../engine/memory/checksum.ts";
-import { type JobRecord, type JobRequest, newRecord } from "./record.ts";
+import { type JobRecord, type JobRequest, newRecord, OLDER_REQUEST } from "./record.ts";
 import { createTables, LAYOUT, storedLayout } from "./schema.ts";
 
 /** Another instance of this object has taken the job over: whoever meets this stops, and writes nothing more. */
@@ -66,7 +66,9 @@ export class JobStore {
     if (row === undefined || row.sum !== sumOf(row.request, REQUEST_SEED)) {
       return { kind: "unreadable", reason: "its request is damaged" };
     }
-    const { request, createdAt } = JSON.parse(row.request) as CreatedRequest;
+    const created = JSON.parse(row.request) as CreatedRequest;
+    const { createdAt } = created;
+    const request: JobRequest = { ...OLDER_REQUEST, ...created.request };
     const [job] = this.#sql
       .exec<{ epoch: number; record: string; sum: number }>("SELECT epoch, record, sum FROM job")
       .toArray();

@@ -1,9 +1,10 @@
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import type { Milestones } from "../../jobs/compare/milestones.ts";
-import type { TypedInput } from "../../jobs/input.ts";
+import type { StepDone, TypedInput } from "../../jobs/input.ts";
 import type { JobConfig, SnapshotReference } from "../../jobs/spec.ts";
 import type { JobState } from "../../jobs/states.ts";
 import type { Outcome } from "../../jobs/verdict.ts";
+import { ROOT, type Visibility } from "../auth/principal.ts";
 import type { Blob } from "../blobs/store.ts";
 import type { PagingFigures, RunFigures, StatePoint } from "./run-figures.ts";
 import type { MadeSnapshot } from "./snapshots.ts";
@@ -18,7 +19,17 @@ export interface JobRequest {
   /** The snapshot the job starts from; kernel, initrd and fixture are then the snapshot's. */
   readonly from?: StartingSnapshot;
   readonly config: JobConfig;
+  /** Id of the token that made the job: Principal.tokenId. */
+  readonly owner: string;
+  readonly visibility: Visibility;
+  /** The batch it belongs to. */
+  readonly batch: string | null;
+  /** Whom to tell what, as the configuration has it. */
+  readonly notify: readonly unknown[];
 }
+
+/** What jobs lack that were made by a version of this worker without it. */
+export const OLDER_REQUEST = { owner: ROOT, visibility: "private", batch: null, notify: [] } as const;
 
 /** Where a job starts that does not start from its kernel. */
 export interface StartingSnapshot {
@@ -72,6 +83,8 @@ export interface JobRecord {
   readonly runMilliseconds: number;
   /** Input typed so far. */
   readonly input?: readonly TypedInput[];
+  /** Steps done so far. */
+  readonly steps?: readonly StepDone[];
   /** When the kernel passed its milestones. */
   readonly milestones?: Milestones;
   /** Figures of the machine, as of the last checkpoint, or the end. */
@@ -144,6 +157,10 @@ export interface JobView {
   readonly initrd: Blob | null;
   readonly fixture: string | null;
   readonly config: JobConfig;
+  /** Id of the token that made the job. */
+  readonly owner: string;
+  readonly visibility: Visibility;
+  readonly batch: string | null;
   readonly createdAt: string;
   readonly startedAt: string | null;
   readonly endedAt: string | null;
@@ -156,6 +173,8 @@ export interface JobView {
   readonly from: StartView | null;
   /** What was typed, and at which instruction. */
   readonly input: readonly TypedInput[];
+  /** The steps that are over, and at which instruction each was. */
+  readonly steps: readonly StepDone[];
   /** When the kernel passed its milestones, at the first moment of judging after each. */
   readonly milestones: Milestones;
   readonly snapshots: readonly MadeSnapshot[];
@@ -200,6 +219,7 @@ export interface Progress {
   readonly guestNanoseconds: number;
   readonly runMilliseconds: number;
   readonly input?: readonly TypedInput[];
+  readonly steps?: readonly StepDone[];
   readonly milestones?: Milestones;
   readonly figures?: RunFigures;
 }
@@ -244,6 +264,9 @@ export function viewOf(
     initrd: request.initrd ?? null,
     fixture: request.fixture ?? null,
     config: request.config,
+    owner: request.owner,
+    visibility: request.visibility,
+    batch: request.batch,
     createdAt: new Date(record.createdAt).toISOString(),
     startedAt: iso(record.startedAt),
     endedAt: iso(record.endedAt),
@@ -253,6 +276,7 @@ export function viewOf(
     instructions: progress.instructions,
     from: request.from === undefined ? null : startOf(request.from, progress),
     input: progress.input ?? [],
+    steps: progress.steps ?? [],
     milestones: progress.milestones ?? {},
     snapshots: record.snapshots ?? [],
     firstInstruction:

@@ -4,6 +4,8 @@ declare namespace Cloudflare {
   interface Env {
     readonly JOB_RUNNER: import("../env.ts").Env["JOB_RUNNER"];
     readonly BLOBS: R2Bucket;
+    readonly DB: D1Database;
+    readonly WORK_QUEUE: import("../env.ts").Env["WORK_QUEUE"];
     readonly TOKEN: string;
   }
   interface GlobalProps {

@@ -5,6 +5,7 @@
 import { LoadError } from "../../engine/loader/errors.ts";
 import type { ByteSource } from "../../engine/loader/source.ts";
 import { createApp } from "../app.ts";
+import { handlersOf } from "../handlers.ts";
 import { checkKernel } from "../kernel-check.ts";
 import type { Engine } from "../runner/engine.ts";
 import { JobRunnerObject } from "../runner/job-runner.ts";
@@ -34,4 +35,4 @@ async function inspectScript(kernel: ByteSource): Promise<void> {
   throw new LoadError({ code: "not-a-kernel", what: "this is no script", remedy: "Send a script" });
 }
 
-export default createApp(checkKernel);
+export default handlersOf(createApp(checkKernel));

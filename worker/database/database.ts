@@ -1,0 +1,38 @@
+import { messageOf } from "../errors.ts";
+import { migrate } from "./migrate.ts";
+import { MIGRATIONS } from "./migrations/index.ts";
+
+/** What is known of the database here. */
+interface HasDatabase {
+  readonly DB: D1Database;
+}
+
+const NO_TABLE = /no such table/i;
+
+/**
+ * Works with the database. If a table is missing (the database is new, or was lost and made anew) the tables are made, and the work is done
+ * once more; so it must be such that doing it twice is the same as once.
+ */
+export async function withDatabase<T>(
+  env: HasDatabase,
+  work: (database: D1Database) => Promise<T>,
+): Promise<T> {
+  try {
+    return await work(env.DB);
+  } catch (error) {
+    if (!NO_TABLE.test(messageOf(error))) throw error;
+    await makeTables(env);
+    return await work(env.DB);
+  }
+}
+
+/** Brings the tables up to date; returns the names of the migrations that were due. */
+export async function makeTables({ DB }: HasDatabase): Promise<string[]> {
+  try {
+    return await migrate(DB, MIGRATIONS);
+  } catch (error) {
+    // Another request made them at the same time.
+    if (!/already exists|UNIQUE constraint failed: d1_migrations/i.test(messageOf(error))) throw error;
+    return await migrate(DB, MIGRATIONS);
+  }
+}

@@ -1,0 +1,110 @@
+import type { JobEvent } from "../events/event.ts";
+import type { JobView } from "../runner/record.ts";
+
+/** A job as lists show it. */
+export type JobSummary = Pick<
+  JobView,
+  | "id"
+  | "state"
+  | "verdict"
+  | "reason"
+  | "reasonCode"
+  | "fixture"
+  | "owner"
+  | "visibility"
+  | "batch"
+  | "createdAt"
+  | "startedAt"
+  | "endedAt"
+  | "seconds"
+  | "runSeconds"
+  | "guestSeconds"
+  | "instructions"
+  | "mips"
+  | "consoleBytes"
+> & {
+  readonly kernel: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cmdline: string;
+  readonly memory: number;
+  readonly mode: string;
+  readonly links: { readonly self: string };
+};
+
+export function summaryOf(job: JobView): JobSummary {
+  const { config } = job;
+  return {
+    id: job.id,
+    state: job.state,
+    verdict: job.verdict,
+    reason: job.reason,
+    reasonCode: job.reasonCode,
+    fixture: job.fixture,
+    kernel: job.kernel.sha256,
+    // Jobs of an older version have no labels.
+    labels: config.labels ?? {},
+    cmdline: config.cmdline,
+    memory: config.memory,
+    mode: config.mode ?? "pv",
+    owner: job.owner,
+    visibility: job.visibility,
+    batch: job.batch,
+    createdAt: job.createdAt,
+    startedAt: job.startedAt,
+    endedAt: job.endedAt,
+    seconds: job.seconds,
+    runSeconds: job.runSeconds,
+    guestSeconds: job.guestSeconds,
+    instructions: job.instructions,
+    mips: job.mips,
+    consoleBytes: job.consoleBytes,
+    links: { self: job.links.self },
+  };
+}
+
+/** What a search for text looks in. */
+function textOf({ id, reason, reasonCode, fixture, labels, cmdline, kernel }: JobSummary): string {
+  const words = [id, kernel, fixture, reasonCode, reason, cmdline, ...Object.values(labels)];
+  return words
+    .filter((word) => word !== null)
+    .join("\n")
+    .toLowerCase();
+}
+
+const WRITE = `
+  INSERT INTO jobs (id, owner, visibility, batch, state, verdict, created_at, ended_at, instructions, run_milliseconds,
+    checkpoints, event, text, summary)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (id) DO UPDATE SET state = excluded.state, verdict = excluded.verdict, ended_at = excluded.ended_at,
+    instructions = excluded.instructions, run_milliseconds = excluded.run_milliseconds, checkpoints = excluded.checkpoints,
+    event = excluded.event, text = excluded.text, summary = excluded.summary
+  WHERE excluded.event >= jobs.event`;
+const WRITE_LABELS = "INSERT OR IGNORE INTO job_labels SELECT key, value, ?, ? FROM json_each(?)";
+
+/** What writes a job's row as of an event; an event older than the row changes nothing. */
+export function jobStatements(database: D1Database, { number, job }: JobEvent): D1PreparedStatement[] {
+  const summary = summaryOf(job);
+  const createdAt = Date.parse(job.createdAt);
+  const endedAt = job.endedAt === null ? null : Date.parse(job.endedAt);
+  return [
+    database
+      .prepare(WRITE)
+      .bind(
+        job.id,
+        job.owner,
+        job.visibility,
+        job.batch,
+        job.state,
+        job.verdict,
+        createdAt,
+        endedAt,
+        job.instructions,
+        Math.round(job.runSeconds * 1000),
+        job.checkpoints.count,
+        number,
+        textOf(summary),
+        JSON.stringify(summary),
+      ),
+    database.prepare(WRITE_LABELS).bind(createdAt, job.id, JSON.stringify(summary.labels)),
+  ];
+}

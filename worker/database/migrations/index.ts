@@ -1,0 +1,12 @@
+import platform from "./0001_platform.sql";
+
+/** A change of the database's tables. */
+export interface Migration {
+  /** Its file's name, under which wrangler, too, notes that it was made. */
+  readonly name: string;
+  /** Statements, each of which ends with a semicolon at the end of a line. */
+  readonly sql: string;
+}
+
+/** All of them, in order. */
+export const MIGRATIONS: readonly Migration[] = [{ name: "0001_platform.sql", sql: platform }];

@@ -1,0 +1,46 @@
+import type { Env } from "./env.ts";
+import { messageOf } from "./errors.ts";
+import { QUEUE_LIMITS } from "./limits.ts";
+import { logEvent } from "./log.ts";
+
+/** Work that is done outside of requests. Its kind says who does it; the rest is between them and the sender. */
+export interface WorkMessage {
+  readonly kind: string;
+  readonly [field: string]: unknown;
+}
+
+/** Does the work of one kind. It rejects to have the message again later; it may have been done before (at least once). */
+export type WorkHandler = (env: Env, message: WorkMessage) => Promise<void>;
+
+/** Who does what. */
+export const WORK_HANDLERS: Readonly<Record<string, WorkHandler>> = {
+  // batch: batches add theirs here.
+  // notify: notifications add theirs here.
+};
+
+/** Messages of the queue WORK_QUEUE, each by itself: one that fails does not bring the others again. */
+export async function consumeQueue(
+  batch: MessageBatch<unknown>,
+  env: Env,
+  handlers: Readonly<Record<string, WorkHandler>> = WORK_HANDLERS,
+): Promise<void> {
+  for (const message of batch.messages) {
+    const work = message.body as WorkMessage;
+    const handler = handlers[work.kind];
+    if (handler === undefined) {
+      // Of a newer version of this worker, perhaps; trying again would not help.
+      logEvent("queue.unknown", { kind: work.kind, message: message.id });
+      message.ack();
+      continue;
+    }
+    try {
+      await handler(env, work);
+      message.ack();
+    } catch (error) {
+      logEvent("queue.failed", { kind: work.kind, attempts: message.attempts, error: messageOf(error) });
+      message.retry({
+        delaySeconds: Math.min(QUEUE_LIMITS.mostDelaySeconds, 2 ** Math.min(message.attempts, 20)),
+      });
+    }
+  }
+}

@@ -1,0 +1,4 @@
+import { env } from "cloudflare:workers";
+import { makeTables } from "../database/database.ts";
+
+await makeTables(env);
