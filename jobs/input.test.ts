@@ -3,7 +3,7 @@ import { InputScript } from "./input.ts";
 import { JUDGE_INTERVAL } from "./limits.ts";
 import { Monitor } from "./monitor.ts";
 import { SnapshotPoints } from "./snapshot-points.ts";
-import { parseConfig, parseForkConfig } from "./spec.ts";
+import { parseConfig, parseForkConfig, type Step } from "./spec.ts";
 
 /*
  * What is typed and when, as a story of what the guest prints: text for what it prints, "." for a moment at which the console
@@ -13,25 +13,26 @@ import { parseConfig, parseForkConfig } from "./spec.ts";
 
 const ENCODER = new TextEncoder();
 
+const clock = (instructions: number, seconds = instructions / 1e9) => ({
+  instructions,
+  guestNanoseconds: seconds * 1e9,
+});
+
 /** Plays a story; "typed TEXT" entries are put where they were typed. */
-function play(
-  steps: readonly { expect?: string; send: string }[],
-  story: readonly string[],
-  line = "",
-): string[] {
-  let script = new InputScript(steps, undefined, line);
+function play(steps: readonly Step[], story: readonly string[], line = ""): string[] {
+  let script = new InputScript(steps, clock(0), undefined, line);
   const seen: string[] = [];
   let now = 0;
   const type = (): void => {
-    for (const text of script.take(now)) seen.push(`typed ${text}`);
+    for (const text of script.take(clock(now))) seen.push(`typed ${text}`);
   };
   type();
   for (const event of story) {
     if (event === ".") {
-      script.check();
+      script.check(clock(now));
       now += JUDGE_INTERVAL;
       // A checkpoint may be written here.
-      script = new InputScript(steps, JSON.parse(JSON.stringify(script.save())));
+      script = new InputScript(steps, clock(0), JSON.parse(JSON.stringify(script.save())));
       type();
       seen.push(".");
     } else {
@@ -44,7 +45,7 @@ function play(
 
 describe("input", () => {
   test("is typed at the first moment at which its pattern is on a line", () => {
-    const steps = [{ expect: "login:", send: "root\n" }];
+    const steps = [{ wait: "login:", send: "root\n" }];
     expect(play(steps, ["boot\n", ".", "x login: y\n", "more\n", ".", "."])).toEqual([
       "boot\n",
       ".",
@@ -57,12 +58,12 @@ describe("input", () => {
   });
 
   test("waits for a prompt to stand still", () => {
-    const steps = [{ expect: "# $", send: "ls\n" }];
+    const steps = [{ wait: "# $", send: "ls\n" }];
     expect(play(steps, ["/ # ", ".", "."])).toEqual(["/ # ", ".", "typed ls\n", "."]);
   });
 
   test("without a pattern is typed at once, and so is what follows without one", () => {
-    const steps = [{ send: "a" }, { send: "b" }, { expect: "ok", send: "c" }, { send: "d" }];
+    const steps = [{ send: "a" }, { send: "b" }, { wait: "ok", send: "c" }, { send: "d" }];
     expect(play(steps, [".", "ok\n", "."])).toEqual([
       "typed a",
       "typed b",
@@ -76,8 +77,8 @@ describe("input", () => {
 
   test("does not take what was printed before the last step for what comes after it", () => {
     const steps = [
-      { expect: "# $", send: "one\n" },
-      { expect: "# $", send: "two\n" },
+      { wait: "# $", send: "one\n" },
+      { wait: "# $", send: "two\n" },
     ];
     expect(play(steps, ["/ # ", ".", ".", ".", "done\n/ # ", ".", "."])).toEqual([
       "/ # ",
@@ -93,16 +94,16 @@ describe("input", () => {
   });
 
   test("sees the prompt that the guest already stood at", () => {
-    expect(play([{ expect: "# $", send: "ls\n" }], ["."], "/ # \u001b[6n")).toEqual(["typed ls\n", "."]);
-    expect(play([{ expect: "# $", send: "ls\n" }], ["."], "/ # x")).toEqual(["."]);
+    expect(play([{ wait: "# $", send: "ls\n" }], ["."], "/ # \u001b[6n")).toEqual(["typed ls\n", "."]);
+    expect(play([{ wait: "# $", send: "ls\n" }], ["."], "/ # x")).toEqual(["."]);
   });
 
   test("is remembered with its instruction", () => {
-    const script = new InputScript([{ send: "a" }, { expect: "x", send: "b" }]);
-    expect(script.take(5)).toEqual(["a"]);
-    expect(script.take(6)).toEqual([]);
+    const script = new InputScript([{ send: "a" }, { wait: "x", send: "b" }], clock(0));
+    expect(script.take(clock(5))).toEqual(["a"]);
+    expect(script.take(clock(6))).toEqual([]);
     expect(script.typed).toEqual([{ instructions: 5, send: "a" }]);
-    expect(script.waitingFor).toBe("input step 2 of 2 waited for /x/");
+    expect(script.waitingFor).toBe("step 2 of 2 waited for /x/");
   });
 });
 
@@ -116,7 +117,7 @@ describe("a run with input", () => {
       monitor.output(ENCODER.encode(text));
       at += JUDGE_INTERVAL;
       const outcome = monitor.check({ instructions: at, guestNanoseconds: at * 1000 });
-      return { outcome, typed: monitor.input.take(at) };
+      return { outcome, typed: monitor.input.take({ instructions: at, guestNanoseconds: at * 1000 }) };
     };
     return { monitor, step };
   }
@@ -140,7 +141,7 @@ describe("a run with input", () => {
     expect(monitor.ended({ kind: "shutdown", reason: "poweroff" })).toMatchObject({
       verdict: "fail",
       code: "pattern-missing",
-      reason: expect.stringMatching(/input step 1 of 1 waited for \/login\//),
+      reason: expect.stringMatching(/^The guest ended .*; step 1 of 1 waited for \/login\//),
     });
   });
 
@@ -148,8 +149,118 @@ describe("a run with input", () => {
     const { monitor } = monitorOf({ input: [{ expect: "> $", send: "go\n" }] });
     monitor.output(ENCODER.encode("grub> "));
     expect(monitor.rests({ instructions: 77, guestNanoseconds: 77 })).toBe(true);
-    expect(monitor.input.take(77)).toEqual(["go\n"]);
+    expect(monitor.input.take(clock(77))).toEqual(["go\n"]);
     expect(monitor.rests({ instructions: 78, guestNanoseconds: 78 })).toBe(false);
+  });
+});
+
+describe("steps", () => {
+  test("that type nothing are over with their line, and each line ends one of them at most", () => {
+    const steps: Step[] = [{ wait: "up" }, { wait: "up" }, { wait: "ready", send: "go\n" }];
+    expect(play(steps, ["up ready\n", ".", "ready\n", ".", "up\nready\n", "."])).toEqual([
+      "up ready\n",
+      ".",
+      "ready\n",
+      ".",
+      "up\nready\n",
+      "typed go\n",
+      ".",
+    ]);
+  });
+
+  test("do not see the same prompt twice", () => {
+    const steps: Step[] = [{ wait: "# $" }, { wait: "# $", send: "x" }];
+    expect(play(steps, ["/ # ", ".", ".", ".", "\n/ # ", ".", "."]).filter((event) => event !== ".")).toEqual(
+      ["/ # ", "\n/ # ", "typed x"],
+    );
+  });
+
+  test("have limits, counted from the end of the step before", () => {
+    const script = new InputScript(
+      [
+        { wait: "a", limit: { guestSeconds: 2 } },
+        { wait: "b", limit: { guestSeconds: 2, instructions: 100 } },
+      ],
+      clock(50, 10),
+    );
+    expect(script.exceeded(clock(60, 11.9))).toBeUndefined();
+    expect(script.exceeded(clock(60, 12))).toBe("2 guest seconds (expect.steps[0].limit.guestSeconds)");
+    script.output(ENCODER.encode("a\n"));
+    script.check(clock(70, 11.5));
+    expect(script.exceeded(clock(169, 13.4))).toBeUndefined();
+    expect(script.exceeded(clock(170, 13.4))).toBe("100 instructions (expect.steps[1].limit.instructions)");
+    expect(script.exceeded(clock(71, 13.5))).toBe("2 guest seconds (expect.steps[1].limit.guestSeconds)");
+    expect(script.waiting).toEqual({ index: 1, wait: "b" });
+    script.output(ENCODER.encode("b\n"));
+    script.check(clock(99, 13));
+    expect(script.exceeded(clock(1e9, 1e9))).toBeUndefined();
+    expect(script.done.map(({ instructions }) => instructions)).toEqual([70, 99]);
+  });
+
+  /** Prints a line each second; the instruction at which the run was over, and how. `cut`: it is saved and restored each second. */
+  function story(fields: object, lines: readonly string[], cut: boolean) {
+    const parsed = parseConfig(fields, () => 0);
+    let monitor = new Monitor(parsed);
+    for (const [second, line] of lines.entries()) {
+      monitor.input.take(clock(second * JUDGE_INTERVAL, second));
+      monitor.output(ENCODER.encode(line));
+      const outcome = monitor.check(clock((second + 1) * JUDGE_INTERVAL, second + 1));
+      if (outcome !== undefined) return { second: second + 1, ...outcome, steps: monitor.input.done };
+      if (cut) monitor = new Monitor(parsed, JSON.parse(JSON.stringify(monitor.save())));
+    }
+    throw new Error("never over");
+  }
+  const LOGIN = {
+    limits: { graceSeconds: 0 },
+    expect: {
+      steps: [
+        { wait: "login:", send: "root\n", limit: { guestSeconds: 3 } },
+        { wait: "# $", send: "id\n", limit: { guestSeconds: 3 } },
+        { wait: "^uid=0", limit: { guestSeconds: 3 } },
+      ],
+    },
+  };
+
+  test.each([false, true])("decide a run, checkpointed or not (%s)", (cut) => {
+    const good = ["boot\n", "x login: ", "", "\n/ # ", "", "uid=0(root)\n", "", ""];
+    const passed = story(LOGIN, good, cut);
+    expect(passed).toMatchObject({ second: 6, verdict: "pass", code: "patterns-seen" });
+    expect(passed.reason).toBe("Seen: /login:/, /# $/, /^uid=0/.");
+    expect(passed.steps.map(({ instructions }) => instructions / JUDGE_INTERVAL)).toEqual([3, 5, 6]);
+    const late = story(LOGIN, ["boot\n", "x login: ", "", ...Array(9).fill("noise\n")], cut);
+    expect(late).toMatchObject({
+      second: 6,
+      verdict: "timeout",
+      code: "step",
+      findings: [{ step: { index: 1, wait: "# $" } }],
+    });
+    expect(late.reason).toBe(
+      "A step took longer than 3 guest seconds (expect.steps[1].limit.guestSeconds); step 2 of 3 waited for /# $/; the last line: noise",
+    );
+  });
+
+  test("of a guest that prints nothing end it with that verdict", () => {
+    expect(story(LOGIN, Array(9).fill(""), false)).toMatchObject({ second: 3, verdict: "no-output" });
+  });
+
+  test("are out of order if a later one's line comes first", () => {
+    const steps = [{ wait: "one" }, { wait: "two" }];
+    const monitor = new Monitor(parseConfig({ expect: { steps } }, () => 0));
+    monitor.output(ENCODER.encode("two\none\n"));
+    expect(monitor.ended({ kind: "shutdown", reason: "poweroff" }, clock(5))).toMatchObject({
+      verdict: "fail",
+      code: "pattern-missing",
+      reason: "The guest ended (poweroff); step 2 of 2 waited for /two/.",
+      findings: [{ step: { index: 1, wait: "two" } }],
+    });
+  });
+
+  test("may be over with the guest's last words", () => {
+    const monitor = new Monitor(parseConfig({ expect: { steps: [{ wait: "halted" }] } }, () => 0));
+    monitor.output(ENCODER.encode("System halted"));
+    expect(monitor.ended({ kind: "shutdown", reason: "poweroff" }, clock(5))).toMatchObject({
+      verdict: "pass",
+    });
   });
 });
 
@@ -234,6 +345,24 @@ describe("the configuration of input and snapshots", () => {
     [{ input: [{ send: "x", wait: 1 }] }, "config.input[0].wait", /did you mean/],
     [{ input: [{ send: "x".repeat(20_000) }] }, "config.input", /20000 bytes/],
     [{ input: Array.from({ length: 65 }, () => ({ send: "x" })) }, "config.input", /65 steps/],
+    [{ expect: { steps: [{}] } }, "config.expect.steps[0]", /does nothing/],
+    [{ expect: { steps: [{ expect: "x" }] } }, "config.expect.steps[0].expect", /did you mean/],
+    [
+      { expect: { steps: [{ send: "x", limit: { guestSeconds: 1 } }] } },
+      "config.expect.steps[0]",
+      /waits for nothing/,
+    ],
+    [{ expect: { steps: [{ wait: "x", limit: {} }] } }, "config.expect.steps[0].limit", /is empty/],
+    [
+      { expect: { steps: [{ wait: "x", limit: { guestSeconds: 0 } }] } },
+      "config.expect.steps[0].limit.guestSeconds",
+      /between 0.001/,
+    ],
+    [
+      { expect: { steps: [{ wait: "x" }] }, input: [{ send: "x" }] },
+      "config.input",
+      /config.input and config.expect.steps say the same thing; keep one/,
+    ],
     [{ snapshots: [{ name: "../x" }] }, "config.snapshots[0].name", /letters, digits/],
     [{ snapshots: [{ name: "a" }, { name: "a" }] }, "config.snapshots[1].name", /two snapshots/],
     [{ snapshots: [{ name: "a", at: 0 }] }, "config.snapshots[0].at", /above 0/],
@@ -246,7 +375,7 @@ describe("the configuration of input and snapshots", () => {
 
   test("has defaults", () => {
     expect(parseConfig({ snapshots: [{ name: "a" }] }, () => 0)).toMatchObject({
-      input: [],
+      expect: { steps: [] },
       snapshots: [{ name: "a", at: "end" }],
     });
   });

@@ -52,6 +52,18 @@ export const LABELS = 16;
 export const LABEL_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 export const LABEL_CHARACTERS = 200;
 
+/** Addresses that are told of one job, and how long each may be. */
+export const NOTIFICATIONS = 4;
+export const NOTIFY_URL_CHARACTERS = 2048;
+
+/** How long what is left of a job is kept. */
+export const RETENTION_RANGES = {
+  /** Result, console and statistics, in days after the end. */
+  days: { default: 30, min: 0.01, max: 90 },
+  /** Memory of a guest that failed, in hours. Its default is the deployment's. */
+  failedMemoryHours: { min: 0, max: 24 * 7 },
+} as const;
+
 /** Snapshots a job may make of itself. */
 export const SNAPSHOT_POINTS = 4;
 /** What a snapshot may be called: it is part of an address. */

@@ -87,7 +87,7 @@ export class Monitor {
   #decidedAt: number | null = null;
   #guestEnd: string | null = null;
 
-  /** What is to be typed, and when. */
+  /** What has to happen in order, and what is to be typed when. */
   readonly input: InputScript;
   /** When the job is to make snapshots of itself. */
   readonly snapshots: SnapshotPoints;
@@ -104,7 +104,7 @@ export class Monitor {
     this.#start = saved?.start ?? start.clock;
     this.#before = saved?.before ?? start.line;
     this.#lastOutput = saved?.lastOutput ?? this.#start;
-    this.input = new InputScript(config.input, saved?.input, start.line);
+    this.input = new InputScript(config.expect.steps, this.#start, saved?.input, start.line);
     this.snapshots = new SnapshotPoints(config.snapshots, saved?.snapshots);
     this.milestones = new MilestoneTracker(saved?.milestones);
     if (saved === undefined) return;
@@ -177,7 +177,7 @@ export class Monitor {
   check(clock: Clock): Outcome | undefined {
     if (this.#lines.check()) this.#lastOutput = clock;
     else if (this.#lines.unfinished !== "") this.#matchLine(this.#lines.unfinished);
-    this.input.check();
+    this.input.check(clock);
     this.snapshots.check(clock.instructions);
     if (this.#allPassed()) this.milestones.mark("pass");
     this.milestones.check(clock);
@@ -203,7 +203,7 @@ export class Monitor {
    * something to type or a snapshot to make, after which it may go on.
    */
   rests(clock: Clock): boolean {
-    this.input.check(true);
+    this.input.check(clock, true);
     this.snapshots.check(clock.instructions, true);
     return this.input.isDue || this.snapshots.due.length > 0;
   }
@@ -212,6 +212,7 @@ export class Monitor {
   ended(end: GuestEnd, clock?: Clock): Outcome {
     if (this.#lines.unfinished !== "") this.#matchLine(this.#lines.unfinished);
     this.#lines.clear();
+    this.input.check(clock ?? this.#lastOutput, true);
     if (end.kind !== "idle") this.#guestEnd = end.kind === "crash" ? end.message : end.reason;
     if (clock !== undefined) {
       if (this.#allPassed()) this.milestones.mark("pass");
@@ -226,13 +227,19 @@ export class Monitor {
     return this.#findings.some((finding) => finding.code === code);
   }
 
-  /** Everything that was asked for has happened: nothing is left to be seen, and nothing to be typed. */
+  /** Everything that was asked for has happened: nothing is left to be seen, and no step is left. */
   #allPassed(): boolean {
     return this.#asked() && !this.#passed.includes(null) && this.input.waitingFor === undefined;
   }
 
   #asked(): boolean {
-    return this.#passed.length > 0 || this.input.waitingFor !== undefined;
+    return this.#hasGoal || this.input.waitingFor !== undefined;
+  }
+
+  /** There is something to be seen at the end: what was typed last is not, its effects are. */
+  get #hasGoal(): boolean {
+    const last = this.#config.expect.steps.at(-1);
+    return this.#passed.length > 0 || (last !== undefined && last.send === undefined);
   }
 
   #matchLine(raw: string): void {
@@ -266,6 +273,8 @@ export class Monitor {
 
   #exceeded(clock: Clock): Finding | undefined {
     const { limits } = this.#config;
+    const step = this.input.exceeded(clock);
+    if (step !== undefined) return this.#late(step);
     const guestSeconds = (clock.guestNanoseconds - this.#start.guestNanoseconds) / NANOSECONDS;
     if (clock.instructions - this.#start.instructions >= limits.instructions) {
       return this.#timeout(
@@ -289,7 +298,31 @@ export class Monitor {
       verdict: "timeout",
       code: "silent",
       message: `The guest stopped printing for ${span}; its last line: ${this.#lastLine}${this.#waiting()}`,
+      ...this.#step(),
     };
+  }
+
+  /** A step waited longer than its own limit. */
+  #late(limit: string): Finding {
+    if (this.#bytes === 0)
+      return {
+        verdict: "no-output",
+        code: "no-output",
+        message: `The guest printed nothing within ${limit}.`,
+        ...this.#step(),
+      };
+    return {
+      verdict: "timeout",
+      code: "step",
+      message: `A step took longer than ${limit}${this.#waiting()}; the last line: ${this.#lastLine}`,
+      ...this.#step(),
+    };
+  }
+
+  /** The step that the run stands at. */
+  #step(): Pick<Finding, "step"> {
+    const { waiting } = this.input;
+    return waiting === undefined ? {} : { step: waiting };
   }
 
   #timeout(code: "instructions" | "guest-time", limit: string): Finding {
@@ -299,7 +332,12 @@ export class Monitor {
         code: "no-output",
         message: `The guest printed nothing within ${limit}.`,
       };
-    return { verdict: "timeout", code, message: `The guest did not end within ${limit}${this.#missing()}` };
+    return {
+      verdict: "timeout",
+      code,
+      message: `The guest did not end within ${limit}${this.#missing()}`,
+      ...this.#step(),
+    };
   }
 
   #missing(): string {
@@ -332,6 +370,7 @@ export class Monitor {
         verdict: "timeout",
         code: "hang",
         message: `The guest waits for an event that can never come${this.#missing()}`,
+        ...this.#step(),
       };
     }
     switch (end.reason) {
@@ -366,6 +405,7 @@ export class Monitor {
         verdict: "fail",
         code: "pattern-missing",
         message: `The guest ended (${end.reason})${this.#missing()}`,
+        ...this.#step(),
       };
     }
     return undefined;
@@ -374,7 +414,7 @@ export class Monitor {
   #outcome(): Outcome {
     const [first, ...rest] = this.#findings;
     if (first !== undefined) return judge([first, ...rest]);
-    if (this.#passed.length === 0) {
+    if (!this.#hasGoal) {
       return judge([
         {
           verdict: "pass",
@@ -383,7 +423,9 @@ export class Monitor {
         },
       ]);
     }
-    const seen = this.#config.expect.pass.map((source) => `/${source}/`).join(", ");
+    const { pass, steps } = this.#config.expect;
+    const waited = steps.flatMap(({ wait }) => (wait === undefined ? [] : [wait]));
+    const seen = [...pass, ...waited].map((source) => `/${source}/`).join(", ");
     return judge([{ verdict: "pass", code: "patterns-seen", message: `Seen: ${seen}.` }]);
   }
 }

@@ -52,6 +52,41 @@ test("a fixture's defaults give way to what the user says", () => {
   });
 });
 
+test("what the guest's machine is may stand in an object of its own, and says the same there", () => {
+  const guest = { memory: 256, mode: "pvh", cpu: "v1", vcpus: 1 } as const;
+  expect(parse({ guest })).toEqual(parse(guest));
+  expect(parse({ guest: { memory: 64 }, cpu: "v1" })).toMatchObject({ memory: 64, cpu: "v1", mode: "pv" });
+  const fixture = { memory: 512 };
+  expect(parseConfig({ guest: { memory: 64 } }, () => 0, fixture).memory).toBe(64);
+});
+
+test("input is another way of writing steps", () => {
+  const input = [{ send: "a" }, { expect: "x", send: "b" }];
+  const steps = [{ send: "a" }, { wait: "x", send: "b" }];
+  expect(parse({ input })).toEqual(parse({ expect: { steps } }));
+  expect(parse({ input: [], expect: { steps } }).expect.steps).toEqual(steps);
+});
+
+test("who is told, how long things are kept, who may see them", () => {
+  const hook = "https://ci.example.org/hook?a=1";
+  expect(parse({}).notify).toEqual([]);
+  expect(parse({ notify: [hook, { url: hook, events: ["job.queued"], secret: "ci" }] }).notify).toEqual([
+    { url: hook, events: ["job.ended"] },
+    { url: hook, events: ["job.queued"], secret: "ci" },
+  ]);
+  expect(parse({}).retention).toEqual({ days: 30, failedMemoryHours: null });
+  expect(parse({ retention: { failedMemoryHours: 0 }, visibility: "public" })).toMatchObject({
+    retention: { days: 30, failedMemoryHours: 0 },
+    visibility: "public",
+  });
+});
+
+test("a budget is a number, or more than the last good run", () => {
+  expect(parse({}).expect.instructions).toBeNull();
+  expect(parse({ expect: { instructions: 3e9 } }).expect.instructions).toBe("3000000000");
+  expect(parse({ expect: { instructions: "+0.5%" } }).expect.instructions).toBe("+0.5%");
+});
+
 test("seeds reach 64 bits", () => {
   expect(parse({ seed: "18446744073709551615" }).seed).toBe("18446744073709551615");
   expect(parse({ seed: "007" }).seed).toBe("7");
@@ -106,6 +141,39 @@ const wrong: [unknown, string, string, RegExp][] = [
   [{ startTime: 1.5 }, "wrong-type", "config.startTime", /whole number/],
   [{ mode: "hvm" }, "wrong-type", "config.mode", /must be "pv" or "pvh", but it is "hvm"/],
   [{ stateHashEvery: 5 }, "out-of-range", "config.stateHashEvery", /between/],
+  [{ vcpus: 2 }, "out-of-range", "config.vcpus", /one virtual processor: set it to 1/],
+  [{ vcpus: "1" }, "wrong-type", "config.vcpus", /one virtual processor/],
+  [{ guest: { memory: 1 } }, "out-of-range", "config.guest.memory", /between 8 and 512/],
+  [{ guest: { memori: 64 } }, "unknown-field", "config.guest.memori", /did you mean "memory"/],
+  [
+    { memory: 64, guest: { memory: 64 } },
+    "contradiction",
+    "config.memory",
+    /config.memory and config.guest.memory say the same thing; keep one/,
+  ],
+  [{ expect: { instructions: "0.5%" } }, "bad-budget", "config.expect.instructions", /"\+0.5%"/],
+  [{ expect: { instructions: 0 } }, "bad-budget", "config.expect.instructions", /number of instructions/],
+  [{ notify: "x" }, "wrong-type", "config.notify", /list of addresses/],
+  [{ notify: ["ftp://x/"] }, "bad-url", "config.notify[0]", /HTTP server/],
+  [{ notify: ["https://a:b@x/"] }, "bad-url", "config.notify[0]", /password/],
+  [{ notify: [{ url: "/x" }] }, "bad-url", "config.notify[0].url", /HTTP server/],
+  [{ notify: Array(5).fill("https://x/") }, "too-many", "config.notify", /at most 4/],
+  [
+    { notify: [{ url: "https://x/", events: ["job.end"] }] },
+    "wrong-type",
+    "config.notify[0].events[0]",
+    /"job.queued", "job.running" or "job.ended"/,
+  ],
+  [{ notify: [{ url: "https://x/", events: [] }] }, "too-many", "config.notify[0].events", /is empty/],
+  [
+    { notify: [{ url: "https://x/", secret: "a b" }] },
+    "bad-name",
+    "config.notify[0].secret",
+    /never the secret/,
+  ],
+  [{ retention: { days: 0 } }, "out-of-range", "config.retention.days", /between 0.01 and 90/],
+  [{ retention: { failedMemoryHours: 1000 } }, "out-of-range", "config.retention.failedMemoryHours", /168/],
+  [{ visibility: "open" }, "wrong-type", "config.visibility", /"private" or "public"/],
   // Of several mistakes the misspelt name comes first, and of several of these the outermost.
   [{ memory: "x", limit: {}, expect: { passes: [] } }, "unknown-field", "config.limit", /"limits"/],
 ];

@@ -6,14 +6,15 @@ export {
   AT_END,
   type ConfigDefaults,
   DEFAULT_CMDLINE,
-  type InputStep,
   type JobConfig,
   type LimitName,
   type Limits,
   type MachineFields,
+  type Notification,
   parseConfig,
   parseForkConfig,
   type SnapshotPoint,
+  type Step,
 } from "./schema/config.ts";
 export { describe } from "./schema/errors.ts";
 export {

@@ -27,6 +27,8 @@ export type FindingCode =
   | "silent"
   /** timeout: the guest waits for an event that can never come. */
   | "hang"
+  /** timeout: a step of expect.steps took longer than its limit. */
+  | "step"
   | "no-output"
   | "fail-pattern"
   | "pattern-missing"
@@ -58,6 +60,8 @@ export interface Finding {
   readonly code: FindingCode;
   /** One sentence for people. */
   readonly message: string;
+  /** The step of expect.steps, counted from 0, that the run stood at, and the pattern it waited for. */
+  readonly step?: { readonly index: number; readonly wait: string };
 }
 
 export interface Outcome {

@@ -52,6 +52,14 @@ const GOOD: unknown[] = [
     input: [{ expect: "login:", send: "root\n" }, { send: "x" }],
     snapshots: [{ name: "a" }, { name: "b", at: 5 }],
   },
+  { guest: { memory: 64, mode: "pvh", vcpus: 1 }, visibility: "public" },
+  {
+    expect: {
+      steps: [{ wait: "a", send: "b", limit: { guestSeconds: 1 } }, { send: "x" }],
+      instructions: "+1%",
+    },
+  },
+  { notify: ["https://x.org/", { url: "https://x.org/", events: ["job.ended"] }], retention: { days: 1 } },
 ];
 /** Wrong in ways that a JSON schema can say. */
 const BAD: unknown[] = [
@@ -70,6 +78,15 @@ const BAD: unknown[] = [
   { labels: { branch: 5 } },
   { input: [{ expect: "x" }] },
   { snapshots: [{ name: "-" }] },
+  { vcpus: 2 },
+  { guest: { memory: 5 } },
+  { guest: { name: "x" } },
+  { expect: { steps: [{ wait: 5 }] } },
+  { expect: { steps: [{ send: "" }] } },
+  { expect: { instructions: [] } },
+  { notify: [{ events: [] }] },
+  { retention: { days: 1000 } },
+  { visibility: "none" },
 ];
 
 test("its schema accepts and refuses configurations as the worker does", () => {

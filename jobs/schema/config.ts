@@ -1,17 +1,10 @@
 import { z } from "zod";
-import { CPU_DEFAULT, cpuError } from "../cpu.ts";
 import {
   CMDLINE_BYTES,
-  INPUT_BYTES,
-  INPUT_STEPS,
   LABEL_CHARACTERS,
   LABEL_NAME,
   LABELS,
   LIMIT_RANGES,
-  MEMORY_MIB,
-  PATTERN_CHARACTERS,
-  PATTERNS,
-  type Range,
   SEED_DEFAULT,
   SEED_MAX,
   SNAPSHOT_NAME,
@@ -20,38 +13,16 @@ import {
   START_TIME_MAX,
   STATE_HASH_EVERY,
 } from "../limits.ts";
-import { Pattern } from "../pattern/match.ts";
-import { PatternError } from "../pattern/parse.ts";
 import { SpecError } from "../spec-error.ts";
 import { coded, complain, describe, fields, PATH, parseWith, type RawIssue } from "./errors.ts";
+import { EXPECT, INPUT } from "./expect.ts";
+import { GUEST, GUEST_FIELDS, GUEST_NAMES } from "./guest.ts";
+import { NOTIFY, RETENTION, VISIBILITY } from "./service.ts";
+import { list, number, numberError, PATTERN, text, utf8Length } from "./values.ts";
 
 /** Where a job that makes a snapshot of itself does so if it does not say. */
 export const AT_END = "end";
 export const DEFAULT_CMDLINE = "console=hvc0";
-
-type Bounds = Omit<Range, "default">;
-
-const utf8Length = (text: string): number => new TextEncoder().encode(text).length;
-
-/** Says what is wrong with a number, naming the range and the unit. */
-function numberError(range: Bounds, unit: string, whole: boolean): (issue: RawIssue) => string {
-  return (issue) => {
-    const { input } = issue;
-    if ((issue.code === "too_big" || issue.code === "too_small") && typeof input === "number")
-      return `${PATH} is ${input}; set it between ${range.min} and ${range.max} (${unit}).`;
-    const shown = typeof input === "number" ? String(input) : describe(input);
-    return `${PATH} must be ${whole ? "a whole" : "a"} number (${unit}), but it is ${shown}.`;
-  };
-}
-
-function number(range: Bounds, unit: string, whole: boolean) {
-  const error = numberError(range, unit, whole);
-  return (whole ? z.int({ error }) : z.number({ error })).min(range.min, { error }).max(range.max, { error });
-}
-
-/** A string; `what` is said of anything else. */
-const text = (what = "a string") =>
-  z.string({ error: ({ input }) => `${PATH} must be ${what}, but it is ${describe(input)}.` });
 
 const CMDLINE = text().superRefine((value, context) => {
   const bytes = utf8Length(value);
@@ -63,49 +34,6 @@ const CMDLINE = text().superRefine((value, context) => {
     );
   else if (value.includes("\0"))
     complain(context, "bad-character", `${PATH} contains a NUL byte; remove it.`);
-});
-
-const PATTERN = text()
-  .min(1, { error: `${PATH} is empty and would match every line; remove it.`, abort: true })
-  .max(PATTERN_CHARACTERS, {
-    error: ({ input }) =>
-      `${PATH} has ${String(input).length} characters; shorten it to ${PATTERN_CHARACTERS}.`,
-    abort: true,
-  })
-  .superRefine((value, context) => {
-    try {
-      new Pattern(value);
-    } catch (error) {
-      if (!(error instanceof PatternError)) throw error;
-      complain(
-        context,
-        "bad-pattern",
-        `${PATH} is not a valid pattern: ${error.message} (at character ${error.offset}).`,
-      );
-    }
-  })
-  .meta({ description: "A regular expression in JavaScript's notation, matched against one line." });
-
-/** A list with a most, both in its errors. */
-function list<Item extends z.ZodType>(item: Item, what: string, most: number, hint = "") {
-  return z
-    .array(item, { error: ({ input }) => `${PATH} must be a list of ${what}, but it is ${describe(input)}.` })
-    .max(most, {
-      error: ({ input }) =>
-        `${PATH} has ${(input as readonly unknown[]).length} ${what}; at most ${most} are allowed${hint}.`,
-    });
-}
-
-/** One pattern is such a common case that it may come without its brackets. */
-const PATTERN_LIST = z
-  .union([PATTERN, list(PATTERN, "patterns", PATTERNS, ": join some with |")], {
-    error: ({ input }) => `${PATH} must be a list of patterns, but it is ${describe(input)}.`,
-  })
-  .transform((value) => (typeof value === "string" ? [value] : value));
-
-const EXPECT = fields({
-  pass: PATTERN_LIST.default([]).meta({ description: "Each must appear on some line of the console." }),
-  fail: PATTERN_LIST.default([]).meta({ description: "None may appear." }),
 });
 
 const UNITS: Readonly<Record<keyof typeof LIMIT_RANGES, string>> = {
@@ -163,25 +91,6 @@ const START_TIME_RANGE = { min: 0, max: START_TIME_MAX };
 const START_TIME_UNIT = 'seconds since 1970-01-01 UTC, or "now"';
 const START_TIME = z.union([z.literal(NOW), number(START_TIME_RANGE, START_TIME_UNIT, true)], {
   error: numberError(START_TIME_RANGE, START_TIME_UNIT, true),
-});
-
-const INPUT = list(
-  fields({
-    expect: PATTERN.optional().meta({
-      description: "Waits for a line that matches; without it, the text follows at once.",
-    }),
-    send: text('the text to type, such as "ls\\n" (the \\n is the Enter key)')
-      .min(1, {
-        error: `${PATH} must be the text to type, such as "ls\\n" (the \\n is the Enter key), but it is empty.`,
-      })
-      .meta({ description: "The text to type." }),
-  }),
-  "steps",
-  INPUT_STEPS,
-).superRefine((steps, context) => {
-  const bytes = steps.reduce((sum, { send }) => sum + utf8Length(send), 0);
-  if (bytes > INPUT_BYTES)
-    complain(context, "too-long", `${PATH} types ${bytes} bytes; at most ${INPUT_BYTES} are allowed.`);
 });
 
 const SNAPSHOT_NAME_ERROR = coded(
@@ -244,31 +153,14 @@ function labelsError({ input }: RawIssue): string {
   return `${PATH} must be a JSON object of labels, but it is ${describe(input)}.`;
 }
 
-const CPU = text('a processor such as "v2" or "v1,+popcnt"').superRefine((value, context) => {
-  const error = cpuError(value);
-  if (error !== undefined) complain(context, "bad-cpu", `${PATH} ${error}`);
-});
-
-const MODE = z.enum(["pv", "pvh"], {
-  error: ({ input }) =>
-    `${PATH} must be "pv" or "pvh", but it is ${typeof input === "string" ? JSON.stringify(input.slice(0, 40)) : describe(input)}.`,
-});
-
 /** A job's configuration as users write it. */
 export const CONFIG = fields({
   cmdline: CMDLINE.default(DEFAULT_CMDLINE).meta({
     description: `Kernel command line, at most ${CMDLINE_BYTES} bytes.`,
   }),
-  memory: number(MEMORY_MIB, "MiB", true)
-    .default(MEMORY_MIB.default)
-    .meta({ description: "Guest RAM in MiB." }),
-  mode: MODE.default("pv").meta({
-    description:
-      'How the guest is started: "pv" (Xen PV, 64-bit) or "pvh" (PVH: the kernel needs XEN_ELFNOTE_PHYS32_ENTRY).',
-  }),
-  cpu: CPU.default(CPU_DEFAULT).meta({
-    description:
-      'What the processor offers: "v1" or "v2" (the x86-64 levels), with features added and removed, as in "v1,+popcnt" or "v2,-sse4.2".',
+  ...GUEST_FIELDS,
+  guest: GUEST.optional().meta({
+    description: "The fields mode, memory, vcpus and cpu, here instead of beside it.",
   }),
   expect: EXPECT.prefault({}).meta({ description: "What makes a run pass or fail." }),
   limits: LIMITS.prefault({}).meta({ description: "What ends a run." }),
@@ -282,10 +174,17 @@ export const CONFIG = fields({
   startTime: START_TIME.default(START_TIME_DEFAULT).meta({
     description: 'The guest\'s date at the start, in seconds since 1970-01-01 UTC, or "now".',
   }),
-  input: INPUT.default([]).meta({ description: "What is typed on the console, in order." }),
+  input: INPUT.default([]).meta({
+    description: "The older way of writing expect.steps: what is typed on the console, in order.",
+  }),
   snapshots: SNAPSHOTS.default([]).meta({ description: "Snapshots the job makes of itself." }),
   stateHashEvery: number(STATE_HASH_EVERY, "instructions", true).nullable().default(null).meta({
     description: "Instructions between two hashes of the whole state in the result; null for none.",
+  }),
+  notify: NOTIFY.default([]).meta({ description: "Who is told when the job changes." }),
+  retention: RETENTION.prefault({}).meta({ description: "How long what is left of the job is kept." }),
+  visibility: VISIBILITY.default("private").meta({
+    description: 'Who may see the job: "private", its owner, or "public", everybody this worker lets read.',
   }),
 });
 
@@ -295,10 +194,13 @@ type Deep<T> = T extends readonly (infer Item)[]
     ? { readonly [Name in keyof T]: Deep<T[Name]> }
     : T;
 
-/** A job's configuration with every default filled in: all that a run depends on besides its kernel and initrd. */
-export type JobConfig = Deep<Omit<z.output<typeof CONFIG>, "startTime"> & { startTime: number }>;
-/** One thing to type. */
-export type InputStep = JobConfig["input"][number];
+type Parsed = z.output<typeof CONFIG>;
+/** A job's configuration with every default filled in, each thing said in one place: all that a run depends on besides its kernel and initrd. */
+export type JobConfig = Deep<Omit<Parsed, "startTime" | "guest" | "input"> & { startTime: number }>;
+/** One thing that must happen in its turn: something seen, or typed, or both. */
+export type Step = JobConfig["expect"]["steps"][number];
+/** Someone to tell of the job. */
+export type Notification = JobConfig["notify"][number];
 /** A snapshot to be made by the job itself. */
 export type SnapshotPoint = JobConfig["snapshots"][number];
 export type LimitName = keyof typeof LIMIT_RANGES;
@@ -319,9 +221,35 @@ const NULLABLE = ["cmdline", "memory", "expect", "limits"] as const;
  * Throws SpecError: unknown fields are errors, as a misspelt limit would otherwise silently not be one.
  */
 export function parseConfig(value: unknown, now: () => number, defaults: ConfigDefaults = {}): JobConfig {
-  const config = parseWith(CONFIG, withDefaults(value ?? {}, defaults), "config");
-  const { startTime } = config;
-  return { ...config, startTime: startTime === NOW ? Math.floor(now()) : startTime };
+  const sent = value ?? {};
+  refuseContradictions(sent);
+  const { guest, input, ...config } = parseWith(CONFIG, withDefaults(sent, defaults), "config");
+  const typed = input.map(({ expect, send }) => (expect === undefined ? { send } : { wait: expect, send }));
+  const steps = typed.length > 0 ? typed : config.expect.steps;
+  const startTime = config.startTime === NOW ? Math.floor(now()) : config.startTime;
+  return { ...config, ...given(guest ?? {}), expect: { ...config.expect, steps }, startTime };
+}
+
+/** What may be written in two places must not be: nobody could say which counts. */
+function refuseContradictions(sent: unknown): void {
+  if (!isObject(sent)) return;
+  const { guest } = sent;
+  if (isObject(guest))
+    for (const name of GUEST_NAMES) refuseBoth(name, sent[name], `guest.${name}`, guest[name]);
+  if (isObject(sent.expect)) refuseBoth("input", sent.input, "expect.steps", sent.expect.steps);
+}
+
+function refuseBoth(one: string, value: unknown, other: string, otherValue: unknown): void {
+  if (isUnset(value) || isUnset(otherValue)) return;
+  throw new SpecError(
+    "contradiction",
+    `config.${one}`,
+    `config.${one} and config.${other} say the same thing; keep one of them.`,
+  );
+}
+
+function isUnset(value: unknown): boolean {
+  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -331,23 +259,26 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 /** The value with a fixture's defaults where it says nothing. */
 function withDefaults(value: unknown, { expect, ...defaults }: ConfigDefaults): unknown {
   if (!isObject(value)) return value;
-  const given = Object.fromEntries(
+  const filled = Object.fromEntries(
     Object.entries(value).filter(
       ([name, field]) => field !== null || !(NULLABLE as readonly string[]).includes(name),
     ),
   );
-  const asked = given.expect ?? {};
+  const asked = filled.expect ?? {};
   const expected = isObject(asked)
     ? {
         ...expect,
         ...Object.fromEntries(Object.entries(asked).filter(([, patterns]) => patterns !== null)),
       }
     : asked;
-  return { ...defaults, ...withoutUndefined(given), expect: expected };
+  return { ...defaults, ...given(filled), expect: expected };
 }
 
-function withoutUndefined(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined));
+/** The fields that are there. */
+function given<T extends object>(value: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as {
+    [Name in keyof T]: Exclude<T[Name], undefined>;
+  };
 }
 
 /** What a snapshot fixes: the guest is past the moment at which these were asked for. */
@@ -363,14 +294,24 @@ export function parseForkConfig(value: unknown, machine: MachineFields): JobConf
   const { cmdline, memory, mode, cpu, seed, startTime } = machine;
   const fixed = { cmdline, memory, mode, cpu, seed, startTime };
   const asked = parseWith(CONFIG_NAMES, value ?? {}, "config");
+  refuseContradictions(asked);
+  const guest = isObject(asked.guest) ? asked.guest : {};
   for (const [name, known] of Object.entries(fixed)) {
-    const field = asked[name];
-    if (field === undefined || String(field) === String(known)) continue;
+    const field = asked[name] === undefined ? `config.guest.${name}` : `config.${name}`;
+    const wanted = asked[name] ?? guest[name];
+    if (wanted === undefined || String(wanted) === String(known)) continue;
     throw new SpecError(
       "fixed-by-snapshot",
-      `config.${name}`,
-      `config.${name} is fixed by the snapshot (${JSON.stringify(known)}); leave it out, or boot a kernel with another.`,
+      field,
+      `${field} is fixed by the snapshot (${JSON.stringify(known)}); leave it out, or boot a kernel with another.`,
     );
   }
-  return parseConfig({ ...asked, ...fixed }, () => startTime);
+  const { guest: _, ...rest } = asked;
+  // What else is in it must be right, too.
+  const others = isObject(asked.guest)
+    ? { guest: Object.fromEntries(Object.entries(guest).filter(([name]) => !(name in fixed))) }
+    : asked.guest === undefined
+      ? {}
+      : { guest: asked.guest };
+  return parseConfig({ ...rest, ...fixed, ...others }, () => startTime);
 }

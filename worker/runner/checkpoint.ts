@@ -6,7 +6,7 @@ import type { LoadedGuest } from "./loaded-guest.ts";
 import type { JobRecord } from "./record.ts";
 
 /** Raised whenever what is stored below or in a MonitorState changes its meaning. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** The small state of a checkpoint; the pages are in the page store. */
 export interface StoredCheckpoint {

@@ -79,6 +79,7 @@ export class Guest {
   /** Types what is due at this instruction. */
   #type(): void {
     const { machine, monitor } = this;
-    for (const text of monitor.input.take(machine.instructions)) machine.input(ENCODER.encode(text));
+    if (!monitor.input.isDue) return;
+    for (const text of monitor.input.take(this.#clock)) machine.input(ENCODER.encode(text));
   }
 }

@@ -29,6 +29,7 @@ export class LoadedGuest {
       guestNanoseconds: machine.guestNanoseconds,
       runMilliseconds: this.runMilliseconds,
       input: monitor.input.typed,
+      steps: monitor.input.done,
       milestones: monitor.milestones.times,
       figures: this.figures.figures,
     };
