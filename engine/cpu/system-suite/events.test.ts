@@ -5,69 +5,33 @@
 
 import { describe, expect, test } from "vitest";
 import type { Cpu } from "../cpu.ts";
-import { createCpu } from "../door/create-cpu.ts";
 import type { CpuExit } from "../types.ts";
+import {
+  FRAME_BYTES,
+  framed,
+  HLT,
+  handler,
+  INC_EAX,
+  INC_EDX,
+  IRET,
+  MOV_SS_ECX,
+  machine,
+  NOP,
+  PROGRAM,
+  STACK,
+  STI,
+} from "./flat-machine.ts";
 
-const CODE = 0x1000;
-const IDT = 0x3000;
-const GDT = 0x4000;
-const TABLE_POINTERS = 0x5000;
-const STACK = 0x8000;
-/** Handlers are 64 bytes apart. */
-const HANDLERS = 0x2000;
-const handler = (vector: number): number => HANDLERS + vector * 64;
 const [DB, NMI, UD] = [1, 2, 6];
 const VECTOR = 0x20;
 const LIMIT = 1000;
-const FRAME_BYTES = 12;
 const TF = 0x100n;
 const IF = 0x200n;
 
-const [STI, HLT, INC_EAX, INC_EDX, NOP, IRET] = [0xfb, 0xf4, 0x40, 0x42, 0x90, 0xcf];
-const MOV_SS_ECX = [0x8e, 0xd1];
 /** out 0x80, al and in al, 0x80 */
 const OUT = [0xe6, 0x80];
 const IN = [0xe4, 0x80];
 const UD2 = [0x0f, 0x0b];
-const LIDT = [0x0f, 0x01, 0x1d, 0x00, 0x50, 0x00, 0x00];
-const LGDT = [0x0f, 0x01, 0x15, 0x10, 0x50, 0x00, 0x00];
-const SETUP = LIDT.length + LGDT.length;
-
-/** Flat 32-bit mode, about to run the code. Handlers halt unless they are given. */
-function machine(code: readonly number[], handlers: Readonly<Record<number, readonly number[]>> = {}): Cpu {
-  const cpu = createCpu({ pages: 16 });
-  const m = cpu.memory;
-  m.writeU64(GDT + 8, 0x00cf9b000000ffffn);
-  m.writeU64(GDT + 16, 0x00cf93000000ffffn);
-  for (const vector of [DB, NMI, UD, VECTOR]) {
-    m.writeU64(IDT + vector * 8, (0x8e00n << 32n) | (8n << 16n) | BigInt(handler(vector)));
-    m.write(handler(vector), new Uint8Array(handlers[vector] ?? [HLT]));
-  }
-  m.write(TABLE_POINTERS, new Uint8Array([0xff, 0x07, IDT & 0xff, IDT >> 8, 0, 0]));
-  m.write(TABLE_POINTERS + 16, new Uint8Array([0x17, 0x00, GDT & 0xff, GDT >> 8, 0, 0]));
-  m.write(CODE, new Uint8Array([...LIDT, ...LGDT, ...code]));
-  cpu.setControl("cr0", 0x11n);
-  for (let i = 0; i < 6; i++) {
-    cpu.setSegment(i, {
-      selector: i === 1 ? 8 : 16,
-      base: 0n,
-      limit: 0xffffffff,
-      attributes: i === 1 ? 0xc09b : 0xc093,
-    });
-  }
-  cpu.setRegister("rip", BigInt(CODE));
-  cpu.setRegister("rsp", BigInt(STACK));
-  cpu.setRegister("rcx", 16n);
-  cpu.setRegister("rdx", 0n);
-  cpu.setRegister("rflags", 2n);
-  cpu.run(2);
-  return cpu;
-}
-
-/** Offset in the code that the topmost frame names. */
-function framed(cpu: Cpu): number {
-  return cpu.memory.readU32(Number(cpu.getRegister("rsp"))) - CODE - SETUP;
-}
 
 /** mov eax, value; mov drN, eax */
 const setDr = (n: number, value: number): number[] => [
@@ -191,7 +155,7 @@ describe("debug traps", () => {
     const cpu = stepped([INC_EAX, INC_EAX, HLT]);
     cpu.setExceptionExit(true);
     expect(cpu.run(LIMIT)).toEqual({ kind: "exception", vector: DB, errorCode: null });
-    expect(cpu.getRegister("rip")).toBe(BigInt(CODE + SETUP + 1));
+    expect(cpu.getRegister("rip")).toBe(BigInt(PROGRAM + 1));
     expect(cpu.getRegister("rsp")).toBe(BigInt(STACK));
   });
 

@@ -18,7 +18,6 @@ import {
 
 /** More than any image needs; one that runs away ends here. */
 const MAX_INSTRUCTIONS = 20_000_000;
-const CR0_PE_ET = 0x11n;
 const EFER_LMA = 0x400n;
 /** L and D/B of a segment's attributes (bits 53 and 54 of the descriptor). */
 const ATTRIBUTE_L = 0x2000;
@@ -31,16 +30,7 @@ function machineWith(name: string): Cpu {
   const image = readFileSync(imagePath(name));
   const cpu = createCpu({ pages: MEMORY_MIB * 256 });
   cpu.memory.write(LOAD_ADDRESS, image);
-  cpu.setControl("cr0", CR0_PE_ET);
-  for (let i = 0; i < 6; i++) {
-    cpu.setSegment(i, {
-      selector: i === 1 ? 8 : 16,
-      base: 0n,
-      limit: 0xffffffff,
-      attributes: i === 1 ? 0xc09b : 0xc093,
-    });
-  }
-  cpu.setRegister("rflags", 2n);
+  cpu.enterProtectedMode();
   cpu.setRegister("rip", image.readBigUInt64LE(ENTRY_OFFSET));
   return cpu;
 }

@@ -4,59 +4,29 @@
 
 import { describe, expect, test } from "vitest";
 import type { Cpu } from "../cpu.ts";
-import { createCpu } from "../door/create-cpu.ts";
+import {
+  CLI,
+  FRAME_BYTES,
+  framed,
+  HLT,
+  handler,
+  INC_EAX,
+  MOV_SS_ECX,
+  machine,
+  NOP,
+  STACK,
+  STI,
+} from "./flat-machine.ts";
 
-const CODE = 0x1000;
-const HANDLER = 0x2000;
-const IDT = 0x3000;
-const GDT = 0x4000;
-const STACK = 0x8000;
 const VECTOR = 0x20;
 const LIMIT = 1000;
 const IF = 0x200n;
-/** EIP and EFLAGS in the frame of an interrupt without change of ring. */
-const FRAME_BYTES = 12;
-
-const [STI, CLI, HLT, INC_EAX, NOP] = [0xfb, 0xfa, 0xf4, 0x40, 0x90];
-const MOV_SS_ECX = [0x8e, 0xd1];
-/** lidt [0x5000] */
-const LIDT = [0x0f, 0x01, 0x1d, 0x00, 0x50, 0x00, 0x00];
-/** lgdt [0x5010] */
-const LGDT = [0x0f, 0x01, 0x15, 0x10, 0x50, 0x00, 0x00];
-
-/** A machine in flat 32-bit mode that is about to run the code; interrupts go to a HLT. */
-function machine(code: readonly number[]): Cpu {
-  const cpu = createCpu({ pages: 16 });
-  const m = cpu.memory;
-  m.writeU64(GDT + 8, 0x00cf9b000000ffffn);
-  m.writeU64(GDT + 16, 0x00cf93000000ffffn);
-  m.writeU64(IDT + VECTOR * 8, (0x8e00n << 32n) | (8n << 16n) | BigInt(HANDLER));
-  m.write(0x5000, new Uint8Array([0xff, 0x07, IDT & 0xff, IDT >> 8, 0, 0]));
-  m.write(0x5010, new Uint8Array([0x17, 0x00, GDT & 0xff, GDT >> 8, 0, 0]));
-  m.write(HANDLER, new Uint8Array([HLT]));
-  m.write(CODE, new Uint8Array([...LIDT, ...LGDT, ...code]));
-  cpu.setControl("cr0", 0x11n);
-  for (let i = 0; i < 6; i++) {
-    cpu.setSegment(i, {
-      selector: i === 1 ? 8 : 16,
-      base: 0n,
-      limit: 0xffffffff,
-      attributes: i === 1 ? 0xc09b : 0xc093,
-    });
-  }
-  cpu.setRegister("rip", BigInt(CODE));
-  cpu.setRegister("rsp", BigInt(STACK));
-  cpu.setRegister("rcx", 16n);
-  cpu.setRegister("rflags", 2n);
-  cpu.run(2);
-  return cpu;
-}
 
 /** Offset in the code at which the interrupt came. */
 function interruptedAt(cpu: Cpu): number {
-  expect(cpu.getRegister("rip")).toBe(BigInt(HANDLER + 1));
+  expect(cpu.getRegister("rip")).toBe(BigInt(handler(VECTOR) + 1));
   expect(cpu.getRegister("rsp")).toBe(BigInt(STACK - FRAME_BYTES));
-  return cpu.memory.readU32(STACK - FRAME_BYTES) - CODE - LIDT.length - LGDT.length;
+  return framed(cpu);
 }
 
 describe("external interrupts", () => {

@@ -1,25 +1,7 @@
 /* Debug registers: code and data breakpoints (SDM vol. 3A 17.2, 17.3). */
-        .include "common.inc"
-        .include "long.inc"
+        .include "debug.inc"
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
-        and     byte ptr [gdt + TSS64 + 5], 0xfd
-        call    setup64
-        .code64
-        .macro  DR n, value:vararg
-        mov     eax, \value
-        mov     dr\n, rax
-        .endm
-
-        /* DR7 is written anew before an attempt: qemu keeps the hits of the one before. */
-        .macro  REARM
-        mov     rcx, dr7
-        DR      7, 0x400
-        mov     dr7, rcx
-        .endm
+        START64
 
         TITLE64 "code breakpoints"
         DR      0, offset 5f

@@ -2,10 +2,7 @@
         .include "common.inc"
         .include "long.inc"
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
 
         TITLE   "stores of system registers, 32-bit"
         .macro  STORED name, instruction:vararg

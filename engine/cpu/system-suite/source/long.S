@@ -2,13 +2,19 @@
         .include "common.inc"
         .include "long.inc"
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
-        and     byte ptr [gdt + TSS64 + 5], 0xfd
-        call    setup64
-        .code64
+        .macro  FLAGS_BEHIND_GATE name, type
+        IDT_GATE64 0x30, 1f, \type
+        TRY64   "\name"
+        push    0x4202
+        popfq
+        int     0x30
+1:      pushfq
+        pop     rcx
+        END64
+        SHOW64  "flags", rcx
+        .endm
+
+        START64
 
         TITLE64 "segments in 64-bit mode"
         TRY64   "null SS in ring 0"
@@ -178,24 +184,8 @@ start:
         TRY64   "non-canonical target"
         int     0x30
         END64
-        IDT_GATE64 0x30, 1f, 0x8e
-        TRY64   "interrupt gate clears IF, TF, NT"
-        push    0x4202
-        popfq
-        int     0x30
-1:      pushfq
-        pop     rcx
-        END64
-        SHOW64  "flags", rcx
-        IDT_GATE64 0x30, 1f, 0x8f
-        TRY64   "trap gate keeps IF"
-        push    0x4202
-        popfq
-        int     0x30
-1:      pushfq
-        pop     rcx
-        END64
-        SHOW64  "flags", rcx
+        FLAGS_BEHIND_GATE "interrupt gate clears IF, TF, NT", 0x8e
+        FLAGS_BEHIND_GATE "trap gate keeps IF", 0x8f
 
         TITLE64 "IST"
         IDT_GATE64 0x30, (stubs64 + 0x30 * 16), 0xee, 1
@@ -522,12 +512,7 @@ start:
         mov     eax, CODE32
         xor     edx, edx
         wrmsr
-        mov     ecx, 0x175
-        mov     eax, RING0_STACK - 0x100
-        wrmsr
-        mov     ecx, 0x176
-        mov     eax, offset 1f
-        wrmsr
+        SYSENTER_TARGET 1f
         TRY64_3 "SYSENTER"
         sysenter
 1:      mov     eax, cs

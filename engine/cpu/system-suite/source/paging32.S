@@ -39,10 +39,7 @@
         END
         .endm
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
         mov     byte ptr [FRAME], 0xc3
         /* 64 MiB to themselves by 4 MiB pages. */
         mov     edi, PD32
@@ -116,14 +113,7 @@ start:
         and     eax, 0x7fffffff
         mov     cr0, eax
         mov     byte ptr [FRAME], 0xc3
-        mov     edi, PD_PAE
-        mov     eax, 0x87
-        mov     ecx, 32
-1:      mov     [edi], eax
-        mov     dword ptr [edi + 4], 0
-        add     eax, 0x200000
-        add     edi, 8
-        loop    1b
+        IDENTITY_2M PD_PAE, 0x87, 32
         mov     dword ptr [PDPT_PAE], PD_PAE + 1
         mov     dword ptr [PDPT_PAE + 8], PD_PAE1 + 1
         mov     dword ptr [PD_PAE1], PT_PAE + 7

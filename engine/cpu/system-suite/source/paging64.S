@@ -48,13 +48,7 @@
 1:      END64
         .endm
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
-        and     byte ptr [gdt + TSS64 + 5], 0xfd
-        call    setup64
-        .code64
+        START64
         mov     byte ptr [FRAME], 0xc3  /* ret */
         ENTRY   PDPT + 8, PD1 + 7
         ENTRY   PD1, PT1 + 7

@@ -1,10 +1,19 @@
 /* 32-bit protected mode without paging: segments, rings, gates, far transfers, traps (SDM vol. 3A chapters 3, 5, 6). */
         .include "common.inc"
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        .macro  FLAGS_BEHIND_GATE name, type
+        IDT_GATE32 0x30, 1f, \type
+        TRY     "\name"
+        push    0x4202
+        popfd
+        int     0x30
+1:      pushfd
+        pop     ecx
+        END
+        SHOW    "flags", ecx
+        .endm
+
+        START32
         mov     dword ptr [DATA_AREA], 0x44332211
         mov     dword ptr [DATA_AREA + 4], 0x88776655
 
@@ -228,10 +237,7 @@ start:
 1:      mov     cx, cs
         mov     si, sp
         /* The return address has 16 bits, too few for this image: a jump leads back. */
-        .byte   0x66, 0xea
-        .long   2f
-        .short  CODE32
-        .code32
+        LEAVE16 2f
 2:      sub     edx, esp
         movzx   ecx, cx
         END
@@ -257,10 +263,7 @@ start:
         .byte   0x66, 0xbe
         .long   DATA_AREA
         .byte   0x67, 0x66, 0x8b, 0x3e  /* mov edi, [esi] */
-        .byte   0x66, 0xea
-        .long   2f
-        .short  CODE32
-        .code32
+        LEAVE16 2f
 2:      END
         SHOW    "eax", eax
         SHOW    "edx", edx
@@ -274,10 +277,7 @@ start:
 1:      lea     si, [bx + 4]
         .byte   0x67, 0x66, 0x8d, 0x7b, 4 /* lea edi, [ebx + 4] */
         mov     al, [bx + 3]            /* the image's second byte */
-        .byte   0x66, 0xea
-        .long   2f
-        .short  CODE32
-        .code32
+        LEAVE16 2f
 2:      movzx   esi, si
         movzx   eax, al
         END
@@ -313,10 +313,7 @@ start:
 3:      pop     dx
         sub     dx, offset 3b-image
         loop    4f
-4:      .byte   0x66, 0xea
-        .long   2f
-        .short  CODE32
-        .code32
+4:      LEAVE16 2f
 2:      movzx   edx, dx
         END
         SHOW    "pop after call", edx
@@ -465,24 +462,8 @@ start:
 2:      int     0x50
         END
         lidt    [idt_pointer]
-        IDT_GATE32 0x30, 1f, 0x8e
-        TRY     "interrupt gate clears IF, TF, NT"
-        push    0x4202
-        popfd
-        int     0x30
-1:      pushfd
-        pop     ecx
-        END
-        SHOW    "flags", ecx
-        IDT_GATE32 0x30, 1f, 0x8f
-        TRY     "trap gate keeps IF"
-        push    0x4202
-        popfd
-        int     0x30
-1:      pushfd
-        pop     ecx
-        END
-        SHOW    "flags", ecx
+        FLAGS_BEHIND_GATE "interrupt gate clears IF, TF, NT", 0x8e
+        FLAGS_BEHIND_GATE "trap gate keeps IF", 0x8f
         IDT_GATE32 0x30, 1f, 0x8e, 0
         TRY     "null selector in a gate"
         int     0x30
@@ -745,10 +726,7 @@ start:
         pushf
         .byte   0x66
         pop     cx
-        .byte   0x66, 0xea
-        .long   2f
-        .short  CODE32
-        .code32
+        LEAVE16 2f
 2:      sub     edx, esp
         END
         SHOW    "flags", ecx
@@ -959,12 +937,7 @@ start:
         mov     ecx, 0x174
         mov     eax, CODE32
         wrmsr
-        mov     ecx, 0x175
-        mov     eax, RING0_STACK - 0x100
-        wrmsr
-        mov     ecx, 0x176
-        mov     eax, offset 1f
-        wrmsr
+        SYSENTER_TARGET 1f
         TRY3    "SYSENTER", 0x3202
         sysenter
 1:      mov     ecx, cs

@@ -2,10 +2,7 @@
         .include "common.inc"
 
         .set    AC, 0x40002
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
         mov     eax, cr4
         or      eax, 0x600              /* OSFXSR, OSXMMEXCPT */
         mov     cr4, eax

@@ -3,10 +3,7 @@
 
         .set    LOW_CODE, 0x80          /* FREE0: ends at `edge` */
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
         DESCRIPTOR LOW_CODE, (0x00c09b00 + (((edge - image + IMAGE - 1) >> 12) & 0xf0000)), (((edge - image + IMAGE - 1) >> 12) & 0xffff)
 
         /* ip is told relative to the end of the segment. */

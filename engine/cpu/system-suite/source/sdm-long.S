@@ -2,13 +2,7 @@
         .include "common.inc"
         .include "long.inc"
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
-        and     byte ptr [gdt + TSS64 + 5], 0xfd
-        call    setup64
-        .code64
+        START64
 
         /* SDM vol. 2A, LGDT/LIDT and LTR, 64-bit mode exceptions: #GP(0) and #GP(selector). */
         TITLE64 "table registers (SDM vol. 2A LGDT, LTR)"

@@ -1,10 +1,7 @@
 /* What qemu does not refuse but a processor does: control registers, reserved bits, segments of a kind. */
         .include "common.inc"
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
 
         /* SDM vol. 2B, MOV - Move to/from Control Registers, protected mode exceptions: #GP(0). */
         TITLE   "control registers (SDM vol. 2B MOV to CR)"
@@ -61,14 +58,7 @@ start:
         mov     ecx, 1024
         xor     eax, eax
         rep     stosd
-        mov     edi, TABLES + 0x1000    /* identity for the first 32 MiB */
-        mov     eax, 0x83
-        mov     ecx, 16
-1:      mov     [edi], eax
-        mov     dword ptr [edi + 4], 0
-        add     eax, 0x200000
-        add     edi, 8
-        loop    1b
+        IDENTITY_2M (TABLES + 0x1000), 0x83, 16
         mov     dword ptr [TABLES], TABLES + 0x1001
         mov     eax, TABLES
         mov     cr3, eax

@@ -9,10 +9,7 @@
         .set    STACK_A, 0x2d8000
         .set    RPL3, 3
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
         DESCRIPTOR TSS_A, 0x0000892f, 0x40000067
         DESCRIPTOR GATE_A, 0x0000e500, (TSS_A << 16)
 

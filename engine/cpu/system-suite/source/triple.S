@@ -1,10 +1,7 @@
 /* A fault while a double fault is delivered shuts the processor down (SDM vol. 3A 6.15, interrupt 8). */
         .include "common.inc"
 
-        .code32
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
         TITLE   "triple fault (SDM vol. 3A 6.15)"
         SAY     "  before\n"
         mov     byte ptr [IDT + 13 * 8 + 5], 0

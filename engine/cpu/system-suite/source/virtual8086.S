@@ -25,9 +25,7 @@
 77:
         .endm
 
-start:
-        mov     esp, KERNEL_STACK
-        call    setup32
+        START32
         mov     esi, offset low_code
         mov     edi, LOW
         mov     ecx, low_code_end-low_code
