@@ -22,7 +22,7 @@ export async function createJob(
   job: NewJob,
   id: string = newJobId(),
 ): Promise<JobView> {
-  const { visibility = "private", batch = null, notify = [], ...request } = job;
+  const { visibility = job.config.visibility, batch = null, notify = job.config.notify, ...request } = job;
   const owner = principal.tokenId;
   return await env.JOB_RUNNER.getByName(id).create({ ...request, id, owner, visibility, batch, notify });
 }
