@@ -4,7 +4,7 @@
 
 import iced, { type Instruction } from "iced-x86";
 import { enumerateForms } from "./encodings.ts";
-import { mnemonicName } from "./instruction-kinds.ts";
+import { BIT_TESTS, mnemonicName, SHIFT_LIKE } from "./instruction-kinds.ts";
 import { INSTRUCTION_ADDRESS, OurDecoder, type Ours, SLOT } from "./micro-ops.ts";
 import { isOffered } from "./offered.ts";
 import { gprOf } from "./operands.ts";
@@ -372,22 +372,7 @@ const IMMEDIATES = new Set<number>([
 ]);
 const BRANCHES = new Set<number>([OpKind.NearBranch16, OpKind.NearBranch32, OpKind.NearBranch64]);
 /** Counts and bit numbers of constants are kept modulo the operand's width. */
-const COUNTED = new Set<number>([
-  M.Shl,
-  M.Sal,
-  M.Shr,
-  M.Sar,
-  M.Rol,
-  M.Ror,
-  M.Rcl,
-  M.Rcr,
-  M.Shld,
-  M.Shrd,
-  M.Bt,
-  M.Bts,
-  M.Btr,
-  M.Btc,
-]);
+const COUNTED: ReadonlySet<number> = new Set([...SHIFT_LIKE, ...BIT_TESTS]);
 
 function immediates(instruction: Instruction, ours: Ours): string | undefined {
   const m = instruction.mnemonic;

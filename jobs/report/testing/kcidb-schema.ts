@@ -14,7 +14,7 @@ const ANY: Schema = { type: "object" };
 const ORIGIN: Schema = { type: "string", pattern: "^[a-z0-9_]+$" };
 const ID: Schema = { type: "string", pattern: "^[a-z0-9_]+:.*$" };
 const PATH: Schema = { type: "string", pattern: "^([a-zA-Z0-9_-]+(\\.[a-zA-Z0-9_-]+)*)?$" };
-const LOG: Schema = { type: "string", maxLength: 16_384, pattern: "^[^\\0]*$" };
+const EXCERPT: Schema = { type: "string", maxLength: 16_384, pattern: "^[^\\0]*$" };
 const STATUS: Schema = { enum: ["FAIL", "ERROR", "MISS", "PASS", "DONE", "SKIP"] };
 const VERSION: Schema = { type: "integer", minimum: 0 };
 
@@ -30,11 +30,23 @@ const RESOURCES = list(
   object({ name: { type: "string", pattern: "^[^/\\0]+$" }, url: URI }, ["name", "url"]),
 );
 
+/** What every object has. */
+const COMMON = { _timestamp: TIME, id: ID, origin: ORIGIN, comment: TEXT, misc: ANY };
+const LOG = { log_url: URI, log_excerpt: EXCERPT };
+/** Of a build or a test. */
+const RUN = {
+  start_time: TIME,
+  duration: NUMBER,
+  input_files: RESOURCES,
+  output_files: RESOURCES,
+  status: STATUS,
+  ...LOG,
+};
+
 const CHECKOUT = object(
   {
-    _timestamp: TIME,
-    id: ID,
-    origin: ORIGIN,
+    ...COMMON,
+    ...LOG,
     tree_name: TEXT,
     git_repository_url: { ...URI, pattern: "^https://.+$" },
     git_commit_hash: { type: "string", pattern: "^[0-9a-f]{40}$" },
@@ -46,95 +58,63 @@ const CHECKOUT = object(
     patchset_files: RESOURCES,
     patchset_hash: { type: "string", pattern: "^$|^[0-9a-f]{64}$" },
     message_id: { type: "string", format: "email" },
-    comment: TEXT,
     start_time: TIME,
     origin_builds_finish_time: TIME,
     origin_tests_finish_time: TIME,
-    log_url: URI,
-    log_excerpt: LOG,
     valid: FLAG,
-    misc: ANY,
   },
   ["id", "origin"],
 );
 
 const BUILD = object(
   {
-    _timestamp: TIME,
+    ...COMMON,
+    ...RUN,
     checkout_id: ID,
-    id: ID,
-    origin: ORIGIN,
-    comment: TEXT,
-    start_time: TIME,
-    duration: NUMBER,
     architecture: { type: "string", pattern: "^[a-z0-9_]*$" },
     command: TEXT,
     compiler: TEXT,
-    input_files: RESOURCES,
-    output_files: RESOURCES,
     config_name: TEXT,
     config_url: URI,
-    log_url: URI,
-    log_excerpt: LOG,
-    status: STATUS,
-    misc: ANY,
   },
   ["checkout_id", "id", "origin"],
 );
 
 const TEST = object(
   {
-    _timestamp: TIME,
+    ...COMMON,
+    ...RUN,
     build_id: ID,
-    id: ID,
-    origin: ORIGIN,
     environment: object(
       { compatible: list({ type: "string", pattern: "^[^ \\0]+(,[^ \\0]+)*$" }), comment: TEXT, misc: ANY },
       [],
     ),
     path: PATH,
-    comment: TEXT,
-    log_url: URI,
-    log_excerpt: LOG,
-    status: STATUS,
     number: object({ value: NUMBER, unit: TEXT, prefix: { enum: ["metric", "binary"] } }, ["value"]),
-    start_time: TIME,
-    duration: NUMBER,
-    input_files: RESOURCES,
-    output_files: RESOURCES,
-    misc: ANY,
   },
   ["build_id", "id", "origin"],
 );
 
 const ISSUE = object(
   {
-    _timestamp: TIME,
-    id: ID,
+    ...COMMON,
     version: VERSION,
-    origin: ORIGIN,
     categories: list(PATH),
     report_url: URI,
     report_subject: TEXT,
     culprit: object({ code: FLAG, tool: FLAG, harness: FLAG }, []),
-    comment: TEXT,
-    misc: ANY,
   },
   ["id", "version", "origin"],
 );
 
 const INCIDENT = object(
   {
-    _timestamp: TIME,
-    id: ID,
-    origin: ORIGIN,
+    ...COMMON,
     issue_id: ID,
     issue_version: VERSION,
     build_id: ID,
     test_id: ID,
     present: FLAG,
-    comment: TEXT,
-    misc: ANY,
   },
   ["id", "origin", "issue_id", "issue_version"],
 );
