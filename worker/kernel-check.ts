@@ -16,6 +16,22 @@ export interface KernelToCheck {
 /** Rejects with a LoadError (engine/loader/errors.ts) or an HttpError for a kernel that cannot be booted. */
 export type KernelCheck = (env: Env, job: KernelToCheck) => Promise<void>;
 
+/** Checks remembered per isolate. */
+const REMEMBERED_CHECKS = 1000;
+
+/** Checking means decompressing; the same kernel with the same memory need not be checked twice. */
+export function rememberingCheck(check: KernelCheck): KernelCheck {
+  const passed = new Set<string>();
+  return async (env, job) => {
+    const { kernel, initrdBytes, memoryMiB, mode } = job;
+    const key = `${kernel.sha256} ${memoryMiB} ${initrdBytes} ${mode}`;
+    if (passed.has(key)) return;
+    await check(env, job);
+    if (passed.size >= REMEMBERED_CHECKS) passed.clear();
+    passed.add(key);
+  };
+}
+
 /** A refusal as it travels between objects, where errors lose their class. */
 export interface KernelRefusal {
   readonly status: 413 | 422;

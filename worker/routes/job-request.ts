@@ -13,6 +13,7 @@ import { findFixture, listStoredFixtures } from "../blobs/fixtures.ts";
 import { boundaryOf, multipartParts, type Part } from "../blobs/multipart.ts";
 import { type Blob, findBlob, storeBlob } from "../blobs/store.ts";
 import { HttpError } from "../errors.ts";
+import type { KernelToCheck } from "../kernel-check.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
 import type { StartingSnapshot } from "../runner/record.ts";
 import { describeSnapshot } from "../snapshots/store.ts";
@@ -24,6 +25,12 @@ export interface ParsedRequest {
   readonly fixture?: string;
   readonly from?: StartingSnapshot;
   readonly config: JobConfig;
+}
+
+/** What has to be checked before a job is made; a guest that is running already has a kernel that can be booted. */
+export function kernelToCheck({ kernel, initrd, from, config }: ParsedRequest): KernelToCheck | undefined {
+  if (from !== undefined) return undefined;
+  return { kernel, initrdBytes: initrd?.size ?? 0, memoryMiB: config.memory, mode: config.mode };
 }
 
 const nowSeconds = (): number => Date.now() / 1000;
@@ -116,7 +123,8 @@ async function readJson(bucket: R2Bucket, body: ReadableStream<Uint8Array> | nul
   } else {
     kernel = await storedBlob(bucket, reference.sha256, "kernel");
   }
-  if (fields.initrd !== undefined) {
+  if (fields.initrd === null) initrd = undefined;
+  else if (fields.initrd !== undefined) {
     const asked = parseReference(fields.initrd, "initrd");
     if ("sha256" in asked) initrd = await storedBlob(bucket, asked.sha256, "initrd");
     else {

@@ -1,16 +1,14 @@
 import { type Context, Hono } from "hono";
 import { createJob } from "../create-job.ts";
-import type { AppEnv, Env } from "../env.ts";
+import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
-import type { KernelCheck } from "../kernel-check.ts";
+import { type KernelCheck, rememberingCheck } from "../kernel-check.ts";
 import { settingsOf } from "../settings.ts";
-import { type ParsedRequest, readJobRequest } from "./job-request.ts";
+import { kernelToCheck, readJobRequest } from "./job-request.ts";
 import { noJob, readable, runnerOf } from "./runner.ts";
 
 type AppContext = Context<AppEnv>;
 
-/** Checks remembered per isolate. */
-const REMEMBERED_CHECKS = 1000;
 /** The byte offset of `?offset=`. */
 function offsetOf(context: AppContext): number {
   const text = context.req.query("offset") ?? "0";
@@ -27,39 +25,29 @@ function offsetOf(context: AppContext): number {
 
 export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
-  const passed = new Set<string>();
-
-  /** Checking means decompressing; the same kernel with the same memory need not be checked twice. */
-  async function checkOnce(env: Env, { kernel, initrd, config }: ParsedRequest): Promise<void> {
-    const initrdBytes = initrd?.size ?? 0;
-    const key = `${kernel.sha256} ${config.memory} ${initrdBytes} ${config.mode}`;
-    if (passed.has(key)) return;
-    await check(env, { kernel, initrdBytes, memoryMiB: config.memory, mode: config.mode });
-    if (passed.size >= REMEMBERED_CHECKS) passed.clear();
-    passed.add(key);
-  }
+  const checkOnce = rememberingCheck(check);
 
   app.post("/", async (context) => {
     // Better here than in each job.
     settingsOf(context.env);
     const request = await readJobRequest(context.env.BLOBS, context.req.raw);
-    // A guest that is running already has a kernel that can be booted.
-    if (request.from === undefined) await checkOnce(context.env, request);
+    const toCheck = kernelToCheck(request);
+    if (toCheck !== undefined) await checkOnce(context.env, toCheck);
     const job = await createJob(context.env, context.var.principal, request);
     return context.json(job, 201, { location: job.links.self });
   });
 
   app.get("/:id", async (context) => {
-    const job = readable(await runnerOf(context).status());
+    const job = readable(await (await runnerOf(context)).status());
     return context.json(job, 200, { "cache-control": "no-store" });
   });
 
   app.delete("/:id", async (context) => {
-    return context.json(readable(await runnerOf(context).cancel()));
+    return context.json(readable(await (await runnerOf(context, "change")).cancel()));
   });
 
   app.get("/:id/console", async (context) => {
-    const runner = runnerOf(context);
+    const runner = await runnerOf(context);
     const url = new URL("http://job/console");
     url.searchParams.set("offset", String(offsetOf(context)));
     const follow = context.req.query("follow");
@@ -70,7 +58,7 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
   });
 
   app.get("/:id/hypercalls", async (context) => {
-    const { job, statistics } = await runnerOf(context).hypercalls();
+    const { job, statistics } = await (await runnerOf(context)).hypercalls();
     if (!job) throw noJob();
     if (statistics === null) {
       throw new HttpError(
