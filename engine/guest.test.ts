@@ -32,6 +32,8 @@ class ScriptedCpu implements CpuApi {
     evictions: 0,
     linearMemoryBytes: 0,
   };
+  readonly privilege = 0;
+  readonly isIn64BitCode = false;
   instructions = 0;
   idleTicks = 0;
   readonly #script: Step[];
@@ -57,6 +59,10 @@ class ScriptedCpu implements CpuApi {
 
   completeIn(value: number): void {
     this.answers.push(value);
+  }
+
+  getControl(): bigint {
+    return 0n;
   }
 
   setInterrupt(vector: number | undefined): void {

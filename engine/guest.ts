@@ -17,6 +17,7 @@ import type {
 import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
 import { stateHash } from "./memory/state-hash.ts";
+import { type StackSample, takeSample } from "./profile/sample.ts";
 import { CONSOLE_PORT, EVENT_VECTOR, emuRegion, LINES, STATISTICS, XENSTORE_PORT } from "./xenner/abi.ts";
 import { buildDomain } from "./xenner/domain-builder.ts";
 import { placeEmu } from "./xenner/emu-image.ts";
@@ -127,6 +128,10 @@ export class Guest implements MachineApi {
     // Output that waits to be taken is no longer the guest's; when it is taken is the caller's business.
     const small = { ...devices, input: console.waitingInput, inputs: this.#inputs };
     return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
+  }
+
+  sample(): StackSample {
+    return takeSample(this.#cpu);
   }
 
   get paging(): Paging {

@@ -81,3 +81,21 @@ export const XENSTORE_LIMITS = {
   /** Requests served per notification, so that a guest that consumes no replies cannot keep the host busy. */
   requestsPerNotification: 64,
 } as const;
+
+/** Bounds of the profile of a run (engine/profile). */
+export const PROFILE_LIMITS = {
+  /** Instructions between two samples to begin with. */
+  interval: 1_000_000,
+  /** Most samples; then the distance doubles. */
+  samples: 4096,
+  /** Linux's kernel stacks are as large, and aligned to it: THREAD_SIZE of arch/x86/include/asm/page_64_types.h. */
+  stackBytes: 16 * KiB,
+  /** As much of a stack is looked at. */
+  sampledStackBytes: 4 * KiB,
+  /** Most words of a stack that are kept, if they can be return addresses. */
+  wordsPerSample: 64,
+  /** Most frames of an unwound stack. */
+  frames: 64,
+  /** Most symbols of a kernel. */
+  symbols: 1_000_000,
+} as const;

@@ -2,9 +2,10 @@ import type { Paging } from "./cpu/types.ts";
 import type { ByteSource } from "./loader/source.ts";
 import type { Spool } from "./loader/spool.ts";
 import type { PageStore } from "./memory/page-store.ts";
+import type { StackSample } from "./profile/sample.ts";
 
-/** How a guest is started, and what it finds: a Xen PV guest on emu, or a PVH guest on the bare processor. */
-export type GuestMode = "pv" | "pvh";
+/** How a guest is started, and what it finds: a Xen PV guest on emu, a PVH guest on the bare processor, or a PC with Xen below. */
+export type GuestMode = "pv" | "pvh" | "hvm";
 
 /** What a machine is made from. */
 export interface MachineConfig {
@@ -111,6 +112,8 @@ export interface MachineApi {
    * configuration, input and instruction count have the same, however they came there. Reads all of memory.
    */
   stateHash(): string;
+  /** Where the guest is at this instruction, for a profile. Changes nothing. */
+  sample(): StackSample;
   /** How the pool of frames does, since the machine was created or restored. The guest does not depend on it. */
   readonly paging: Paging;
   /** Pages that a checkpoint would write now. Looks through all of them: some 30 us for 128 MiB of RAM. */

@@ -18,6 +18,7 @@ import type {
 import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
 import { stateHash } from "./memory/state-hash.ts";
+import { type StackSample, takeSample } from "./profile/sample.ts";
 import { CONSOLE_PORT, XENSTORE_PORT } from "./xenner/abi.ts";
 import { cpuidOf } from "./xenner/hvm/cpuid.ts";
 import { buildPvhDomain } from "./xenner/hvm/domain-builder.ts";
@@ -116,6 +117,10 @@ export class PvhGuest implements MachineApi {
     // Output that waits to be taken is no longer the guest's; when it is taken is the caller's business.
     const small = { ...devices, input: console.waitingInput, inputs: this.#inputs };
     return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
+  }
+
+  sample(): StackSample {
+    return takeSample(this.#cpu);
   }
 
   get paging(): Paging {

@@ -87,8 +87,8 @@ export interface CpuOptions {
   readonly features?: number;
 }
 
-/** General registers in the order of their encoding, then RIP and RFLAGS. */
-export const REGISTER_NAMES = [
+/** General registers in the order of their encoding. */
+export const GPR_NAMES = [
   "rax",
   "rcx",
   "rdx",
@@ -105,9 +105,9 @@ export const REGISTER_NAMES = [
   "r13",
   "r14",
   "r15",
-  "rip",
-  "rflags",
 ] as const;
+/** The general registers, then RIP and RFLAGS. */
+export const REGISTER_NAMES = [...GPR_NAMES, "rip", "rflags"] as const;
 export type RegisterName = (typeof REGISTER_NAMES)[number];
 
 /** What a processor with a hypervisor around it can do besides. */
@@ -125,10 +125,6 @@ export interface VirtualCpuApi extends CpuApi {
   raiseNmi(): void;
   /** 32-bit protected mode, ring 0, flat segments without a GDT, paging and interrupts off. */
   enterProtectedMode(): void;
-  getControl(name: "cr0" | "cr2" | "cr3" | "cr4" | "efer"): bigint;
-  /** Privilege and width of the code that is running. */
-  readonly privilege: number;
-  readonly isIn64BitCode: boolean;
 }
 
 /** The x86 processor: registers, ports, an interrupt line, a clock of retired instructions, and memory. */
@@ -147,6 +143,10 @@ export interface CpuApi {
   setInterrupt(vector: number | undefined): void;
   getRegister(name: RegisterName): bigint;
   setRegister(name: RegisterName, value: bigint): void;
+  getControl(name: "cr0" | "cr2" | "cr3" | "cr4" | "efer"): bigint;
+  /** Privilege and width of the code that is running. */
+  readonly privilege: number;
+  readonly isIn64BitCode: boolean;
   /**
    * Puts the processor into 64-bit mode, ring 0, flat segments (hidden parts loaded, no GDT), interrupts off, NX and
    * SYSCALL enabled (EFER.LME, LMA, NXE, SCE), CR0 = PG|WP|NE|ET|MP|PE, CR4 = PAE|OSFXSR|OSXMMEXCPT, CR3 as given.

@@ -18,6 +18,9 @@ export const EM_X86_64 = 62;
 export const PT_LOAD = 1;
 export const PT_NOTE = 4;
 export const SHT_NOTE = 7;
+const SHT_PROGBITS = 1;
+export const SHT_SYMTAB = 2;
+const SHT_STRTAB = 3;
 const SHT_NOBITS = 8;
 /** e_shnum is 0 and e_shstrndx is this when the numbers do not fit 16 bits. */
 const SHN_XINDEX = 0xffff;
@@ -58,7 +61,14 @@ export interface ElfSection {
   readonly index: number;
   readonly name: string;
   readonly type: number;
-  /** Where the section's bytes are in the file; they lie inside it. None for those that cannot hold notes. */
+  /** sh_addr: 0 for what is not loaded. */
+  readonly virtualAddress: bigint;
+  /** sh_link: of a symbol table, the section with its names. */
+  readonly link: number;
+  /**
+   * Where the section's bytes are in the file; they lie inside it. None for sections that hold neither notes nor symbols, or
+   * symbols that are not in the file.
+   */
   readonly fileOffset: number;
   readonly fileBytes: number;
 }
@@ -273,6 +283,7 @@ function readSections(
     return {
       name: file.u32(at, what),
       type: file.u32(at + 4, what),
+      address: word(16, 12),
       offset: word(24, 16),
       size: word(32, 20),
       link: file.u32(at + (is64 ? 40 : 24), what),
@@ -305,13 +316,17 @@ function readSections(
   };
   const sections: ElfSection[] = [];
   for (let index = 1; index < count; index++) {
-    const { name, type } = header(index);
-    const isWanted = type === SHT_NOTE || type === 1;
+    const { name, type, address, link, offset, size } = header(index);
+    // A kernel boots without symbols: only what holds notes must be there.
+    const isNeeded = type === SHT_NOTE || type === SHT_PROGBITS;
+    const isThere = (type === SHT_SYMTAB || type === SHT_STRTAB) && offset + size <= BigInt(file.length);
     sections.push({
       index,
       name: nameAt(name),
       type,
-      ...(isWanted ? content(index) : { fileOffset: 0, fileBytes: 0 }),
+      virtualAddress: address,
+      link,
+      ...(isNeeded || isThere ? content(index) : { fileOffset: 0, fileBytes: 0 }),
     });
   }
   return sections;

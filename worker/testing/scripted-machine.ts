@@ -8,6 +8,7 @@ import type {
   SliceEnd,
 } from "../../engine/machine-api.ts";
 import type { PageStore } from "../../engine/memory/page-store.ts";
+import type { StackSample } from "../../engine/profile/sample.ts";
 
 /** Something that happens when the instruction count gets to `at`. */
 export interface ScriptEvent {
@@ -82,6 +83,10 @@ class ScriptedMachine implements MachineApi {
       evictions: 0,
       linearMemoryBytes: 0,
     };
+  }
+
+  sample(): StackSample {
+    return { kind: "user", rip: 0n, stack: [] };
   }
 
   stateHash(): string {
