@@ -6,11 +6,11 @@ import { compare, type Difference, describeEnd, VECTOR } from "./compare.ts";
 import { CoreRunner } from "./core-runner.ts";
 import {
   decodeResponse,
-  padded,
-  RANGE_HEADER,
   REQUEST_HEADER,
   RESPONSE_HEADER,
+  requestBytes,
   SIGNAL,
+  writeRequest,
 } from "./processor.ts";
 import { FLAG, FX, FX_FDP, FX_FIP, FX_FTW, FX_MXCSR_MASK, RFLAGS, RIP, STATE_BYTES, State } from "./state.ts";
 import type { Variations } from "./variations.ts";
@@ -31,25 +31,14 @@ export function makeBatch(templates: readonly Template[], states: number, variat
   let at = 0;
   for (const t of templates) {
     variations.renew();
-    const pokes = t.patches.reduce((n, p) => n + RANGE_HEADER + padded(p.bytes.length), 0);
-    const length = REQUEST_HEADER + STATE_BYTES + pokes;
+    const length = requestBytes(t);
     if (at + states * length > bytes.length) {
       const larger = new Uint8Array(2 * (at + states * length));
       larger.set(bytes.subarray(0, at));
       bytes = larger;
     }
-    const view = new DataView(bytes.buffer);
     const first = at;
-    view.setUint32(at, length, true);
-    view.setUint32(at + 4, t.patches.length, true);
-    bytes.set(t.state.bytes, at + REQUEST_HEADER);
-    at += REQUEST_HEADER + STATE_BYTES;
-    for (const p of t.patches) {
-      view.setBigUint64(at, BigInt(p.address), true);
-      view.setUint32(at + 8, p.bytes.length, true);
-      bytes.set(p.bytes, at + RANGE_HEADER);
-      at += RANGE_HEADER + padded(p.bytes.length);
-    }
+    at = writeRequest(bytes, first, t);
     for (let i = 1; i < states; i++, at += length) {
       bytes.copyWithin(at, first, first + length);
       variations.write(t, new Uint32Array(bytes.buffer, at + REQUEST_HEADER, STATE_BYTES / 4));

@@ -1,5 +1,6 @@
 // Says what differs between two outcomes of one case, as far as the manuals say it may not.
 
+import { GPR_NAMES } from "../types.ts";
 import type { Case, Outcome, Patch } from "./case.ts";
 import {
   FLAG,
@@ -9,7 +10,6 @@ import {
   FX_FTW,
   FX_MXCSR,
   FX_XMM,
-  GPR_NAMES,
   RFLAGS,
   SEGMENT_NAMES,
   SELECTOR,

@@ -32,28 +32,35 @@ function setUpMessage(): Uint8Array {
   return bytes;
 }
 
-function encode(cases: readonly Case[]): Uint8Array {
-  let total = 0;
-  for (const c of cases) {
-    total += REQUEST_HEADER + STATE_BYTES;
-    for (const p of c.patches) total += RANGE_HEADER + padded(p.bytes.length);
-  }
-  const bytes = new Uint8Array(total);
+/** Length of a case's request. */
+export function requestBytes({ patches }: Pick<Case, "patches">): number {
+  return patches.reduce((n, p) => n + RANGE_HEADER + padded(p.bytes.length), REQUEST_HEADER + STATE_BYTES);
+}
+
+/** Writes a case's request at `start` of `bytes`; returns where the next one begins. */
+export function writeRequest(
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+  { state, patches }: Pick<Case, "state" | "patches">,
+): number {
   const view = new DataView(bytes.buffer);
-  let at = 0;
-  for (const c of cases) {
-    const start = at;
-    view.setUint32(at + 4, c.patches.length, true);
-    bytes.set(c.state.bytes, at + REQUEST_HEADER);
-    at += REQUEST_HEADER + STATE_BYTES;
-    for (const p of c.patches) {
-      view.setBigUint64(at, BigInt(p.address), true);
-      view.setUint32(at + 8, p.bytes.length, true);
-      bytes.set(p.bytes, at + RANGE_HEADER);
-      at += RANGE_HEADER + padded(p.bytes.length);
-    }
-    view.setUint32(start, at - start, true);
+  view.setUint32(start + 4, patches.length, true);
+  bytes.set(state.bytes, start + REQUEST_HEADER);
+  let at = start + REQUEST_HEADER + STATE_BYTES;
+  for (const p of patches) {
+    view.setBigUint64(at, BigInt(p.address), true);
+    view.setUint32(at + 8, p.bytes.length, true);
+    bytes.set(p.bytes, at + RANGE_HEADER);
+    at += RANGE_HEADER + padded(p.bytes.length);
   }
+  view.setUint32(start, at - start, true);
+  return at;
+}
+
+function encode(cases: readonly Case[]): Uint8Array {
+  const bytes = new Uint8Array(cases.reduce((total, c) => total + requestBytes(c), 0));
+  let at = 0;
+  for (const c of cases) at = writeRequest(bytes, at, c);
   return bytes;
 }
 

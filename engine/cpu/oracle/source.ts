@@ -1,10 +1,11 @@
 // Cases and outcomes as short JSON: only what differs from the default state is written. It is the form of the recorded
 // vectors and of the failing cases that the fuzzer prints.
 
+import { GPR_NAMES } from "../types.ts";
 import { type Case, defaultState, type Ignore, type Outcome, type Patch } from "./case.ts";
 import { describeCase } from "./disassemble.ts";
 import { CODE } from "./layout.ts";
-import { GPR_NAMES, SEGMENT_NAMES, type State } from "./state.ts";
+import { SEGMENT_NAMES, type State } from "./state.ts";
 
 /** Field name to lower-case hexadecimal digits, most significant first. */
 export type Fields = Record<string, string>;

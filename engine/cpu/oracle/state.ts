@@ -48,25 +48,6 @@ export const ARITHMETIC_FLAGS = 0x8d5;
 /** Selectors of 64-bit Linux; the GDT of our runner has the same descriptors at the same places. */
 export const SELECTOR = { USER32_CS: 0x23, USER_DS: 0x2b, USER_CS: 0x33 } as const;
 
-export const GPR_NAMES = [
-  "rax",
-  "rcx",
-  "rdx",
-  "rbx",
-  "rsp",
-  "rbp",
-  "rsi",
-  "rdi",
-  "r8",
-  "r9",
-  "r10",
-  "r11",
-  "r12",
-  "r13",
-  "r14",
-  "r15",
-] as const;
-
 export const SEGMENT_NAMES = ["es", "cs", "ss", "ds", "fs", "gs"] as const;
 
 /** A state with a typed view for each kind of field. The bytes may lie inside a larger buffer at an 8-byte boundary. */

@@ -6,8 +6,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildVectorUnit } from "./machine.ts";
-import { Silicon } from "./silicon.ts";
-import { digest, type Kind, vectorKinds, x87Kinds } from "./suite.ts";
+import { Silicon, type VectorCase, type VectorOutcome } from "./silicon.ts";
+import { digests, type Kind, vectorKinds, x87Kinds } from "./suite.ts";
 
 const FILE = join(dirname(fileURLToPath(import.meta.url)), "recorded.json");
 
@@ -42,12 +42,11 @@ if (import.meta.main) {
   const silicon = Silicon.build();
   if (silicon === undefined) throw new Error("recording needs gcc and an x86-64 Linux");
   const unit = await buildVectorUnit();
-  const digests = (kinds: Kind[]): Record<string, string> =>
-    Object.fromEntries(kinds.map((kind) => [kind.name, digest(kind, silicon.run(kind.cases))]));
+  const run = (cases: readonly VectorCase[]): VectorOutcome[] => silicon.run(cases);
   const recording: Recording = {
     processor: processorName(),
-    vector: digests(vectorKinds(unit, RECORDED_SEED, RECORDED_CASES)),
-    x87: digests(x87Kinds(RECORDED_SEED, RECORDED_CASES, false)),
+    vector: digests(vectorKinds(unit, RECORDED_SEED, RECORDED_CASES), run),
+    x87: digests(x87Kinds(RECORDED_SEED, RECORDED_CASES, false), run),
     transcendental: Object.fromEntries(
       recordedTranscendentals().map((kind) => [
         kind.name,

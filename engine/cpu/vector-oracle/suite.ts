@@ -239,13 +239,21 @@ function word(bytes: Uint8Array, at: number): string {
 }
 
 /** Half of the SHA-256 of the canonical outcomes of a kind. */
-export function digest(kind: Kind, outcomes: readonly VectorOutcome[]): string {
+function digest(kind: Kind, outcomes: readonly VectorOutcome[]): string {
   const hash = createHash("sha256");
   kind.cases.forEach((c, i) => {
     hash.update(canonical(c, outcomes[i]!));
     hash.update("\n");
   });
   return hash.digest("hex").slice(0, 32);
+}
+
+/** Name and digest of each kind's results; `run` is a processor. */
+export function digests(
+  kinds: readonly Kind[],
+  run: (cases: readonly VectorCase[]) => readonly VectorOutcome[],
+): Record<string, string> {
+  return Object.fromEntries(kinds.map((kind) => [kind.name, digest(kind, run(kind.cases))]));
 }
 
 /** An 80-bit register as an integer that counts representable numbers, for distances in units of the last place. */
