@@ -74,6 +74,17 @@
     hypercall HYPERVISOR_update_va_mapping
 .endm
 
+/* callback_op(register, {type, handler}) */
+.macro register_callback type, handler, name
+    movl $\type, callback(%rip)
+    lea \handler(%rip), %rax
+    mov %rax, callback + 8(%rip)
+    mov $CALLBACKOP_register, %edi
+    lea callback(%rip), %rsi
+    hypercall HYPERVISOR_callback_op
+    expect 0, "\name"
+.endm
+
     .text
     .code64
     .globl start
@@ -308,13 +319,7 @@ check_console_ring:
 
 /* ---- A timer one millisecond ahead, and sleep until its event. */
 check_timer:
-    movl $CALLBACKTYPE_event, callback(%rip)
-    lea upcall(%rip), %rax
-    mov %rax, callback + 8(%rip)
-    mov $CALLBACKOP_register, %edi
-    lea callback(%rip), %rsi
-    hypercall HYPERVISOR_callback_op
-    expect 0, "event callback"
+    register_callback CALLBACKTYPE_event, upcall, "event callback"
 
     mov $EVTCHNOP_bind_virq, %edi
     lea bind_virq(%rip), %rsi
@@ -418,13 +423,7 @@ check_user_mode:
     movl $MMUEXT_NEW_USER_BASEPTR, mmuext(%rip)
     call mmuext_op
     expect 0, "user page table"
-    movl $CALLBACKTYPE_syscall, callback(%rip)
-    lea system_call(%rip), %rax
-    mov %rax, callback + 8(%rip)
-    mov $CALLBACKOP_register, %edi
-    lea callback(%rip), %rsi
-    hypercall HYPERVISOR_callback_op
-    expect 0, "syscall callback"
+    register_callback CALLBACKTYPE_syscall, system_call, "syscall callback"
     mov $FLAT_KERNEL_SS, %edi
     lea interrupt_stack_top(%rip), %rsi
     hypercall HYPERVISOR_stack_switch
@@ -453,13 +452,7 @@ check_user_mode:
 
 /* ---- A return to a selector that does not exist comes back through the failsafe callback; INT 0x80 is a trap. */
 check_bad_return:
-    movl $CALLBACKTYPE_failsafe, callback(%rip)
-    lea failsafe(%rip), %rax
-    mov %rax, callback + 8(%rip)
-    mov $CALLBACKOP_register, %edi
-    lea callback(%rip), %rsi
-    hypercall HYPERVISOR_callback_op
-    expect 0, "failsafe callback"
+    register_callback CALLBACKTYPE_failsafe, failsafe, "failsafe callback"
     mov %rsp, saved_rsp(%rip)
     lea 1f(%rip), %rax
     mov %rax, resume(%rip)
