@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { SpecError } from "../spec-error.ts";
 import { BATCH_JOBS } from "./limits.ts";
 import { type Combination, expandMatrix } from "./matrix.ts";
+import { mergeConfigs } from "./merge.ts";
 import { parseBatch, requestOf } from "./schema.ts";
 import { summarize, worstVerdict } from "./summary.ts";
 
@@ -183,6 +184,21 @@ describe("a batch", () => {
     expect(forked).not.toHaveProperty("initrd");
     expect(bare).toMatchObject({ initrd: null });
   });
+});
+
+test("what may be written in two ways is the job's own way", () => {
+  const steps = [{ send: "a" }];
+  const input = [{ send: "b" }];
+  const both = (common: Record<string, unknown>, own: Record<string, unknown>) => mergeConfigs(common, own);
+  expect(both({ guest: { memory: 64, cpu: "v1" } }, { memory: 32 })).toEqual({ memory: 32, cpu: "v1" });
+  expect(both({ memory: 64 }, { guest: { memory: 32 } })).toEqual({ memory: 32 });
+  expect(both({ input, labels: { a: "1" } }, { expect: { steps } })).toEqual({
+    expect: { steps },
+    labels: { a: "1" },
+  });
+  expect(both({ expect: { steps, pass: ["x"] } }, { input })).toEqual({ expect: { pass: ["x"] }, input });
+  // One that contradicts itself is refused when it becomes a job.
+  expect(both({}, { memory: 1, guest: { memory: 2 } })).toEqual({ memory: 1, guest: { memory: 2 } });
 });
 
 const WRONG: readonly (readonly [what: unknown, field: string, code: string])[] = [

@@ -1,0 +1,168 @@
+import type { FairLimits, WaitingWork } from "../../jobs/batch/fair.ts";
+import { nextToServe } from "../../jobs/batch/fair.ts";
+
+/** `next` to `total`: the members that wait. `grants`: members that had their turn and have not ended. */
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS batches (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, next INTEGER NOT NULL, total INTEGER NOT NULL, most INTEGER NOT NULL,
+    owner_most INTEGER, served INTEGER NOT NULL DEFAULT 0);
+  CREATE TABLE IF NOT EXISTS owners (id TEXT PRIMARY KEY, served INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS grants (
+    batch TEXT NOT NULL, member INTEGER NOT NULL, owner TEXT NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0,
+    asked_at INTEGER NOT NULL, PRIMARY KEY (batch, member)) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS grants_by_owner ON grants (owner);
+  CREATE INDEX IF NOT EXISTS grants_to_acknowledge ON grants (batch, member) WHERE acknowledged = 0;
+`;
+
+/** Work that a batch has for the dispatcher. */
+export interface NewWork {
+  readonly batch: string;
+  readonly owner: string;
+  /** The first member that waits, and the number of members. */
+  readonly next: number;
+  readonly total: number;
+  /** Members that may run at the same time. */
+  readonly most: number;
+  /** Batch jobs that the owner may have running; null for no such bound. */
+  readonly ownerMost: number | null;
+}
+
+/** A member that has its turn. */
+export interface Grant {
+  readonly batch: string;
+  readonly member: number;
+}
+
+/** What waits and what runs. */
+export class DispatcherStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(TABLES);
+  }
+
+  /** Adding it again changes nothing. */
+  add({ batch, owner, next, total, most, ownerMost }: NewWork): void {
+    if (next >= total) return;
+    this.#sql.exec(
+      "INSERT OR IGNORE INTO batches (id, owner, next, total, most, owner_most) VALUES (?, ?, ?, ?, ?, ?)",
+      batch,
+      owner,
+      next,
+      total,
+      most,
+      ownerMost,
+    );
+    this.#sql.exec("INSERT OR IGNORE INTO owners VALUES (?, 0)", owner);
+  }
+
+  /** What waits of a batch does so no longer. */
+  withdraw(batch: string): void {
+    this.#sql.exec("DELETE FROM batches WHERE id = ?", batch);
+  }
+
+  /** Gives turns to whoever may have one now. */
+  grant(limits: FairLimits, now: number): Grant[] {
+    const grants: Grant[] = [];
+    const waiting = this.#sql
+      .exec<{
+        batch: string;
+        owner: string;
+        next: number;
+        total: number;
+        most: number;
+        ownerMost: number | null;
+        served: number;
+        ownerServed: number;
+        running: number;
+      }>(
+        `SELECT b.id AS batch, b.owner, b.next, b.total, b.most, b.owner_most AS ownerMost, b.served, o.served AS ownerServed,
+           (SELECT count(*) FROM grants g WHERE g.batch = b.id) AS running
+         FROM batches b JOIN owners o ON o.id = b.owner`,
+      )
+      .toArray();
+    if (waiting.length === 0) return grants;
+    const running = new Map<string, number>();
+    for (const { owner, count } of this.#sql
+      .exec<{ owner: string; count: number }>("SELECT owner, count(*) AS count FROM grants GROUP BY owner")
+      .toArray())
+      running.set(owner, count);
+    let clock = Math.max(...waiting.map(({ ownerServed }) => ownerServed), this.#lastServed());
+    for (;;) {
+      const left: readonly WaitingWork[] = waiting.filter(({ next, total }) => next < total);
+      const chosen = nextToServe(left, running, limits);
+      const work = waiting.find(({ batch }) => batch === chosen?.batch);
+      if (work === undefined) break;
+      const { batch, owner, next: member } = work;
+      clock++;
+      work.next++;
+      work.running++;
+      work.served = clock;
+      for (const other of waiting) if (other.owner === owner) other.ownerServed = clock;
+      running.set(owner, (running.get(owner) ?? 0) + 1);
+      this.#sql.exec(
+        "INSERT OR IGNORE INTO grants (batch, member, owner, asked_at) VALUES (?, ?, ?, ?)",
+        batch,
+        member,
+        owner,
+        now,
+      );
+      this.#sql.exec("UPDATE batches SET next = next + 1, served = ? WHERE id = ?", clock, batch);
+      this.#sql.exec("UPDATE owners SET served = ? WHERE id = ?", clock, owner);
+      grants.push({ batch, member });
+    }
+    this.#sql.exec("DELETE FROM batches WHERE next >= total");
+    return grants;
+  }
+
+  /** A job was made of it. */
+  acknowledge({ batch, member }: Grant): void {
+    this.#sql.exec("UPDATE grants SET acknowledged = 1 WHERE batch = ? AND member = ?", batch, member);
+  }
+
+  /** They have ended. */
+  release(batch: string, members: readonly number[]): void {
+    this.#sql.exec(
+      "DELETE FROM grants WHERE batch = ? AND member IN (SELECT value FROM json_each(?))",
+      batch,
+      JSON.stringify(members),
+    );
+    // Whoever has nothing here is as good as new.
+    this.#sql.exec(
+      "DELETE FROM owners WHERE id NOT IN (SELECT owner FROM grants) AND id NOT IN (SELECT owner FROM batches)",
+    );
+  }
+
+  unacknowledged(): Grant[] {
+    return this.#sql
+      .exec<{ batch: string; member: number }>("SELECT batch, member FROM grants WHERE acknowledged = 0")
+      .toArray();
+  }
+
+  /** Those that have not been asked after since; from now on they have. */
+  toAskAfter(since: number, now: number, limit: number): Grant[] {
+    const grants = this.#sql
+      .exec<{ batch: string; member: number }>(
+        "SELECT batch, member FROM grants WHERE acknowledged = 1 AND asked_at < ? LIMIT ?",
+        since,
+        limit,
+      )
+      .toArray();
+    for (const { batch, member } of grants)
+      this.#sql.exec("UPDATE grants SET asked_at = ? WHERE batch = ? AND member = ?", now, batch, member);
+    return grants;
+  }
+
+  figures(): { readonly waiting: number; readonly running: number; readonly owners: number } {
+    return this.#sql
+      .exec<{ waiting: number; running: number; owners: number }>(
+        "SELECT (SELECT total(total - next) FROM batches) AS waiting, (SELECT count(*) FROM grants) AS running, (SELECT count(*) FROM owners) AS owners",
+      )
+      .one();
+  }
+
+  #lastServed(): number {
+    return this.#sql.exec<{ last: number | null }>("SELECT max(served) AS last FROM owners").one().last ?? 0;
+  }
+}

@@ -1,0 +1,110 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Env } from "../env.ts";
+import { messageOf } from "../errors.ts";
+import { logEvent } from "../log.ts";
+import { settingsOf } from "../settings.ts";
+import { DispatcherStore, type Grant, type NewWork } from "./dispatcher-store.ts";
+import { BATCH_LIMITS } from "./limits.ts";
+import { startMessage } from "./messages.ts";
+
+/** Messages of one call to the queue: Cloudflare takes 100. */
+const MESSAGES = 100;
+const ASKED_AT_ONCE = 20;
+
+/** The one dispatcher. */
+export const dispatcherOf = ({ DISPATCHER }: Env): DurableObjectStub<Dispatcher> =>
+  DISPATCHER.getByName("dispatcher");
+
+/**
+ * Keeps what waits of all batches, and says whose turn it is (jobs/batch/fair.ts). A member that has its turn is granted, here,
+ * and a message in the queue starts it: start-member.ts. The grant stays until the batch releases it.
+ *
+ * A message may be lost, or come twice. So a grant that was not acknowledged is sent again, and starting a member twice is the
+ * same as once. A grant that stays for long is asked after.
+ */
+export class Dispatcher extends DurableObject<Env> {
+  readonly #store: DispatcherStore;
+  /** When each unacknowledged grant was sent by this instance. What others have sent may have gone with their process. */
+  readonly #sent = new Map<string, number>();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#store = new DispatcherStore(ctx.storage.sql);
+  }
+
+  async add(work: NewWork): Promise<void> {
+    this.#store.add(work);
+    await this.#pump();
+  }
+
+  async withdraw(batch: string): Promise<void> {
+    this.#store.withdraw(batch);
+    await this.#pump();
+  }
+
+  acknowledge(grant: Grant): void {
+    this.#sent.delete(keyOf(grant));
+    this.#store.acknowledge(grant);
+  }
+
+  async release(batch: string, members: readonly number[]): Promise<void> {
+    for (const member of members) this.#sent.delete(keyOf({ batch, member }));
+    this.ctx.storage.transactionSync(() => this.#store.release(batch, members));
+    await this.#pump();
+  }
+
+  /** What waits and runs, of all batches. */
+  figures(): { readonly waiting: number; readonly running: number; readonly owners: number } {
+    return this.#store.figures();
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#pump();
+    const now = Date.now();
+    const since = now - BATCH_LIMITS.askAfterMilliseconds;
+    for (const { batch, member } of this.#store.toAskAfter(since, now, ASKED_AT_ONCE)) {
+      try {
+        const isOver = await this.env.BATCH.getByName(batch).isOver(member);
+        if (isOver) await this.release(batch, [member]);
+      } catch (error) {
+        logEvent("dispatcher.ask-failed", { batch, member, error: messageOf(error) });
+      }
+    }
+  }
+
+  /** Gives turns, sends what is to be sent, and sets the alarm for what may have to be sent again. */
+  async #pump(): Promise<void> {
+    const { storage } = this.ctx;
+    const concurrent = settingsOf(this.env).batchConcurrency;
+    const now = Date.now();
+    storage.transactionSync(() => this.#store.grant({ concurrent, reserve: concurrent }, now));
+    const unacknowledged = this.#store.unacknowledged();
+    const due = unacknowledged.filter(
+      (grant) => now - (this.#sent.get(keyOf(grant)) ?? 0) >= BATCH_LIMITS.resendMilliseconds,
+    );
+    for (const grant of due) this.#sent.set(keyOf(grant), now);
+    // Before anything that may fail.
+    if (unacknowledged.length > 0) await this.#wakeIn(BATCH_LIMITS.resendPollMilliseconds);
+    else if (this.#store.figures().running > 0) await this.#wakeIn(BATCH_LIMITS.askAfterMilliseconds);
+    for (let at = 0; at < due.length; at += MESSAGES) {
+      const piece = due.slice(at, at + MESSAGES);
+      try {
+        await this.env.WORK_QUEUE.sendBatch(piece.map((grant) => ({ body: startMessage(grant) })));
+      } catch (error) {
+        // The alarm sends them again.
+        for (const grant of due.slice(at)) this.#sent.delete(keyOf(grant));
+        logEvent("dispatcher.send-failed", { messages: due.length - at, error: messageOf(error) });
+        return;
+      }
+    }
+  }
+
+  async #wakeIn(milliseconds: number): Promise<void> {
+    const { storage } = this.ctx;
+    const at = Date.now() + milliseconds;
+    const alarm = await storage.getAlarm();
+    if (alarm === null || alarm > at) await storage.setAlarm(at);
+  }
+}
+
+const keyOf = ({ batch, member }: Grant): string => `${batch} ${member}`;

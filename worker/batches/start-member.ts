@@ -1,0 +1,83 @@
+import { LoadError } from "../../engine/loader/errors.ts";
+import { SpecError } from "../../jobs/spec-error.ts";
+import { mayUseSnapshot } from "../auth/snapshots.ts";
+import { createJob } from "../create-job.ts";
+import type { Env } from "../env.ts";
+import { HttpError, messageOf } from "../errors.ts";
+import { checkKernel, refusalOf, rememberingCheck } from "../kernel-check.ts";
+import { logEvent } from "../log.ts";
+import type { WorkHandler } from "../queue.ts";
+import { kernelToCheck, readJobRequest } from "../routes/job-request.ts";
+import type { Claim, Refusal } from "./batch.ts";
+import { dispatcherOf } from "./dispatcher.ts";
+import { isStartMessage } from "./messages.ts";
+
+const TOO_MANY_REQUESTS = 429;
+const checkOnce = rememberingCheck(checkKernel);
+
+/**
+ * Makes a job of a member that has its turn, on the same path as POST /jobs. Done twice, it is done once: the job's id is
+ * the batch's. What fails by no fault of the request is left to the dispatcher, which sends the message again.
+ */
+export const startMember: WorkHandler = async (env, message) => {
+  if (!isStartMessage(message)) throw new Error("this is no message of a batch");
+  const { batch: id, member } = message;
+  const batch = env.BATCH.getByName(id);
+  const dispatcher = dispatcherOf(env);
+  const claim = (await batch.claim(member)) as Claim;
+  switch (claim.kind) {
+    case "over":
+      await dispatcher.release(id, [member]);
+      return;
+    case "cancel":
+      await env.JOB_RUNNER.getByName(claim.job).cancel();
+      await batch.abandoned(member);
+      return;
+    case "made":
+      break;
+    case "start": {
+      let refusal: Refusal | undefined;
+      try {
+        await makeJob(env, id, claim);
+      } catch (error) {
+        refusal = asRefusal(error);
+        if (refusal === undefined) {
+          const isQuota = error instanceof HttpError && error.status === TOO_MANY_REQUESTS;
+          if (isQuota) await batch.postponed(member);
+          logEvent("batch.start-failed", { batch: id, member, error: messageOf(error) });
+          return;
+        }
+      }
+      if (refusal !== undefined) await batch.refused(member, refusal);
+      else if (!(await batch.made(member))) await env.JOB_RUNNER.getByName(claim.job).cancel();
+    }
+  }
+  await dispatcher.acknowledge({ batch: id, member });
+};
+
+async function makeJob(
+  env: Env,
+  batch: string,
+  { job, request, owner }: Claim & { readonly kind: "start" },
+): Promise<void> {
+  const asked = new Request("http://worker/jobs", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(request),
+  });
+  const parsed = await readJobRequest(env.BLOBS, asked, (snapshot) => mayUseSnapshot(env, owner, snapshot));
+  const toCheck = kernelToCheck(parsed);
+  if (toCheck !== undefined) await checkOnce(env, toCheck);
+  await createJob(env, owner, { ...parsed, batch }, job);
+}
+
+/** What is wrong with what was asked for; undefined if that is not what went wrong. */
+function asRefusal(error: unknown): Refusal | undefined {
+  if (error instanceof SpecError || (error instanceof HttpError && isRefusal(error.status)))
+    return { code: error.code, field: error.field ?? null, message: error.message };
+  if (!(error instanceof LoadError)) return undefined;
+  const { code, field, message } = refusalOf(error);
+  return { code, field, message };
+}
+
+const isRefusal = (status: number): boolean => status >= 400 && status < 500 && status !== TOO_MANY_REQUESTS;

@@ -1,0 +1,196 @@
+import { type Context, Hono } from "hono";
+import { BATCH_JOBS } from "../../jobs/batch/limits.ts";
+import { parseBatch } from "../../jobs/batch/schema.ts";
+import { JOB_STATES } from "../../jobs/states.ts";
+import { VERDICTS } from "../../jobs/verdict.ts";
+import { mayChange, mayRead } from "../auth/principal.ts";
+import type { Batch } from "../batches/batch.ts";
+import { BATCH_LIMITS } from "../batches/limits.ts";
+import type { BatchView } from "../batches/record.ts";
+import { type BatchPosition, listBatches } from "../database/batches.ts";
+import { withDatabase } from "../database/database.ts";
+import type { AppEnv } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import { settingsOf } from "../settings.ts";
+
+type AppContext = Context<AppEnv>;
+
+const ID = /^[0-9a-f]{32}$/;
+const BATCH_STATES = ["queued", "running", "ended"] as const;
+const MEMBER_STATES = ["waiting", "starting", "refused", ...JOB_STATES] as const;
+
+const noBatch = (): HttpError =>
+  new HttpError(404, "no-batch", "There is no such batch; its id is in the answer to POST /batches.", {
+    field: "id",
+  });
+
+/** The batch in the address, and its object, for whoever may see it. What belongs to others is not there. */
+export async function batchOf(
+  context: AppContext,
+  access: "read" | "change" = "read",
+): Promise<{ readonly batch: BatchView; readonly object: DurableObjectStub<Batch> }> {
+  const id = context.req.param("id") ?? "";
+  // Any other name would wake an object only to find it empty.
+  if (!ID.test(id)) throw noBatch();
+  const object = context.env.BATCH.getByName(id);
+  const batch = (await object.view()) as BatchView | null;
+  const { principal } = context.var;
+  if (batch === null || !mayRead(principal, batch)) throw noBatch();
+  if (access === "change" && !mayChange(principal, batch.owner)) {
+    throw new HttpError(
+      403,
+      "not-yours",
+      "This batch is another token's: you may look at it, not change it.",
+    );
+  }
+  return { batch, object };
+}
+
+/** The JSON of a request's body, as long as it is no larger than a batch may be. */
+async function jsonOf(request: Request): Promise<unknown> {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) {
+    throw new HttpError(415, "unsupported-media-type", "Send the batch as application/json.", {
+      field: "content-type",
+    });
+  }
+  const decoder = new TextDecoder();
+  let text = "";
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.length;
+    if (size > BATCH_LIMITS.bodyBytes) {
+      throw new HttpError(
+        413,
+        "too-large",
+        `The body is larger than ${BATCH_LIMITS.bodyBytes} bytes of JSON.`,
+        {
+          field: "body",
+        },
+      );
+    }
+    text += decoder.decode(chunk, { stream: true });
+  }
+  text += decoder.decode();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new HttpError(400, "bad-json", `The body is not valid JSON: ${why}.`, { field: "body" });
+  }
+}
+
+/** `?limit=` */
+function limitOf(context: AppContext): number {
+  const text = context.req.query("limit") ?? String(BATCH_LIMITS.page);
+  const limit = Number(text);
+  if (/^\d{1,6}$/.test(text) && limit >= 1 && limit <= BATCH_LIMITS.mostPage) return limit;
+  throw new HttpError(400, "bad-limit", `limit must be a whole number from 1 to ${BATCH_LIMITS.mostPage}.`, {
+    field: "limit",
+  });
+}
+
+/** One of a few words in the query; undefined if it is not there. */
+function wordOf(context: AppContext, name: string, known: readonly string[]): string | undefined {
+  const word = context.req.query(name);
+  if (word === undefined || known.includes(word)) return word;
+  throw new HttpError(400, `bad-${name}`, `${name} must be one of ${known.join(", ")}.`, { field: name });
+}
+
+const badCursor = (): HttpError =>
+  new HttpError(400, "bad-cursor", 'cursor must be the "next" of an earlier answer to the same question.', {
+    field: "cursor",
+  });
+
+/** The index after which a page of members begins. */
+function memberCursor(context: AppContext): number {
+  const cursor = context.req.query("cursor");
+  if (cursor === undefined) return -1;
+  if (!/^\d{1,6}$/.test(cursor)) throw badCursor();
+  return Number(cursor);
+}
+
+/** Where a page of batches begins. */
+function batchCursor(context: AppContext): BatchPosition | undefined {
+  const cursor = context.req.query("cursor");
+  if (cursor === undefined) return undefined;
+  const [, createdAt, id] = /^(\d{1,15})-([0-9a-f]{32})$/.exec(cursor) ?? [];
+  if (createdAt === undefined || id === undefined) throw badCursor();
+  return { createdAt: Number(createdAt), id };
+}
+
+/** The `next` of an answer: null on the last page. */
+function nextOf<Item>(items: readonly Item[], limit: number, cursor: (item: Item) => string): string | null {
+  const last = items.at(-1);
+  return last === undefined || items.length < limit ? null : cursor(last);
+}
+
+const NO_STORE = { "cache-control": "no-store" } as const;
+
+/** Batches: mounted under /batches. */
+export function batchRoutes(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+
+  app.post("/", async (context) => {
+    const { env, req, var: variables } = context;
+    const { members, ...spec } = parseBatch(
+      await jsonOf(req.raw),
+      Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most),
+    );
+    const { tokenId, quotas } = variables.principal;
+    const id = crypto.randomUUID().replaceAll("-", "");
+    const visibility = spec.common.config.visibility === "public" ? "public" : "private";
+    const batch = await env.BATCH.getByName(id).create({
+      ...spec,
+      members,
+      id,
+      owner: { tokenId, quotas },
+      visibility,
+    });
+    return context.json(batch as BatchView, 201, { location: `/batches/${id}` });
+  });
+
+  app.get("/", async (context) => {
+    const limit = limitOf(context);
+    const state = wordOf(context, "state", BATCH_STATES);
+    const before = batchCursor(context);
+    const question = {
+      limit,
+      ...(state === undefined ? {} : { state }),
+      ...(before === undefined ? {} : { before }),
+    };
+    const batches = await withDatabase(context.env, (database) =>
+      listBatches(database, context.var.principal, question),
+    );
+    const next = nextOf(batches, limit, ({ createdAt, id }) => `${Date.parse(createdAt)}-${id}`);
+    return context.json({ batches, next }, 200, NO_STORE);
+  });
+
+  app.get("/:id", async (context) => {
+    return context.json((await batchOf(context)).batch, 200, NO_STORE);
+  });
+
+  app.delete("/:id", async (context) => {
+    const { object } = await batchOf(context, "change");
+    const batch = (await object.cancel()) as BatchView | null;
+    if (batch === null) throw noBatch();
+    return context.json(batch);
+  });
+
+  app.get("/:id/jobs", async (context) => {
+    const limit = limitOf(context);
+    const after = memberCursor(context);
+    const state = wordOf(context, "state", MEMBER_STATES);
+    const verdict = wordOf(context, "verdict", VERDICTS);
+    const { object } = await batchOf(context);
+    const filter = {
+      after,
+      limit,
+      ...(state === undefined ? {} : { state }),
+      ...(verdict === undefined ? {} : { verdict }),
+    };
+    const text = await object.membersJson(filter);
+    return context.body(text, 200, { ...NO_STORE, "content-type": "application/json" });
+  });
+
+  return app;
+}
