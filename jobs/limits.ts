@@ -64,6 +64,11 @@ export const RETENTION_RANGES = {
   failedMemoryHours: { min: 0, max: 24 * 7 },
 } as const;
 
+/** Tokens: see schema/token.ts. Larger quotas than these are none. */
+export const TOKEN_NAME_CHARACTERS = 64;
+export const TOKEN_QUOTA = { min: 0, max: 2 ** 52 } as const;
+export const TOKEN_DAYS = { min: 0.0001, max: 3650 } as const;
+
 /** Snapshots a job may make of itself. */
 export const SNAPSHOT_POINTS = 4;
 /** What a snapshot may be called: it is part of an address. */

@@ -4,6 +4,7 @@ import type { Json } from "./openapi/parts.ts";
 import { SCHEMAS } from "./openapi/schemas.ts";
 import { SERVICE_PATHS } from "./openapi/service.ts";
 import { SNAPSHOT_PATHS } from "./openapi/snapshots.ts";
+import { TOKEN_PATHS } from "./openapi/tokens.ts";
 
 /** Raised with each change of the API that clients notice. */
 export const API_VERSION = "0.3.0";
@@ -19,7 +20,7 @@ export function openApi(version: string): Json {
         "A boot-test runner for guest kernels: POST a kernel, get its console, a verdict and hypercall statistics.",
     },
     security: [{ token: [] }],
-    paths: { ...JOB_PATHS, ...SNAPSHOT_PATHS, ...FILE_PATHS, ...SERVICE_PATHS },
+    paths: { ...JOB_PATHS, ...SNAPSHOT_PATHS, ...FILE_PATHS, ...TOKEN_PATHS, ...SERVICE_PATHS },
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
       schemas: SCHEMAS,

@@ -7,11 +7,15 @@ import { authenticate, requireScopeOfMethod } from "./auth/authenticate.ts";
 import type { AppEnv } from "./env.ts";
 import { errorBody, HttpError } from "./errors.ts";
 import { type KernelCheck, refusalOf } from "./kernel-check.ts";
+import { adminRoutes } from "./routes/admin.ts";
+import { batchRoutes } from "./routes/batches.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { fixtureRoutes } from "./routes/fixtures.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { profileRoutes } from "./routes/profile.ts";
 import { reportRoutes } from "./routes/reports.ts";
 import { jobSnapshotRoutes, snapshotRoutes } from "./routes/snapshots.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 
 /** The HTTP face. `check` refuses kernels that cannot be booted, before a job is made of them. */
 export function createApp(check: KernelCheck): Hono<AppEnv> {
@@ -23,9 +27,13 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
   app.route("/jobs", jobRoutes(check));
   app.route("/jobs", jobSnapshotRoutes());
   app.route("/jobs", reportRoutes());
+  app.route("/jobs", profileRoutes());
+  app.route("/batches", batchRoutes());
   app.route("/snapshots", snapshotRoutes());
   app.route("/blobs", blobRoutes());
   app.route("/fixtures", fixtureRoutes());
+  app.route("/tokens", tokenRoutes());
+  app.route("/admin", adminRoutes());
 
   app.notFound((context) =>
     context.json(

@@ -1,20 +1,54 @@
-import type { Principal, Visibility } from "./auth/principal.ts";
+import type { Principal } from "./auth/principal.ts";
+import type { Blob } from "./blobs/store.ts";
 import type { Env } from "./env.ts";
+import { HttpError } from "./errors.ts";
+import { QUOTA_LIMITS } from "./limits.ts";
+import type { OverQuota } from "./register/quota.ts";
+import { registerOf } from "./register/stub.ts";
 import type { JobRequest, JobView } from "./runner/record.ts";
 
-/** What a job is made from, and whose it is. */
-export interface NewJob extends Omit<JobRequest, "id" | "owner" | "visibility" | "batch" | "notify"> {
-  readonly visibility?: Visibility;
+/** What a job is made from. Who may see it, and who is told of it, is in its configuration. */
+export interface NewJob extends Omit<JobRequest, "id" | "owner" | "batch"> {
   /** The batch it belongs to. */
   readonly batch?: string;
-  readonly notify?: readonly unknown[];
 }
 
 export const newJobId = (): string => crypto.randomUUID().replaceAll("-", "");
 
+/** The answer to whoever asks for more than his token may have. */
+export function quotaError({ quota, message, retryAfter }: OverQuota): HttpError {
+  return new HttpError(429, "over-quota", message, {
+    field: quota,
+    headers: { "retry-after": String(retryAfter) },
+  });
+}
+
+/** @throws HttpError 429 with Retry-After if the token may not store so many bytes more */
+export async function demandRoom(
+  env: Env,
+  { tokenId, quotas }: Pick<Principal, "tokenId" | "quotas">,
+  bytes: number,
+): Promise<void> {
+  if (quotas.storageBytes === null) return;
+  const over = await registerOf(env).room(tokenId, quotas, bytes);
+  if (over !== null) throw quotaError(over);
+}
+
+/** Counts a file that was not here before as this token's. Files are shared by all: whoever sends one again sends nothing. */
+export async function countUpload(
+  env: Env,
+  { tokenId }: Pick<Principal, "tokenId">,
+  blob: Blob,
+): Promise<void> {
+  const until = Date.now() + QUOTA_LIMITS.uploadMilliseconds;
+  await registerOf(env).store(`blob ${blob.sha256}`, tokenId, blob.size, until);
+}
+
 /**
  * Makes a job of a request whose files are stored and checked. With an `id` that was made before, it is the same job again: so whoever
  * may come twice brings its own.
+ *
+ * @throws HttpError 429 with Retry-After if the token's quotas leave no room for it
  */
 export async function createJob(
   env: Env,
@@ -22,7 +56,10 @@ export async function createJob(
   job: NewJob,
   id: string = newJobId(),
 ): Promise<JobView> {
-  const { visibility = job.config.visibility, batch = null, notify = job.config.notify, ...request } = job;
-  const owner = principal.tokenId;
-  return await env.JOB_RUNNER.getByName(id).create({ ...request, id, owner, visibility, batch, notify });
+  const { batch = null, ...request } = job;
+  const { tokenId: owner, quotas } = principal;
+  // Before the job: whatever happens next, it can be found again.
+  const over = await registerOf(env).admit(id, owner, quotas);
+  if (over !== null) throw quotaError(over);
+  return await env.JOB_RUNNER.getByName(id).create({ ...request, id, owner, batch });
 }

@@ -9,4 +9,8 @@ export class JobRunner extends JobRunnerObject {
   protected override readonly engine = ENGINE;
 }
 
+export { Batch } from "./batches/batch.ts";
+export { Dispatcher } from "./batches/dispatcher.ts";
+export { RegisterObject as Register } from "./register/register.ts";
+
 export default handlersOf(createApp(checkKernel));

@@ -102,6 +102,44 @@ export const OUTBOX_LIMITS = {
   deliveryMilliseconds: 10_000,
 } as const;
 
+/** Quotas of tokens: see register/quota.ts. */
+export const QUOTA_LIMITS = {
+  /** Of a token that is made without quotas of its own. A boot of Debian takes 2 to 3 thousand million instructions. */
+  concurrentJobs: 20,
+  instructionsPerDay: 1_000_000_000_000,
+  storageBytes: 20 * 1024 * MiB,
+  /** When to try again: a job may have ended by then. */
+  jobRetrySeconds: 10,
+  storageRetrySeconds: 3600,
+  /** What a job without its guest's memory takes besides its console. */
+  jobBytes: 64 * 1024,
+  /** How long an upload counts: README.md advises a rule that removes them by then. */
+  uploadMilliseconds: 90 * 24 * 3_600_000,
+} as const;
+
+export const TOKEN_LIMITS = {
+  /** Tokens of one deployment. */
+  tokens: 1000,
+  /** How long an isolate believes what it knows of a token. */
+  believeMilliseconds: 10_000,
+  /** Tokens that an isolate remembers. */
+  remembered: 1000,
+} as const;
+
+export const REGISTER_LIMITS = {
+  /** How often live jobs are looked at, and after how long without news one is asked. */
+  sweepMilliseconds: 300_000,
+  silentMilliseconds: 600_000,
+  /** Jobs asked in one go. */
+  sweepJobs: 50,
+  repairJobs: 50,
+  repairRows: 500,
+  /** When a step of a repair that died comes again. */
+  repairRetryMilliseconds: 30_000,
+  /** How long the instructions of a day are kept. */
+  usedMilliseconds: 35 * 24 * 3_600_000,
+} as const;
+
 export const QUEUE_LIMITS = {
   /** Longest wait before a message is tried again. */
   mostDelaySeconds: 300,

@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import type { AppEnv, Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import { findToken } from "./find-token.ts";
 import { ANYONE_PRINCIPAL, mayDo, type Principal, ROOT_PRINCIPAL, type Scope } from "./principal.ts";
 
 const ENCODER = new TextEncoder();
@@ -32,7 +33,7 @@ function bearerOf(header: string | undefined): string | undefined {
 async function principalOf(env: Env, token: string): Promise<Principal | undefined> {
   const { TOKEN } = env;
   if (TOKEN !== undefined && TOKEN !== "" && (await equalSecrets(token, TOKEN))) return ROOT_PRINCIPAL;
-  return undefined;
+  return await findToken(env, token);
 }
 
 /** Finds out whom the request comes from. Without a token that is nobody, unless reading what is public is allowed (PUBLIC_READ). */

@@ -1,5 +1,5 @@
-/** What a token may do. `admin` may do everything, to everybody's jobs. */
-export const SCOPES = ["read", "run", "admin"] as const;
+import { SCOPES } from "../../jobs/schema/token.ts";
+
 export type Scope = (typeof SCOPES)[number];
 
 /** Bounds of what one token's jobs may take; null for none. */
@@ -55,10 +55,17 @@ export interface Owned {
   readonly visibility: Visibility;
 }
 
-export function mayRead(principal: Principal, { owner, visibility }: Owned): boolean {
-  return visibility === "public" || mayChange(principal, owner);
+/** Whom something is asked for: a principal, or of work that is done later, what is known of him. */
+export type Asker = Pick<Principal, "tokenId"> & Partial<Pick<Principal, "scopes">>;
+
+export function isAdmin({ tokenId, scopes }: Asker): boolean {
+  return tokenId === ROOT || scopes?.has("admin") === true;
 }
 
-export function mayChange(principal: Principal, owner: string): boolean {
-  return principal.scopes.has("admin") || principal.tokenId === owner;
+export function mayRead(asker: Asker, { owner, visibility }: Owned): boolean {
+  return visibility === "public" || mayChange(asker, owner);
+}
+
+export function mayChange(asker: Asker, owner: string): boolean {
+  return isAdmin(asker) || asker.tokenId === owner;
 }

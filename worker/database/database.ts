@@ -1,16 +1,15 @@
+import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
+import { registerOf } from "../register/stub.ts";
 import { migrate } from "./migrate.ts";
 import { MIGRATIONS } from "./migrations/index.ts";
 
-/** What is known of the database here. */
-interface HasDatabase {
-  readonly DB: D1Database;
-}
+type HasDatabase = Pick<Env, "DB" | "REGISTER">;
 
 const NO_TABLE = /no such table/i;
 
 /**
- * Works with the database. If a table is missing (the database is new, or was lost and made anew) the tables are made, and the work is done
+ * Works with the database. If a table is missing (the database is new, or was lost and made anew) the tables are made, a repair begins to fill them, and the work is done
  * once more; so it must be such that doing it twice is the same as once.
  */
 export async function withDatabase<T>(
@@ -21,13 +20,14 @@ export async function withDatabase<T>(
     return await work(env.DB);
   } catch (error) {
     if (!NO_TABLE.test(messageOf(error))) throw error;
-    await makeTables(env);
+    // Whatever was in them can be made anew from the jobs.
+    if ((await makeTables(env)).length > 0) await registerOf(env).startRepair();
     return await work(env.DB);
   }
 }
 
 /** Brings the tables up to date; returns the names of the migrations that were due. */
-export async function makeTables({ DB }: HasDatabase): Promise<string[]> {
+export async function makeTables({ DB }: Pick<Env, "DB">): Promise<string[]> {
   try {
     return await migrate(DB, MIGRATIONS);
   } catch (error) {

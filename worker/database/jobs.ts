@@ -78,8 +78,24 @@ const WRITE = `
   ON CONFLICT (id) DO UPDATE SET state = excluded.state, verdict = excluded.verdict, ended_at = excluded.ended_at,
     instructions = excluded.instructions, run_milliseconds = excluded.run_milliseconds, checkpoints = excluded.checkpoints,
     event = excluded.event, text = excluded.text, summary = excluded.summary
-  WHERE excluded.event >= jobs.event`;
+  WHERE excluded.event > jobs.event OR (excluded.event = jobs.event AND excluded.summary <> jobs.summary)`;
 const WRITE_LABELS = "INSERT OR IGNORE INTO job_labels SELECT key, value, ?, ? FROM json_each(?)";
+
+export async function deleteJobRow(database: D1Database, id: string): Promise<void> {
+  await database.batch([
+    database.prepare("DELETE FROM jobs WHERE id = ?").bind(id),
+    database.prepare("DELETE FROM job_labels WHERE job = ?").bind(id),
+  ]);
+}
+
+/** Ids of rows, in order, from the one after this. */
+export async function jobIdsAfter(database: D1Database, id: string, most: number): Promise<string[]> {
+  const { results } = await database
+    .prepare("SELECT id FROM jobs WHERE id > ? ORDER BY id LIMIT ?")
+    .bind(id, most)
+    .all<{ id: string }>();
+  return results.map((row) => row.id);
+}
 
 /** What writes a job's row as of an event; an event older than the row changes nothing. */
 export function jobStatements(database: D1Database, { number, job }: JobEvent): D1PreparedStatement[] {

@@ -1,3 +1,4 @@
+import type { JobConfig } from "../../jobs/spec.ts";
 import type { JobView } from "../runner/record.ts";
 
 /** What may happen to a job that others want to know. */
@@ -18,7 +19,7 @@ export interface JobEvent {
   readonly owner: string;
   readonly batch: string | null;
   /** What the job asks to be told, as its configuration has it. */
-  readonly notify: readonly unknown[];
+  readonly notify: JobConfig["notify"];
   /** The job as GET /jobs/:id shows it, at that moment. */
   readonly job: JobView;
   /** When it happened, in milliseconds since 1970. */

@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly variables?: Readonly<Record<string, string>>;
   /** Whether the runtime's inspector listens, for `heap`. */
   readonly inspect?: boolean;
+  /** Another worker's entry, which has all that the product's has. */
+  readonly entry?: string;
   /** What the worker logs, line by line. */
   readonly log?: (line: string) => void;
 }
@@ -57,7 +59,7 @@ export class LocalServer {
   }
 
   static async start(options: ServerOptions = {}): Promise<LocalServer> {
-    const modules = await bundleWorker();
+    const modules = await bundleWorker(options.entry);
     const temporary = options.directory === undefined ? await mkdtemp(join(tmpdir(), "xenner-")) : undefined;
     const directory = options.directory ?? temporary ?? "";
     await mkdir(directory, { recursive: true });
@@ -87,7 +89,12 @@ export class LocalServer {
               compatibilityDate: COMPATIBILITY.date,
               compatibilityFlags: [...COMPATIBILITY.flags],
               bindings: { ...options.variables, TOKEN: token },
-              durableObjects: { JOB_RUNNER: { className: "JobRunner", useSQLite: true } },
+              durableObjects: {
+                JOB_RUNNER: { className: "JobRunner", useSQLite: true },
+                REGISTER: { className: "Register", useSQLite: true },
+                BATCH: { className: "Batch", useSQLite: true },
+                DISPATCHER: { className: "Dispatcher", useSQLite: true },
+              },
               r2Buckets: { BLOBS: "xenner-blobs" },
               d1Databases: { DB: "xenner" },
               queueProducers: { WORK_QUEUE: { queueName: QUEUE } },

@@ -136,14 +136,14 @@ export function batchRoutes(): Hono<AppEnv> {
       await jsonOf(req.raw),
       Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most),
     );
-    const { tokenId, quotas } = variables.principal;
+    const { tokenId, quotas, scopes } = variables.principal;
     const id = crypto.randomUUID().replaceAll("-", "");
     const visibility = spec.common.config.visibility === "public" ? "public" : "private";
     const batch = await env.BATCH.getByName(id).create({
       ...spec,
       members,
       id,
-      owner: { tokenId, quotas },
+      owner: { tokenId, quotas, scopes: [...scopes] },
       visibility,
     });
     return context.json(batch as BatchView, 201, { location: `/batches/${id}` });

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { parseSha256 } from "../../jobs/spec.ts";
 import { findBlob, putBlob, tooLarge } from "../blobs/store.ts";
+import { countUpload, demandRoom } from "../create-job.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
@@ -41,7 +42,10 @@ export function blobRoutes(): Hono<AppEnv> {
     if (size > UPLOAD_LIMITS.blobBytes) throw tooLarge("body");
     if (size === 0 || body === null)
       throw new HttpError(400, "empty", "The body is empty; send the file's bytes.", { field: "body" });
+    const { principal } = context.var;
+    await demandRoom(context.env, principal, size);
     const { blob, created } = await putBlob(context.env.BLOBS, sha256, body, size);
+    if (created) await countUpload(context.env, principal, blob);
     return context.json(blob, created ? 201 : 200);
   });
 

@@ -8,6 +8,7 @@ import {
   parseForkConfig,
   parseReference,
   parseSnapshotReference,
+  type SnapshotReference,
 } from "../../jobs/spec.ts";
 import { findFixture, listStoredFixtures } from "../blobs/fixtures.ts";
 import { boundaryOf, multipartParts, type Part } from "../blobs/multipart.ts";
@@ -35,8 +36,15 @@ export function kernelToCheck({ kernel, initrd, from, config }: ParsedRequest): 
 
 const nowSeconds = (): number => Date.now() / 1000;
 
+/** Whether whoever asks may start a job from this snapshot: mayUseSnapshot of auth/snapshots.ts. */
+export type MayStartFrom = (snapshot: SnapshotReference) => Promise<boolean>;
+
 /** Reads and validates a request's body; files in it are stored. Throws HttpError or SpecError. */
-export async function readJobRequest(bucket: R2Bucket, request: Request): Promise<ParsedRequest> {
+export async function readJobRequest(
+  bucket: R2Bucket,
+  request: Request,
+  mayStartFrom: MayStartFrom,
+): Promise<ParsedRequest> {
   const contentType = request.headers.get("content-type") ?? "";
   const { body } = request;
   const boundary = boundaryOf(contentType);
@@ -44,7 +52,7 @@ export async function readJobRequest(bucket: R2Bucket, request: Request): Promis
     if (body === null) throw new HttpError(400, "empty", "The body is empty.", { field: "body" });
     return readMultipart(bucket, body, boundary);
   }
-  if (/^application\/json\s*(;|$)/i.test(contentType)) return readJson(bucket, body);
+  if (/^application\/json\s*(;|$)/i.test(contentType)) return readJson(bucket, body, mayStartFrom);
   throw new HttpError(
     415,
     "unsupported-media-type",
@@ -101,7 +109,11 @@ async function storeFile(bucket: R2Bucket, part: Part): Promise<Blob> {
   return blob;
 }
 
-async function readJson(bucket: R2Bucket, body: ReadableStream<Uint8Array> | null): Promise<ParsedRequest> {
+async function readJson(
+  bucket: R2Bucket,
+  body: ReadableStream<Uint8Array> | null,
+  mayStartFrom: MayStartFrom,
+): Promise<ParsedRequest> {
   const value = parseJson(await textOf(body ?? [], "body"), "body");
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new HttpError(400, "wrong-type", `The body must be a JSON object, but it is ${describe(value)}.`, {
@@ -109,7 +121,7 @@ async function readJson(bucket: R2Bucket, body: ReadableStream<Uint8Array> | nul
     });
   }
   const fields = fieldsOf(value, "body", ["kernel", "initrd", "from", "config"]);
-  if (fields.from !== undefined) return startFromSnapshot(bucket, fields);
+  if (fields.from !== undefined) return startFromSnapshot(bucket, fields, mayStartFrom);
   const reference = parseReference(fields.kernel, "kernel");
   let defaults: ConfigDefaults = {};
   let kernel: Blob;
@@ -145,6 +157,7 @@ async function readJson(bucket: R2Bucket, body: ReadableStream<Uint8Array> | nul
 async function startFromSnapshot(
   bucket: R2Bucket,
   fields: Readonly<Record<string, unknown>>,
+  mayStartFrom: MayStartFrom,
 ): Promise<ParsedRequest> {
   for (const name of ["kernel", "initrd"]) {
     if (fields[name] === undefined) continue;
@@ -152,12 +165,14 @@ async function startFromSnapshot(
     throw new HttpError(400, "excluded", message, { field: name });
   }
   const snapshot = parseSnapshotReference(fields.from, "from");
-  const described = await describeSnapshot(bucket, snapshot).catch((error: unknown) => {
-    if (!(error instanceof SnapshotError)) throw error;
-    throw new HttpError(422, error.code, `from: ${error.message}; make the snapshot anew.`, {
-      field: "from",
-    });
-  });
+  const described = (await mayStartFrom(snapshot))
+    ? await describeSnapshot(bucket, snapshot).catch((error: unknown) => {
+        if (!(error instanceof SnapshotError)) throw error;
+        throw new HttpError(422, error.code, `from: ${error.message}; make the snapshot anew.`, {
+          field: "from",
+        });
+      })
+    : undefined;
   if (described === undefined) {
     throw new HttpError(
       422,

@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import { mayUseSnapshot } from "../auth/snapshots.ts";
 import { createJob } from "../create-job.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
@@ -30,7 +31,11 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
   app.post("/", async (context) => {
     // Better here than in each job.
     settingsOf(context.env);
-    const request = await readJobRequest(context.env.BLOBS, context.req.raw);
+    const { env } = context;
+    const { principal } = context.var;
+    const request = await readJobRequest(env.BLOBS, context.req.raw, (snapshot) =>
+      mayUseSnapshot(env, principal, snapshot),
+    );
     const toCheck = kernelToCheck(request);
     if (toCheck !== undefined) await checkOnce(context.env, toCheck);
     const job = await createJob(context.env, context.var.principal, request);

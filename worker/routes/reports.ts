@@ -33,7 +33,7 @@ function isExtension(text: string): text is Extension {
 
 /** The job with what its console says; the console is read in pieces and not held. */
 async function reported(context: AppContext): Promise<ReportedJob> {
-  const runner = runnerOf(context);
+  const runner = await runnerOf(context);
   const view: JobView = readable(await runner.status());
   const response = await runner.fetch("http://job/console");
   if (response.status === 404 || response.body === null) throw noJob();
@@ -87,7 +87,7 @@ export function reportRoutes(): Hono<AppEnv> {
   });
 
   app.get("/:id/badge.svg", async (context) => {
-    const view: JobView = readable(await runnerOf(context).status());
+    const view: JobView = readable(await (await runnerOf(context)).status());
     const verdict = view.verdict ?? view.state;
     const label = view.config.labels?.name ?? view.fixture ?? "boot";
     return context.body(writeBadge(label, verdict), 200, {

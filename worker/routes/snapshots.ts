@@ -1,9 +1,12 @@
 import { type Context, Hono } from "hono";
 import { SnapshotError } from "../../engine/snapshot-format.ts";
 import { fieldsOf, parseSnapshotName, type SnapshotReference } from "../../jobs/spec.ts";
+import { mayUseSnapshot } from "../auth/snapshots.ts";
+import { demandRoom } from "../create-job.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
+import { registerOf } from "../register/stub.ts";
 import type { RefusedSnapshot } from "../runner/snapshots.ts";
 import { SNAPSHOT_LIMITS } from "../snapshots/limits.ts";
 import { checkSnapshot } from "../snapshots/read.ts";
@@ -11,6 +14,7 @@ import {
   admitSnapshot,
   deleteSnapshot,
   listSnapshots,
+  listSnapshotsOf,
   openSnapshot,
   putSnapshot,
   type SnapshotView,
@@ -32,6 +36,12 @@ function noSnapshot(): HttpError {
   );
 }
 
+/** Whose imported snapshots a request sees: undefined for everybody's. */
+function ownerOf(context: AppContext): string | undefined {
+  const { scopes, tokenId } = context.var.principal;
+  return scopes.has("admin") ? undefined : tokenId;
+}
+
 /** The file as it is stored. */
 async function exported(context: AppContext, reference: SnapshotReference): Promise<Response> {
   const object = await openSnapshot(context.env.BLOBS, reference);
@@ -49,6 +59,7 @@ async function exported(context: AppContext, reference: SnapshotReference): Prom
 
 async function removed(context: AppContext, reference: SnapshotReference): Promise<Response> {
   if (!(await deleteSnapshot(context.env.BLOBS, reference))) throw noSnapshot();
+  await registerOf(context.env).unstore(snapshotKey(reference));
   return context.body(null, 204);
 }
 
@@ -74,7 +85,7 @@ export function jobSnapshotRoutes(): Hono<AppEnv> {
   };
 
   app.post("/:id/snapshots", async (context) => {
-    const runner = runnerOf(context);
+    const runner = await runnerOf(context, "change");
     const { name } = fieldsOf(await bodyOf(context), "body", ["name"]);
     const made: SnapshotView | RefusedSnapshot = readable(
       await runner.snapshot(parseSnapshotName(name, "name")),
@@ -84,13 +95,21 @@ export function jobSnapshotRoutes(): Hono<AppEnv> {
   });
 
   app.get("/:id/snapshots", async (context) => {
-    readable(await runnerOf(context).status());
-    const snapshots = await listSnapshots(context.env.BLOBS, context.req.param("id"));
+    readable(await (await runnerOf(context)).status());
+    const snapshots = await listSnapshotsOf(context.env.BLOBS, context.req.param("id"));
     return context.json({ snapshots }, 200, NO_STORE);
   });
 
-  app.get("/:id/snapshots/:name", (context) => exported(context, referenceOf(context)));
-  app.delete("/:id/snapshots/:name", (context) => removed(context, referenceOf(context)));
+  app.get("/:id/snapshots/:name", async (context) => {
+    const reference = referenceOf(context);
+    await runnerOf(context);
+    return exported(context, reference);
+  });
+  app.delete("/:id/snapshots/:name", async (context) => {
+    const reference = referenceOf(context);
+    await runnerOf(context, "change");
+    return removed(context, reference);
+  });
   return app;
 }
 
@@ -129,11 +148,17 @@ export function snapshotRoutes(): Hono<AppEnv> {
     const { body } = context.req.raw;
     if (body === null)
       throw new HttpError(400, "empty", "Send the file of a snapshot as the body.", { field: "body" });
+    const { tokenId } = context.var.principal;
+    const announced = Number(context.req.header("content-length") ?? 0);
+    await demandRoom(context.env, context.var.principal, Number.isFinite(announced) ? announced : 0);
     const reference = { snapshot: crypto.randomUUID().replaceAll("-", "") };
     await admitSnapshot(context.env.BLOBS, reference);
     try {
       const { header, chunks } = await checkSnapshot(bounded(body));
-      const stored = await putSnapshot(context.env.BLOBS, snapshotKey(reference), header, chunks);
+      const key = snapshotKey(reference);
+      const stored = await putSnapshot(context.env.BLOBS, key, header, chunks, tokenId);
+      const until = Date.now() + SNAPSHOT_LIMITS.keepMilliseconds;
+      await registerOf(context.env).store(key, tokenId, stored.bytes, until);
       return context.json(stored, 201, { location: stored.links.self });
     } catch (error) {
       throw refused(error);
@@ -141,10 +166,18 @@ export function snapshotRoutes(): Hono<AppEnv> {
   });
 
   app.get("/", async (context) =>
-    context.json({ snapshots: await listSnapshots(context.env.BLOBS) }, 200, NO_STORE),
+    context.json({ snapshots: await listSnapshots(context.env.BLOBS, ownerOf(context)) }, 200, NO_STORE),
   );
 
-  app.get("/:id", (context) => exported(context, referenceOf(context)));
-  app.delete("/:id", (context) => removed(context, referenceOf(context)));
+  app.get("/:id", async (context) => {
+    const reference = referenceOf(context);
+    if (!(await mayUseSnapshot(context.env, context.var.principal, reference))) throw noSnapshot();
+    return exported(context, reference);
+  });
+  app.delete("/:id", async (context) => {
+    const reference = referenceOf(context);
+    if (!(await mayUseSnapshot(context.env, context.var.principal, reference))) throw noSnapshot();
+    return removed(context, reference);
+  });
   return app;
 }

@@ -8,6 +8,7 @@ import { writeCheckpoint } from "./checkpoint.ts";
 import type { JobState } from "./job-state.ts";
 import { letOthersIn } from "./let-others-in.ts";
 import { MACHINE_SLOTS } from "./machine-slots.ts";
+import { saveProfile } from "./profile-store.ts";
 import type { JobRecord } from "./record.ts";
 import { emptyTables } from "./schema.ts";
 import { noMemory, refusalOf } from "./snapshots.ts";
@@ -17,6 +18,9 @@ import { noMemory, refusalOf } from "./snapshots.ts";
  * guest's memory are stored together or not at all. From there on alarms clean up. They come at least once, so that each looks
  * at what is stored and at the time, and one that has nothing to do only sets the next.
  */
+
+const HOUR_MILLISECONDS = 3_600_000;
+const DAY_MILLISECONDS = 24 * HOUR_MILLISECONDS;
 
 /** After these the guest's memory is worth looking at. */
 const KEPT: ReadonlySet<Verdict> = new Set<Verdict>(["timeout", "no-output", "fail", "crash"]);
@@ -43,7 +47,7 @@ export async function judged(job: JobState, outcome: Outcome): Promise<Outcome> 
 export async function end(job: JobState, outcome: Outcome): Promise<void> {
   const { loaded, sql } = job;
   const endedAt = Date.now();
-  const keep = loaded !== undefined && KEPT.has(outcome.verdict) ? job.settings.keepFailedMilliseconds : 0;
+  const keep = loaded !== undefined && KEPT.has(outcome.verdict) ? keptMilliseconds(job) : 0;
   const storageMost = Math.max(job.record.storageMost, sql.databaseSize);
   job.storage.transactionSync(() => {
     let { record } = job;
@@ -51,6 +55,7 @@ export async function end(job: JobState, outcome: Outcome): Promise<void> {
     else {
       if (loaded !== undefined) {
         record = { ...record, ...loaded.progress, statistics: loaded.guest.machine.statistics() };
+        saveProfile(sql, loaded.guest.profile);
       }
       job.dropPages();
     }
@@ -78,16 +83,33 @@ export function endAsError(job: JobState, message: string): Promise<void> {
   return end(job, judge([{ verdict: "error", code: "infrastructure", message }]));
 }
 
-function nextCleanUp({ keptUntil, endedAt = 0 }: JobRecord): number {
-  return keptUntil ?? endedAt + RUNNER_LIMITS.keepResultMilliseconds;
+/** How long the memory of a guest that failed is kept: as the job asks, or as the worker is set to, and no longer than its result. */
+function keptMilliseconds({ record, settings }: JobState): number {
+  const { days, failedMemoryHours } = record.request.config.retention ?? {};
+  const asked = typeof failedMemoryHours === "number" ? failedMemoryHours * HOUR_MILLISECONDS : undefined;
+  const most = days === undefined ? RUNNER_LIMITS.keepResultMilliseconds : days * DAY_MILLISECONDS;
+  return Math.min(asked ?? settings.keepFailedMilliseconds, most);
+}
+
+function nextCleanUp(record: JobRecord): number {
+  const { keptUntil } = record;
+  return keptUntil ?? goneAt(record);
+}
+
+/** When nothing is left of a job that has ended. */
+function goneAt({ request, endedAt = 0 }: JobRecord): number {
+  // Jobs of an older version say nothing about it.
+  const days = request.config.retention?.days;
+  return endedAt + (days === undefined ? RUNNER_LIMITS.keepResultMilliseconds : days * DAY_MILLISECONDS);
 }
 
 /** After the end: pages go when their time has come, and at last everything does. @throws Superseded */
 export async function cleanUp(job: JobState): Promise<void> {
   const { record } = job;
   const now = Date.now();
-  if (now >= (record.endedAt ?? 0) + RUNNER_LIMITS.keepResultMilliseconds) {
+  if (now >= goneAt(record)) {
     await deleteSnapshotsOf(job.bucket, record.request.id);
+    await job.forget();
     await job.storage.deleteAlarm();
     await job.storage.deleteAll();
     job.readStored();

@@ -1,21 +1,35 @@
 import { DurableObject } from "cloudflare:workers";
+import { PROFILE_LIMITS } from "../../engine/limits.ts";
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
+import type { FoldedProfile } from "../../engine/profile/fold.ts";
+import { Profile } from "../../engine/profile/profile.ts";
 import { isFinal } from "../../jobs/states.ts";
 import { judge } from "../../jobs/verdict.ts";
+import type { Owned } from "../auth/principal.ts";
+import type { Blob } from "../blobs/store.ts";
 import type { Env } from "../env.ts";
 import { errorBody } from "../errors.ts";
+import type { JobEvent } from "../events/event.ts";
 import type { KernelRefusal, KernelToCheck } from "../kernel-check.ts";
 import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
 import type { SnapshotView } from "../snapshots/store.ts";
 import { consoleResponse } from "./console-response.ts";
-import { DamagedConsole } from "./damaged.ts";
+import { DamagedCheckpoint, DamagedConsole } from "./damaged.ts";
 import { Deliveries } from "./deliveries.ts";
 import { cleanUp, cleanUpUnreadable, end } from "./ending.ts";
 import type { Engine } from "./engine.ts";
 import { JobState } from "./job-state.ts";
 import { Superseded } from "./job-store.ts";
 import { KernelInspector } from "./kernel-inspector.ts";
-import { type JobRecord, type JobRequest, type JobView, type StorageFigures, viewOf } from "./record.ts";
+import { loadNamed, loadProfile, saveNamed } from "./profile-store.ts";
+import {
+  type JobRecord,
+  type JobRequest,
+  type JobView,
+  type StorageFigures,
+  viewOf,
+  visibilityOf,
+} from "./record.ts";
 import { type RefusedSnapshot, refusalOf } from "./snapshots.ts";
 import { keepCheckpoint } from "./snapshots-due.ts";
 import { type RunnerBounds, Turns } from "./turn.ts";
@@ -81,8 +95,12 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
 
   /** Checks a kernel for POST /jobs. This object has no job, and keeps nothing. */
   inspectKernel(job: KernelToCheck): Promise<KernelRefusal | null> {
+    return this.#kernels().inspect(job, this.engine.inspect);
+  }
+
+  #kernels(): KernelInspector {
     this.#inspector ??= new KernelInspector(this.#job.storage, this.env.BLOBS);
-    return this.#inspector.inspect(job, this.engine.inspect);
+    return this.#inspector;
   }
 
   /** The job; null if this object has none. */
@@ -93,6 +111,25 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     if (job.found === undefined) return null;
     await this.#wake(job.found);
     return this.#view(job.record);
+  }
+
+  /**
+   * The job's present state, as an event that others had already: for whoever lost what it made of it. Null if this object has no
+   * job. Rejects if what is stored cannot be read.
+   */
+  async lastEvent(): Promise<JobEvent | null> {
+    this.#reread();
+    const job = this.#job;
+    if (job.unreadable !== undefined) throw new Error(job.unreadable);
+    if (job.found === undefined) return null;
+    await this.#wake(job.found);
+    return job.lastEvent() ?? null;
+  }
+
+  /** Whose job this is, and who else may read it; null if there is none that can be read. */
+  access(): Owned | null {
+    const request = this.#job.found?.request;
+    return request === undefined ? null : { owner: request.owner, visibility: visibilityOf(request) };
   }
 
   /** Ends the job unless it has ended; null if this object has none. */
@@ -134,6 +171,36 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const { loaded, found } = this.#job;
     const statistics = loaded?.guest.machine.statistics() ?? found?.statistics ?? null;
     return { job: found !== undefined, statistics };
+  }
+
+  /**
+   * Where the run's instructions went, up to now, or up to the last checkpoint if no machine is in memory. Null if this object has no
+   * job. The kernel is read again for its symbols: a second or two, once after the job's end, each time before.
+   */
+  async profile(): Promise<FoldedProfile | Unreadable | null> {
+    this.#reread();
+    const job = this.#job;
+    if (job.unreadable !== undefined) return { unreadable: job.unreadable };
+    if (job.found === undefined) return null;
+    const known = job.ended ? loadNamed(job.sql) : undefined;
+    if (known !== undefined) return known;
+    let profile: Profile;
+    try {
+      profile = job.loaded?.guest.profile ?? loadProfile(job.sql) ?? new Profile(PROFILE_LIMITS.interval, 0);
+    } catch (error) {
+      if (error instanceof DamagedCheckpoint) return { unreadable: error.message };
+      throw error;
+    }
+    const { kernel } = job.record.request;
+    const inspector = this.env.JOB_RUNNER.getByName(`kernel ${kernel.sha256}`);
+    const named = await inspector.nameProfile(profile.save(), kernel);
+    if (job.ended) saveNamed(job.sql, named);
+    return named;
+  }
+
+  /** Names the functions of a profile. As `inspectKernel`, for an object that has no job. */
+  nameProfile(profile: Uint8Array, kernel: Blob): Promise<FoldedProfile> {
+    return this.#kernels().name(Profile.load(profile), kernel);
   }
 
   /** The console, as GET /jobs/:id/console serves it: `?offset=N`, `?follow=1`. */

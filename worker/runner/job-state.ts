@@ -1,6 +1,7 @@
 import { isFinal, type JobState as State } from "../../jobs/states.ts";
 import type { Env } from "../env.ts";
 import type { JobEvent, JobEventType } from "../events/event.ts";
+import { forgetJob } from "../events/forget.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
 import { type Settings, settingsOf } from "../settings.ts";
 import type { SnapshotView } from "../snapshots/store.ts";
@@ -113,6 +114,11 @@ export class JobState {
     });
   }
 
+  /** Tells everyone who keeps something about this job that nothing is left of it. Rejects if one could not be told. */
+  forget(): Promise<void> {
+    return forgetJob(this.#env, this.record.request.id);
+  }
+
   /** Takes the job over: whatever other instance runs it can write nothing from here on. */
   take(): void {
     this.#epoch = this.#jobs.take(this.record);
@@ -147,7 +153,8 @@ export class JobState {
   }
 
   #eventFields(record: JobRecord): Omit<JobEvent, "id" | "number" | "type"> {
-    const { id: jobId, owner, batch, notify } = record.request;
+    const { id: jobId, owner, batch, config } = record.request;
+    const notify = config.notify ?? [];
     const bytes = this.sql.databaseSize;
     const storage = { bytes, most: Math.max(bytes, record.storageMost), limit: STORAGE_LIMITS.jobBytes };
     const at = Date.now();

@@ -21,15 +21,15 @@ export interface JobRequest {
   readonly config: JobConfig;
   /** Id of the token that made the job: Principal.tokenId. */
   readonly owner: string;
-  readonly visibility: Visibility;
   /** The batch it belongs to. */
   readonly batch: string | null;
-  /** Whom to tell what, as the configuration has it. */
-  readonly notify: readonly unknown[];
 }
 
 /** What jobs lack that were made by a version of this worker without it. */
-export const OLDER_REQUEST = { owner: ROOT, visibility: "private", batch: null, notify: [] } as const;
+export const OLDER_REQUEST = { owner: ROOT, batch: null } as const;
+
+/** Who may read the job. Jobs of an older version are private. */
+export const visibilityOf = ({ config }: JobRequest): Visibility => config.visibility ?? "private";
 
 /** Where a job starts that does not start from its kernel. */
 export interface StartingSnapshot {
@@ -265,7 +265,7 @@ export function viewOf(
     fixture: request.fixture ?? null,
     config: request.config,
     owner: request.owner,
-    visibility: request.visibility,
+    visibility: visibilityOf(request),
     batch: request.batch,
     createdAt: new Date(record.createdAt).toISOString(),
     startedAt: iso(record.startedAt),

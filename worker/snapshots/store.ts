@@ -1,4 +1,5 @@
 import type { SnapshotReference } from "../../jobs/spec.ts";
+import { ROOT } from "../auth/principal.ts";
 import { pieces } from "../blobs/store.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
@@ -98,10 +99,27 @@ async function objectsOf(bucket: R2Bucket, prefix: string): Promise<R2Object[]> 
   return found.filter((object) => expiryOf(object) > now);
 }
 
-/** A job's snapshots, or with no job those that were imported; oldest first. */
-export async function listSnapshots(bucket: R2Bucket, job?: string): Promise<SnapshotView[]> {
-  const objects = await objectsOf(bucket, job === undefined ? IMPORTED : jobPrefix(job));
-  return objects.sort((a, b) => a.uploaded.getTime() - b.uploaded.getTime()).map(viewOf);
+const listed = (objects: R2Object[]): SnapshotView[] =>
+  objects.sort((a, b) => a.uploaded.getTime() - b.uploaded.getTime()).map(viewOf);
+
+/** A job's snapshots, oldest first. */
+export async function listSnapshotsOf(bucket: R2Bucket, job: string): Promise<SnapshotView[]> {
+  return listed(await objectsOf(bucket, jobPrefix(job)));
+}
+
+/** The snapshots that were imported, by one token or by all; oldest first. */
+export async function listSnapshots(bucket: R2Bucket, owner?: string): Promise<SnapshotView[]> {
+  const objects = await objectsOf(bucket, IMPORTED);
+  return listed(objects.filter((object) => owner === undefined || importerOf(object) === owner));
+}
+
+/** Whose an imported snapshot is. Those of older versions are the deployment's. */
+const importerOf = ({ customMetadata }: R2Object): string => customMetadata?.owner ?? ROOT;
+
+/** Who imported a snapshot; undefined if there is none. */
+export async function findImporter(bucket: R2Bucket, snapshot: string): Promise<string | undefined> {
+  const object = await bucket.head(snapshotKey({ snapshot }));
+  return object === null ? undefined : importerOf(object);
 }
 
 /** A snapshot and the header of its file; undefined if there is none, or its time is over. @throws SnapshotError */
@@ -171,14 +189,17 @@ export async function admitSnapshot(bucket: R2Bucket, reference: SnapshotReferen
  *
  * A file that a job can start from in memory is sent in one go: R2's local simulator reads what was uploaded in parts more
  * than ten times as slowly. Only a larger one goes in parts, so that no more than that is ever held.
+ *
+ * @param owner who imported it; a snapshot that a job made is its job's
  */
 export async function putSnapshot(
   bucket: R2Bucket,
   key: string,
   header: SnapshotHeader,
   chunks: AsyncIterable<Uint8Array>,
+  owner?: string,
 ): Promise<SnapshotView> {
-  const options = { customMetadata: metadataOf(header) };
+  const options = { customMetadata: { ...metadataOf(header), ...(owner !== undefined && { owner }) } };
   const held: Uint8Array[] = [];
   let bytes = 0;
   let upload: R2MultipartUpload | undefined;

@@ -35,4 +35,8 @@ async function inspectScript(kernel: ByteSource): Promise<void> {
   throw new LoadError({ code: "not-a-kernel", what: "this is no script", remedy: "Send a script" });
 }
 
+export { Batch } from "../batches/batch.ts";
+export { Dispatcher } from "../batches/dispatcher.ts";
+export { RegisterObject as Register } from "../register/register.ts";
+
 export default handlersOf(createApp(checkKernel));

@@ -1,4 +1,5 @@
 import platform from "./0001_platform.sql";
+import batches from "./0002_batches.sql";
 
 /** A change of the database's tables. */
 export interface Migration {
@@ -9,4 +10,7 @@ export interface Migration {
 }
 
 /** All of them, in order. */
-export const MIGRATIONS: readonly Migration[] = [{ name: "0001_platform.sql", sql: platform }];
+export const MIGRATIONS: readonly Migration[] = [
+  { name: "0001_platform.sql", sql: platform },
+  { name: "0002_batches.sql", sql: batches },
+];

@@ -1,0 +1,51 @@
+import { TOKEN_REQUEST } from "../schema/token.ts";
+import { answer, errorAnswer, type Json, json, operation, schemaOf, TOKEN_ERRORS, WIDE } from "./parts.ts";
+
+/** What only tokens with the scope admin may do. */
+
+const ADMIN_ERRORS: Json = { ...TOKEN_ERRORS, "403": errorAnswer("The token has not the scope admin.") };
+
+export const TOKEN_PATHS: Json = {
+  "/tokens": {
+    get: operation("All tokens, with what their jobs take; never their texts.", {
+      responses: { "200": answer("The tokens.", json(WIDE)), ...ADMIN_ERRORS },
+    }),
+    post: operation("Makes a token. Its text is in this answer, and nowhere else.", {
+      requestBody: { required: true, content: json(schemaOf(TOKEN_REQUEST)) },
+      responses: {
+        "201": answer("The token, with its text in `token`.", json(WIDE)),
+        "400": errorAnswer("The request is wrong; the message says which field, and what to do."),
+        ...ADMIN_ERRORS,
+        "409": errorAnswer("There are too many tokens."),
+        "413": errorAnswer("The body is too large."),
+      },
+    }),
+  },
+  "/tokens/{id}": {
+    parameters: [
+      {
+        name: "id",
+        in: "path",
+        required: true,
+        description: "The token's id.",
+        schema: { type: "string", pattern: "^[0-9a-f]{16}$" },
+      },
+    ],
+    delete: operation("Removes a token; within ten seconds it is valid nowhere. Its jobs go on.", {
+      responses: {
+        "204": answer("It is gone."),
+        ...ADMIN_ERRORS,
+        "404": errorAnswer("There is no such token."),
+        "503": errorAnswer("It could not be removed everywhere: delete it again."),
+      },
+    }),
+  },
+  "/admin/repair": {
+    get: operation("The repair of the index that is under way, or the last one.", {
+      responses: { "200": answer("How it goes; null if there was none.", json(WIDE)), ...ADMIN_ERRORS },
+    }),
+    post: operation("Makes the index anew from the jobs.", {
+      responses: { "202": answer("It has begun.", json(WIDE)), ...ADMIN_ERRORS },
+    }),
+  },
+};

@@ -1,0 +1,280 @@
+import { env } from "cloudflare:workers";
+import { describe, expect, test } from "vitest";
+import { hashOf } from "../register/tokens.ts";
+import { errorOf, request } from "../testing/client.ts";
+import type { Script } from "../testing/scripted-machine.ts";
+
+/*
+ * Who may do what, in workerd: requests without a token, with a wrong one, with one of the wrong scope, of another token, and
+ * over each of the quotas. Every route is asked, as the application itself lists them.
+ */
+
+const HELLO: Script = {
+  events: [
+    { at: 1_000_000, print: "hello\n" },
+    { at: 2_500_000, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
+  ],
+};
+const FOREVER: Script = { events: [{ at: 1_000_000, print: "up\n" }] };
+
+interface Made {
+  readonly id: string;
+  readonly token: string;
+}
+
+async function makeToken(body: object): Promise<Made> {
+  const response = await request("/tokens", { method: "POST", body: JSON.stringify(body) });
+  expect(response.status).toBe(201);
+  return (await response.json()) as Made;
+}
+
+/** A request with a token's text, or with none. */
+function as(token: string | undefined, path: string, init: RequestInit = {}): Promise<Response> {
+  const authorization = token === undefined ? "" : `Bearer ${token}`;
+  return request(path, { ...init, headers: { ...(init.headers as object), authorization } });
+}
+
+function postAs(token: string, script: Script, config: object = {}): Promise<Response> {
+  const form = new FormData();
+  form.set("kernel", new Blob([JSON.stringify(script)]), "kernel");
+  form.set("config", JSON.stringify(config));
+  return as(token, "/jobs", { method: "POST", body: form });
+}
+
+async function jobAs(token: string, script: Script, config: object = {}): Promise<string> {
+  const response = await postAs(token, script, config);
+  expect(response.status).toBe(201);
+  return ((await response.json()) as { id: string }).id;
+}
+
+async function ended(token: string, id: string): Promise<void> {
+  for (;;) {
+    const job = (await (await as(token, `/jobs/${id}`)).json()) as { endedAt: string | null };
+    if (job.endedAt !== null) return;
+    await scheduler.wait(10);
+  }
+}
+
+describe("tokens", () => {
+  test("are made by an administrator, work at once, and stop working when they are deleted", async () => {
+    const made = await makeToken({ name: "ci", scopes: ["read"] });
+    expect(made.token).toMatch(/^xen_[A-Za-z0-9_-]{43}$/);
+    expect((await as(made.token, "/fixtures")).status).toBe(200);
+    expect((await request(`/tokens/${made.id}`, { method: "DELETE" })).status).toBe(204);
+    expect((await as(made.token, "/fixtures")).status).toBe(401);
+    expect((await request(`/tokens/${made.id}`, { method: "DELETE" })).status).toBe(404);
+  });
+
+  test("are stored as hashes only, in the register and in the database", async () => {
+    const made = await makeToken({ name: "hashed" });
+    const rows = (await env.DB.prepare("SELECT * FROM tokens WHERE id = ?").bind(made.id).all()).results;
+    expect(rows).toMatchObject([{ hash: await hashOf(made.token) }]);
+    expect(JSON.stringify(rows)).not.toContain(made.token);
+    expect(JSON.stringify(await (await request("/tokens")).json())).not.toContain(made.token);
+    expect(await env.REGISTER.getByName("register").findToken(await hashOf(made.token))).toMatchObject({
+      id: made.id,
+      scopes: ["read", "run"],
+    });
+  });
+
+  test("are found without their copies in the database", async () => {
+    const made = await makeToken({ name: "uncopied" });
+    await env.DB.prepare("DELETE FROM tokens").run();
+    expect((await as(made.token, "/fixtures")).status).toBe(200);
+  });
+
+  test("expire", async () => {
+    const made = await makeToken({ name: "short", days: 0.0001 });
+    expect((await as(made.token, "/fixtures")).status).toBe(200);
+    const text = JSON.stringify({
+      ...(await env.REGISTER.getByName("register").findToken(await hashOf(made.token))),
+      expiresAt: Date.now() - 1,
+    });
+    await env.DB.prepare("UPDATE tokens SET token = ? WHERE id = ?").bind(text, made.id).run();
+    const { forgetToken } = await import("./find-token.ts");
+    forgetToken(made.id);
+    expect((await as(made.token, "/fixtures")).status).toBe(401);
+  });
+
+  test("that are asked for wrongly are refused with the field", async () => {
+    for (const [body, field] of [
+      [{}, "body.name"],
+      [{ name: "x", scope: [] }, "body.scope"],
+      [{ name: "x", scopes: ["write"] }, "body.scopes[0]"],
+      [{ name: "x", quotas: { concurrentJobs: -1 } }, "body.quotas.concurrentJobs"],
+    ] as const) {
+      const response = await request("/tokens", { method: "POST", body: JSON.stringify(body) });
+      expect([response.status, (await errorOf(response)).field]).toEqual([400, field]);
+    }
+  });
+});
+
+test("without a token, or with a wrong one, every route is a 401", async () => {
+  const { createApp } = await import("../app.ts");
+  const open = new Set(["/healthz", "/openapi.json", "/docs", "/login", "/logout"]);
+  const routes = createApp(async () => {}).routes.filter(
+    ({ method, path }) => method !== "ALL" && !open.has(path) && !path.startsWith("/ui"),
+  );
+  expect(routes.length).toBeGreaterThan(20);
+  const asked = new Map<string, string[]>();
+  for (const { method, path } of routes) {
+    const address = path.replace(/:\w+(\{.*?\})?/g, "0".repeat(32)).replace(/\*/g, "x");
+    for (const authorization of ["", "Bearer wrong", `Bearer xen_${"A".repeat(43)}`, "Basic dGVzdA=="]) {
+      const response = await request(address, { method, headers: { authorization } });
+      if (response.status === 401 && response.headers.get("www-authenticate")?.startsWith("Bearer")) continue;
+      asked.set(`${method} ${path}`, [
+        ...(asked.get(`${method} ${path}`) ?? []),
+        `${response.status} ${authorization}`,
+      ]);
+    }
+  }
+  // Pages are for browsers, and say it their own way.
+  const leaks = [...asked].filter(
+    ([, answers]) => !answers.every((answer) => /^(302|303|401) /.test(answer)),
+  );
+  expect(leaks).toEqual([]);
+});
+
+test("with the wrong scope it is a 403, which says what is needed", async () => {
+  const reader = await makeToken({ name: "reader", scopes: ["read"] });
+  const runner = await makeToken({ name: "runner", scopes: ["run"] });
+  for (const [token, method, path, scope] of [
+    [reader.token, "POST", "/jobs", "run"],
+    [reader.token, "DELETE", `/jobs/${"0".repeat(32)}`, "run"],
+    [reader.token, "PUT", `/blobs/${"0".repeat(64)}`, "run"],
+    [reader.token, "GET", "/tokens", "admin"],
+    [reader.token, "POST", "/tokens", "run"],
+    [runner.token, "GET", `/jobs/${"0".repeat(32)}`, "read"],
+    [runner.token, "POST", "/tokens", "admin"],
+    [runner.token, "POST", "/admin/repair", "admin"],
+  ] as const) {
+    const response = await as(token, path, { method });
+    expect([path, response.status]).toEqual([path, 403]);
+    const error = await errorOf(response);
+    expect(error.code).toBe("wrong-scope");
+    expect(error.message).toContain(`"${scope}"`);
+  }
+});
+
+describe("another token's job", () => {
+  const PARTS = [
+    ["GET", ""],
+    ["DELETE", ""],
+    ["GET", "/console"],
+    ["GET", "/console?follow"],
+    ["GET", "/hypercalls"],
+    ["GET", "/report.json"],
+    ["GET", "/report.xml"],
+    ["GET", "/report.ktap"],
+    ["GET", "/report.kcidb"],
+    ["GET", "/report.md"],
+    ["GET", "/badge.svg"],
+    ["GET", "/snapshots"],
+    ["GET", "/snapshots/kept"],
+    ["DELETE", "/snapshots/kept"],
+    ["POST", "/snapshots"],
+  ] as const;
+
+  test("is a 404 on every route if it is private, as one that does not exist is", async () => {
+    const [owner, other] = [await makeToken({ name: "owner" }), await makeToken({ name: "other" })];
+    const id = await jobAs(owner.token, HELLO, { snapshots: [{ name: "kept" }] });
+    await ended(owner.token, id);
+    const absent = "0".repeat(32);
+    for (const [method, part] of PARTS) {
+      const init = { method, ...(method === "POST" && { body: JSON.stringify({ name: "x" }) }) };
+      const response = await as(other.token, `/jobs/${id}${part}`, init);
+      expect([part, response.status]).toEqual([part, 404]);
+      const none = await as(other.token, `/jobs/${absent}${part}`, init);
+      expect([none.status, await none.text()]).toEqual([404, await response.text()]);
+    }
+    const fork = (token: string): Promise<Response> =>
+      as(token, "/jobs", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ from: { job: id, snapshot: "kept" } }),
+      });
+    const refused = await fork(other.token);
+    expect([refused.status, (await errorOf(refused)).code]).toEqual([422, "no-snapshot"]);
+    expect((await as(owner.token, `/jobs/${id}`)).status).toBe(200);
+    expect((await request(`/jobs/${id}`)).status).toBe(200);
+  });
+
+  test("can be read, not changed, if it is public", async () => {
+    const [owner, other] = [await makeToken({ name: "owner" }), await makeToken({ name: "other" })];
+    const id = await jobAs(owner.token, HELLO, { visibility: "public" });
+    await ended(owner.token, id);
+    expect((await as(other.token, `/jobs/${id}`)).status).toBe(200);
+    expect(await (await as(other.token, `/jobs/${id}/console`)).text()).toBe("hello\n");
+    const canceled = await as(other.token, `/jobs/${id}`, { method: "DELETE" });
+    expect([canceled.status, (await errorOf(canceled)).code]).toEqual([403, "not-yours"]);
+  });
+});
+
+describe("over quota it is a 429 that says when to come again", () => {
+  async function refused(response: Response, quota: string): Promise<number> {
+    const error = await errorOf(response);
+    expect([response.status, error.code, error.field]).toEqual([429, "over-quota", quota]);
+    const wait = Number(response.headers.get("retry-after"));
+    expect(wait).toBeGreaterThan(0);
+    return wait;
+  }
+
+  test("concurrent jobs, exactly, however many ask at once", async () => {
+    const { token } = await makeToken({ name: "two", quotas: { concurrentJobs: 2 } });
+    const responses = await Promise.all([1, 2, 3, 4, 5].map(() => postAs(token, FOREVER)));
+    const made = responses.filter(({ status }) => status === 201);
+    expect(made.length).toBe(2);
+    for (const response of responses) if (response.status !== 201) await refused(response, "concurrentJobs");
+    const [first, second] = (await Promise.all(made.map((response) => response.json()))) as { id: string }[];
+    await as(token, `/jobs/${first?.id}`, { method: "DELETE" });
+    const third = await jobAs(token, FOREVER);
+    for (const id of [second?.id, third]) await as(token, `/jobs/${id}`, { method: "DELETE" });
+  });
+
+  test("instructions a day, until midnight", async () => {
+    const { token } = await makeToken({ name: "few", quotas: { instructionsPerDay: 2_000_000 } });
+    await ended(token, await jobAs(token, HELLO));
+    const wait = await refused(await postAs(token, HELLO), "instructionsPerDay");
+    const midnight = new Date(new Date().toISOString().slice(0, 10)).getTime() + 86_400_000;
+    expect(Math.abs(wait - (midnight - Date.now()) / 1000)).toBeLessThan(5);
+  });
+
+  test("storage: uploads, and jobs when there is none left", async () => {
+    const { token } = await makeToken({ name: "small", quotas: { storageBytes: 100_000 } });
+    const put = async (size: number): Promise<Response> => {
+      const bytes = crypto.getRandomValues(new Uint8Array(size));
+      const sha256 = Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)), (byte) =>
+        byte.toString(16).padStart(2, "0"),
+      ).join("");
+      return as(token, `/blobs/${sha256}`, { method: "PUT", body: bytes });
+    };
+    await refused(await put(65_000).then(() => put(60_000)), "storageBytes");
+    expect((await put(30_000)).status).toBe(201);
+    await ended(token, await jobAs(token, HELLO));
+    await refused(await postAs(token, HELLO), "storageBytes");
+  });
+});
+
+test("a deployment without any token is open to nobody", async () => {
+  const { createApp } = await import("../app.ts");
+  const app = createApp(async () => {});
+  const bare = { ...env, TOKEN: undefined } as unknown as Parameters<typeof app.request>[2];
+  for (const authorization of ["", "Bearer ", "Bearer undefined"]) {
+    expect((await app.request("/fixtures", { headers: { authorization } }, bare)).status).toBe(401);
+  }
+  expect((await app.request("/fixtures", {}, bare)).status).toBe(401);
+  expect((await app.request("/healthz", {}, bare)).status).toBe(200);
+});
+
+test("with PUBLIC_READ whoever has no token reads what is public, and nothing else", async () => {
+  const { createApp } = await import("../app.ts");
+  const app = createApp(async () => {});
+  const bindings = { ...env, PUBLIC_READ: "1" };
+  const { token } = await makeToken({ name: "publisher" });
+  const [open, closed] = [await jobAs(token, HELLO, { visibility: "public" }), await jobAs(token, HELLO)];
+  expect((await app.request(`/jobs/${open}`, {}, bindings)).status).toBe(200);
+  expect((await app.request(`/jobs/${closed}`, {}, bindings)).status).toBe(404);
+  expect((await app.request(`/jobs/${open}`, { method: "DELETE" }, bindings)).status).toBe(401);
+  expect((await app.request("/jobs", { method: "POST" }, bindings)).status).toBe(401);
+  expect((await app.request("/tokens", {}, bindings)).status).toBe(401);
+});

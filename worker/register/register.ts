@@ -1,0 +1,277 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Quotas } from "../auth/principal.ts";
+import { withDatabase } from "../database/database.ts";
+import { deleteTokenRow, writeTokenRow } from "../database/tokens.ts";
+import type { Env } from "../env.ts";
+import { messageOf } from "../errors.ts";
+import type { JobEvent } from "../events/event.ts";
+import { QUOTA_LIMITS, REGISTER_LIMITS } from "../limits.ts";
+import { logEvent } from "../log.ts";
+import { dayOf, type OverQuota, overQuota, type Usage } from "./quota.ts";
+import { Repair, type RepairReport } from "./repair.ts";
+import { createRegisterTables } from "./tables.ts";
+import type { StoredToken } from "./tokens.ts";
+
+/** One figure of /metrics: its name, its labels in Prometheus' notation, and by how much it grew. */
+export interface Count {
+  readonly name: string;
+  /** `state="passed"`; empty for none. */
+  readonly labels: string;
+  readonly value: number;
+}
+
+/**
+ * What cannot be found again from anything else: which jobs there are, and the tokens. One object answers for all of them, so that
+ * quotas cannot be passed by asking twice at a time. It is the truth about these; the database has copies that are faster to look through.
+ *
+ * A job's id is written here before the job is made, and goes when nothing is left of the job. So a repair finds every job there is.
+ */
+export class RegisterObject extends DurableObject<Env> {
+  readonly #sql: SqlStorage;
+  readonly #repair: Repair;
+  /** Changes of tokens' rows in the database, one after the other: what is written last is what is here. */
+  #copying: Promise<unknown> = Promise.resolve();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#sql = ctx.storage.sql;
+    createRegisterTables(this.#sql);
+    this.#repair = new Repair(this.#sql, env, (id) => this.forget(id));
+  }
+
+  /** Notes a job that is about to be made; null, or which quota it would exceed. The same job again is admitted again. */
+  async admit(id: string, owner: string, quotas: Quotas): Promise<OverQuota | null> {
+    const now = Date.now();
+    const known = this.#sql.exec("SELECT 1 FROM job WHERE id = ?", id).toArray().length > 0;
+    if (known) return null;
+    const over = overQuota(quotas, this.#usage(owner, now), now, { job: true, bytes: 0 });
+    if (over !== undefined) return over;
+    this.#sql.exec(
+      "INSERT INTO job (id, owner, created_at, live, heard_at) VALUES (?, ?, ?, 1, ?)",
+      id,
+      owner,
+      now,
+      now,
+    );
+    await this.#alarmIn(REGISTER_LIMITS.sweepMilliseconds);
+    return null;
+  }
+
+  /** Whether a token may store so much more; null, or why not. */
+  room(owner: string, quotas: Quotas, bytes: number): OverQuota | null {
+    const now = Date.now();
+    return overQuota(quotas, this.#usage(owner, now), now, { job: false, bytes }) ?? null;
+  }
+
+  /** Notes something that is kept for a token until a time. Something of the same key is replaced. */
+  store(key: string, owner: string, bytes: number, until: number): void {
+    this.#sql.exec("DELETE FROM stored WHERE until <= ?", Date.now());
+    this.#sql.exec(
+      "INSERT INTO stored VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, bytes = excluded.bytes, until = excluded.until",
+      key,
+      owner,
+      bytes,
+      until,
+    );
+  }
+
+  unstore(key: string): void {
+    this.#sql.exec("DELETE FROM stored WHERE key = ?", key);
+  }
+
+  /** What happened to a job. The end is accounted once, however often it comes. */
+  heard({ type, jobId, owner, job, at }: Pick<JobEvent, "type" | "jobId" | "owner" | "job" | "at">): void {
+    const now = Date.now();
+    if (type !== "job.ended") {
+      this.#sql.exec("UPDATE job SET heard_at = ? WHERE id = ?", now, jobId);
+      return;
+    }
+    const [known] = this.#sql.exec<{ live: number }>("SELECT live FROM job WHERE id = ?", jobId).toArray();
+    if (known?.live === 0) return;
+    const keptUntil = job.keptUntil === null ? 0 : Date.parse(job.keptUntil);
+    const after = job.consoleBytes + QUOTA_LIMITS.jobBytes;
+    const executed = job.instructions - (job.from?.instructions ?? 0);
+    this.ctx.storage.transactionSync(() => {
+      this.#sql.exec(
+        `INSERT INTO job VALUES (?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE
+         SET live = 0, heard_at = excluded.heard_at, bytes = excluded.bytes, kept_until = excluded.kept_until, bytes_after = excluded.bytes_after`,
+        jobId,
+        owner,
+        Date.parse(job.createdAt),
+        now,
+        job.storage.bytes,
+        keptUntil,
+        after,
+      );
+      this.#sql.exec(
+        "INSERT INTO used VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET instructions = instructions + excluded.instructions",
+        owner,
+        dayOf(at),
+        executed,
+      );
+      this.#sql.exec("DELETE FROM used WHERE day < ?", dayOf(now - REGISTER_LIMITS.usedMilliseconds));
+      this.#count([
+        { name: "jobs_ended", labels: `verdict="${job.verdict ?? "none"}"`, value: 1 },
+        { name: "guest_instructions", labels: "", value: executed },
+        { name: "run_seconds", labels: "", value: job.runSeconds },
+        { name: "checkpoints", labels: "", value: job.checkpoints.count },
+        { name: "checkpoint_bytes", labels: "", value: job.checkpoints.bytesWritten },
+        { name: "interruptions", labels: "", value: job.interruptions },
+      ]);
+    });
+  }
+
+  /** Nothing is left of a job. */
+  forget(id: string): void {
+    this.#sql.exec("DELETE FROM job WHERE id = ?", id);
+  }
+
+  usage(owner: string): Usage {
+    return this.#usage(owner, Date.now());
+  }
+
+  #usage(owner: string, now: number): Usage {
+    const one = (query: string, ...values: (string | number)[]): number =>
+      this.#sql.exec<{ n: number | null }>(query, ...values).one().n ?? 0;
+    const jobBytes = one(
+      "SELECT sum(CASE WHEN kept_until > ? THEN bytes ELSE bytes_after END) AS n FROM job WHERE owner = ? AND live = 0",
+      now,
+      owner,
+    );
+    const stored = one("SELECT sum(bytes) AS n FROM stored WHERE owner = ? AND until > ?", owner, now);
+    return {
+      concurrentJobs: one("SELECT count(*) AS n FROM job WHERE owner = ? AND live = 1", owner),
+      instructionsToday: one(
+        "SELECT sum(instructions) AS n FROM used WHERE owner = ? AND day = ?",
+        owner,
+        dayOf(now),
+      ),
+      storageBytes: jobBytes + stored,
+    };
+  }
+
+  /** Keeps a new token; `hash` is of its text. */
+  async addToken(token: StoredToken, hash: string): Promise<void> {
+    this.#sql.exec("INSERT INTO token VALUES (?, ?, ?)", token.id, hash, JSON.stringify(token));
+    // It is valid without its copy, only slower.
+    await this.#copyToken(token.id).catch((error: unknown) =>
+      logEvent("tokens.not-copied", { token: token.id, error: messageOf(error) }),
+    );
+  }
+
+  /** The token whose text has this hash. */
+  findToken(hash: string): StoredToken | null {
+    const [row] = this.#sql.exec<{ token: string }>("SELECT token FROM token WHERE hash = ?", hash).toArray();
+    return row === undefined ? null : (JSON.parse(row.token) as StoredToken);
+  }
+
+  listTokens(): StoredToken[] {
+    const rows = this.#sql.exec<{ token: string }>("SELECT token FROM token").toArray();
+    return rows
+      .map(({ token }) => JSON.parse(token) as StoredToken)
+      .sort((a, b) => a.createdAt - b.createdAt);
+  }
+
+  /** False if there was none. Rejects if its copy could not be removed: then it may still be valid, and the caller must try again. */
+  async removeToken(id: string): Promise<boolean> {
+    const removed = this.#sql.exec("DELETE FROM token WHERE id = ? RETURNING id", id).toArray().length > 0;
+    await this.#copyToken(id);
+    return removed;
+  }
+
+  /** Makes the database's row of a token what is here. */
+  #copyToken(id: string): Promise<void> {
+    const copied = this.#copying.then(async () => {
+      const [row] = this.#sql
+        .exec<{ hash: string; token: string }>("SELECT hash, token FROM token WHERE id = ?", id)
+        .toArray();
+      await withDatabase(this.env, (database) =>
+        row === undefined ? deleteTokenRow(database, id) : writeTokenRow(database, id, row.hash, row.token),
+      );
+    });
+    this.#copying = copied.catch(() => {});
+    return copied;
+  }
+
+  /** Adds to the figures of /metrics. */
+  count(counts: readonly Count[]): void {
+    this.ctx.storage.transactionSync(() => this.#count(counts));
+  }
+
+  #count(counts: readonly Count[]): void {
+    for (const { name, labels, value } of counts) {
+      this.#sql.exec(
+        "INSERT INTO total VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+        name,
+        labels,
+        value,
+      );
+    }
+  }
+
+  totals(): Count[] {
+    return this.#sql
+      .exec<{ name: string; labels: string; value: number }>("SELECT * FROM total ORDER BY name, labels")
+      .toArray();
+  }
+
+  /** Begins to make the database's tables anew from the jobs; one that is under way goes on. */
+  async startRepair(): Promise<RepairReport> {
+    const report = this.#repair.start();
+    await this.ctx.storage.setAlarm(Date.now());
+    return report;
+  }
+
+  /** The last repair, or the one under way; null if there was none. */
+  lastRepair(): RepairReport | null {
+    return this.#repair.report() ?? null;
+  }
+
+  override async alarm(): Promise<void> {
+    if (this.#repair.isUnderWay) {
+      // Set first, so that a step that dies comes again.
+      await this.ctx.storage.setAlarm(Date.now() + REGISTER_LIMITS.repairRetryMilliseconds);
+      if (this.#repair.phase === "tokens") {
+        for (const { id } of this.listTokens()) await this.#copyToken(id);
+      }
+      await this.#repair.step();
+      if (this.#repair.isUnderWay) {
+        await this.ctx.storage.setAlarm(Date.now());
+        return;
+      }
+    }
+    await this.#sweep();
+  }
+
+  /**
+   * Asks after live jobs that were not heard of for long. One that was never made, as the process died before, frees its place; one that
+   * ended and could not say so is accounted; one whose alarm the platform gave up gets it again by being asked.
+   */
+  async #sweep(): Promise<void> {
+    const silent = this.#sql
+      .exec<{ id: string }>(
+        "SELECT id FROM job WHERE live = 1 AND heard_at < ? ORDER BY heard_at LIMIT ?",
+        Date.now() - REGISTER_LIMITS.silentMilliseconds,
+        REGISTER_LIMITS.sweepJobs,
+      )
+      .toArray();
+    for (const { id } of silent) {
+      try {
+        const event = await this.env.JOB_RUNNER.getByName(id).lastEvent();
+        if (event === null) this.forget(id);
+        else this.heard(event as JobEvent);
+      } catch (error) {
+        logEvent("register.unreachable", { job: id, error: messageOf(error) });
+        this.#sql.exec("UPDATE job SET heard_at = ? WHERE id = ?", Date.now(), id);
+      }
+    }
+    const live = this.#sql.exec("SELECT 1 FROM job WHERE live = 1 LIMIT 1").toArray().length > 0;
+    if (live) await this.#alarmIn(REGISTER_LIMITS.sweepMilliseconds);
+  }
+
+  async #alarmIn(milliseconds: number): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null) {
+      await this.ctx.storage.setAlarm(Date.now() + milliseconds);
+    }
+  }
+}
