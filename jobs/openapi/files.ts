@@ -17,14 +17,17 @@ export const FILE_PATHS: Json = {
       responses: {
         "200": answer("It was there already.", json(WIDE)),
         "201": answer("It is stored.", json(WIDE)),
-        "400": errorAnswer("The file has another hash."),
+        "400": errorAnswer("The hash is none, or the body is empty."),
         ...TOKEN_ERRORS,
+        "411": errorAnswer("There is no Content-Length."),
         "413": errorAnswer("The file is too large."),
+        "422": errorAnswer("The file has another hash."),
       },
     }),
     get: operation("A stored file's size.", {
       responses: {
         "200": answer("Its size.", json(WIDE)),
+        "400": errorAnswer("The hash is none."),
         ...TOKEN_ERRORS,
         "404": errorAnswer("It is not stored."),
       },

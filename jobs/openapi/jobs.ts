@@ -13,6 +13,32 @@ import {
   WIDE,
 } from "./parts.ts";
 
+const COUNT: Json = { type: "integer", minimum: 0 };
+const PROFILE: Json = {
+  type: "object",
+  required: ["samplingInstructions", "from", "samples", "frames"],
+  properties: {
+    samplingInstructions: { ...COUNT, description: "Instructions that a sample stands for." },
+    from: { ...COUNT, description: "Instruction count at which the run began." },
+    samples: COUNT,
+    frames: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["stack", "samples"],
+        properties: {
+          stack: {
+            type: "array",
+            items: { type: "string" },
+            description: "Functions, outermost first; [user], [emu] and [module] for what has no name.",
+          },
+          samples: COUNT,
+        },
+      },
+    },
+  },
+};
+
 /** What is asked of one job. */
 export const JOB_PATHS: Json = {
   "/jobs": {
@@ -41,6 +67,7 @@ export const JOB_PATHS: Json = {
         ...TOKEN_ERRORS,
         "413": errorAnswer("A file is too large."),
         "415": errorAnswer("The body is neither JSON nor multipart/form-data."),
+        "429": errorAnswer("A quota of the token is used up; Retry-After says when to try again."),
         "422": errorAnswer("The kernel cannot be booted, or what the request refers to is not there."),
       },
     }),
@@ -54,6 +81,23 @@ export const JOB_PATHS: Json = {
       responses: { "200": answer("The job.", json(reference("Job"))), ...JOB_ERRORS },
     }),
   },
+  "/jobs/{id}/profile": {
+    parameters: [JOB_ID],
+    get: operation(
+      "Where the boot's instructions went: stacks of functions, sampled at exact instruction counts.",
+      {
+        parameters: [query("format", { enum: ["json", "folded"], default: "json" })],
+        responses: {
+          "200": answer("The profile; `folded` is the text that flamegraph.pl and speedscope read.", {
+            ...json(PROFILE),
+            "text/plain": { schema: { type: "string" } },
+          }),
+          "400": errorAnswer("There is no such format."),
+          ...JOB_ERRORS,
+        },
+      },
+    ),
+  },
   "/jobs/{id}/console": {
     parameters: [JOB_ID],
     get: operation("The console as plain text.", {
@@ -61,7 +105,11 @@ export const JOB_PATHS: Json = {
         query("offset", "Starts at this byte.", { type: "integer", minimum: 0 }),
         query("follow", "Goes on until the job ends.", { type: "string" }),
       ],
-      responses: { "200": answer("Console output.", { "text/plain": {} }), ...JOB_ERRORS },
+      responses: {
+        "200": answer("Console output.", { "text/plain": {} }),
+        "400": errorAnswer("The offset is no number."),
+        ...JOB_ERRORS,
+      },
     }),
   },
   "/jobs/{id}/hypercalls": {

@@ -41,5 +41,8 @@ export const JOB_ID: Json = {
   schema: { type: "string", pattern: "^[0-9a-f]{32}$" },
 };
 
-export const TOKEN_ERRORS: Json = { "401": errorAnswer("The token is missing or wrong.") };
+export const TOKEN_ERRORS: Json = {
+  "401": errorAnswer("The token is missing or wrong."),
+  "403": errorAnswer("The token may not do this: it lacks a scope, or this is another's."),
+};
 export const JOB_ERRORS: Json = { ...TOKEN_ERRORS, "404": errorAnswer("There is no such job.") };

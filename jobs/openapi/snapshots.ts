@@ -47,9 +47,15 @@ export const SNAPSHOT_PATHS: Json = {
   },
   "/jobs/{id}/snapshots/{name}": {
     parameters: [JOB_ID, SNAPSHOT],
-    get: operation("A snapshot as a file.", { responses: { "200": FILE, ...SNAPSHOT_ERRORS } }),
+    get: operation("A snapshot as a file.", {
+      responses: { "200": FILE, "400": errorAnswer("The name is wrong."), ...SNAPSHOT_ERRORS },
+    }),
     delete: operation("Removes a snapshot.", {
-      responses: { "204": answer("It is gone."), ...SNAPSHOT_ERRORS },
+      responses: {
+        "204": answer("It is gone."),
+        "400": errorAnswer("The name is wrong."),
+        ...SNAPSHOT_ERRORS,
+      },
     }),
   },
   "/snapshots": {
