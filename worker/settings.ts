@@ -1,4 +1,6 @@
 import { POOL_LIMITS } from "../engine/limits.ts";
+import { BATCH_JOBS } from "../jobs/batch/limits.ts";
+import { BATCH_LIMITS } from "./batches/limits.ts";
 import type { Env } from "./env.ts";
 import { HttpError } from "./errors.ts";
 import { RUNNER_LIMITS, SETTING_LIMITS } from "./limits.ts";
@@ -11,6 +13,10 @@ export interface Settings {
   readonly sliceInstructions: number | undefined;
   /** KEEP_FAILED_SECONDS: how long the memory of a guest that failed is kept. */
   readonly keepFailedMilliseconds: number;
+  /** BATCH_CONCURRENCY: jobs of batches that run at the same time. */
+  readonly batchConcurrency: number;
+  /** BATCH_JOBS: jobs that a batch may have. */
+  readonly batchJobs: number;
 }
 
 const PAGES_PER_MIB = 256;
@@ -21,6 +27,10 @@ export function settingsOf(env: Env): Settings {
   const pool = numberOf(env.POOL_MIB, "POOL_MIB", minPoolMiB, maxPoolMiB);
   const keep = numberOf(env.KEEP_FAILED_SECONDS, "KEEP_FAILED_SECONDS", 0, maxKeepFailedSeconds);
   return {
+    batchConcurrency:
+      numberOf(env.BATCH_CONCURRENCY, "BATCH_CONCURRENCY", 1, BATCH_LIMITS.mostConcurrent) ??
+      BATCH_LIMITS.concurrent,
+    batchJobs: numberOf(env.BATCH_JOBS, "BATCH_JOBS", 1, BATCH_JOBS.most) ?? BATCH_JOBS.default,
     keepFailedMilliseconds: keep === undefined ? RUNNER_LIMITS.keepFailedMilliseconds : keep * 1000,
     poolPages: pool === undefined ? POOL_LIMITS.poolPages : pool * PAGES_PER_MIB,
     sliceInstructions: numberOf(env.SLICE_INSTRUCTIONS, "SLICE_INSTRUCTIONS", 1, maxSliceInstructions),

@@ -1,10 +1,12 @@
 import type { BatchSpec } from "../../jobs/batch/schema.ts";
 import { type BatchSummary, summarize, type VerdictCounts } from "../../jobs/batch/summary.ts";
 import { VERDICTS } from "../../jobs/verdict.ts";
-import type { Principal, Visibility } from "../auth/principal.ts";
+import type { Principal, Scope, Visibility } from "../auth/principal.ts";
 
 /** Whose the batch is, as far as its jobs are made in that name. */
-export type BatchOwner = Pick<Principal, "tokenId" | "quotas">;
+export interface BatchOwner extends Pick<Principal, "tokenId" | "quotas"> {
+  readonly scopes: readonly Scope[];
+}
 
 /** What a batch is made from. */
 export interface BatchRequest extends BatchSpec {
