@@ -10,12 +10,14 @@ import type { BatchView } from "./record.ts";
  * shows each member once, and that canceling leaves nothing running.
  */
 
+const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
+const CRASH = { kind: "shutdown", reason: "crash", code: 3 } as const;
 const PASSES: Script = {
   name: "passes",
-  events: [{ at: 1000, print: "hello\nBOOT-OK\n", end: { kind: "poweroff" } }],
+  events: [{ at: 1000, print: "hello\nBOOT-OK\n", end: POWEROFF }],
 };
-const FAILS: Script = { name: "fails", events: [{ at: 1000, print: "BAD\n", end: { kind: "poweroff" } }] };
-const CRASHES: Script = { name: "crashes", events: [{ at: 1000, print: "oops\n", end: { kind: "crash" } }] };
+const FAILS: Script = { name: "fails", events: [{ at: 1000, print: "BAD\n", end: POWEROFF }] };
+const CRASHES: Script = { name: "crashes", events: [{ at: 1000, print: "oops\n", end: CRASH }] };
 
 async function stored(script: Script | string): Promise<{ sha256: string }> {
   const bytes = new TextEncoder().encode(typeof script === "string" ? script : JSON.stringify(script));
@@ -236,7 +238,11 @@ test("of 10,000 jobs the first page and the last come quickly, and each member i
     await instance.create({
       id,
       name: "large",
-      owner: { tokenId: "root", quotas: { concurrentJobs: 0, instructionsPerDay: null, storageBytes: null } },
+      owner: {
+        tokenId: "root",
+        scopes: ["admin"],
+        quotas: { concurrentJobs: 0, instructionsPerDay: null, storageBytes: null },
+      },
       visibility: "private",
       maxConcurrent: 1,
       common: { kernel: { sha256: "0".repeat(64) }, config: {} },

@@ -65,7 +65,8 @@ async function makeJob(
     headers: { "content-type": "application/json" },
     body: JSON.stringify(request),
   });
-  const parsed = await readJobRequest(env.BLOBS, asked, (snapshot) => mayUseSnapshot(env, owner, snapshot));
+  const asker = { tokenId: owner.tokenId, scopes: new Set(owner.scopes) };
+  const parsed = await readJobRequest(env.BLOBS, asked, (snapshot) => mayUseSnapshot(env, asker, snapshot));
   const toCheck = kernelToCheck(parsed);
   if (toCheck !== undefined) await checkOnce(env, toCheck);
   await createJob(env, owner, { ...parsed, batch }, job);
