@@ -1,4 +1,13 @@
-import { answer, errorAnswer, type Json, json, operation, TOKEN_ERRORS, WIDE } from "./parts.ts";
+import {
+  answer,
+  errorAnswer,
+  type Json,
+  json,
+  operation,
+  QUOTA_ERRORS,
+  TOKEN_ERRORS,
+  WIDE,
+} from "./parts.ts";
 
 const SHA256: Json = {
   name: "sha256",
@@ -17,6 +26,7 @@ export const FILE_PATHS: Json = {
       responses: {
         "200": answer("It was there already.", json(WIDE)),
         "201": answer("It is stored.", json(WIDE)),
+        ...QUOTA_ERRORS,
         "400": errorAnswer("The hash is none, or the body is empty."),
         ...TOKEN_ERRORS,
         "411": errorAnswer("There is no Content-Length."),

@@ -1,4 +1,5 @@
 import { REPORTS } from "../report/formats.ts";
+import { JOB_LIST_QUERY } from "../schema/job-list.ts";
 import {
   answer,
   errorAnswer,
@@ -7,8 +8,10 @@ import {
   type Json,
   json,
   operation,
+  QUOTA_ERRORS,
   query,
   reference,
+  schemaOf,
   TOKEN_ERRORS,
   WIDE,
 } from "./parts.ts";
@@ -39,9 +42,28 @@ const PROFILE: Json = {
   },
 };
 
+const LIST_PARAMETERS = Object.entries(
+  (schemaOf(JOB_LIST_QUERY) as { properties: Record<string, Json & { description: string }> }).properties,
+).map(([name, { description, ...schema }]) => query(name, description, schema));
+
 /** What is asked of one job. */
 export const JOB_PATHS: Json = {
   "/jobs": {
+    get: operation("Jobs, newest first: a token's own, and to administrators everybody's.", {
+      parameters: LIST_PARAMETERS,
+      responses: {
+        "200": answer(
+          "A page of jobs; `next` is the cursor of the following one, null after the last.",
+          json({
+            type: "object",
+            required: ["jobs", "next"],
+            properties: { jobs: { type: "array", items: WIDE }, next: { type: ["string", "null"] } },
+          }),
+        ),
+        "400": errorAnswer("A parameter is wrong."),
+        ...TOKEN_ERRORS,
+      },
+    }),
     post: operation("Boots a kernel.", {
       requestBody: {
         required: true,
@@ -67,7 +89,7 @@ export const JOB_PATHS: Json = {
         ...TOKEN_ERRORS,
         "413": errorAnswer("A file is too large."),
         "415": errorAnswer("The body is neither JSON nor multipart/form-data."),
-        "429": errorAnswer("A quota of the token is used up; Retry-After says when to try again."),
+        ...QUOTA_ERRORS,
         "422": errorAnswer("The kernel cannot be booted, or what the request refers to is not there."),
       },
     }),

@@ -45,4 +45,8 @@ export const TOKEN_ERRORS: Json = {
   "401": errorAnswer("The token is missing or wrong."),
   "403": errorAnswer("The token may not do this: it lacks a scope, or this is another's."),
 };
+/** For what makes or stores something. */
+export const QUOTA_ERRORS: Json = {
+  "429": errorAnswer("A quota of the token is used up; Retry-After says when to try again."),
+};
 export const JOB_ERRORS: Json = { ...TOKEN_ERRORS, "404": errorAnswer("There is no such job.") };

@@ -6,6 +6,7 @@ import {
   type Json,
   json,
   operation,
+  QUOTA_ERRORS,
   TOKEN_ERRORS,
   WIDE,
 } from "./parts.ts";
@@ -42,6 +43,7 @@ export const SNAPSHOT_PATHS: Json = {
         ...JOB_ERRORS,
         "409": errorAnswer("There is no guest that could be kept."),
         "413": errorAnswer("The body is too large."),
+        ...QUOTA_ERRORS,
       },
     }),
   },
@@ -69,6 +71,7 @@ export const SNAPSHOT_PATHS: Json = {
         "400": errorAnswer("The body is empty."),
         ...TOKEN_ERRORS,
         "413": errorAnswer("The file is too large."),
+        ...QUOTA_ERRORS,
         "422": errorAnswer("The file is no snapshot, or a damaged one."),
       },
     }),
