@@ -148,8 +148,15 @@ export class PvhGuest implements MachineApi {
     const host = this.#host;
     switch (exit.kind) {
       case "limit":
-      case "exception":
         return;
+      case "exception":
+        if (host.takeFault(exit.vector)) {
+          this.#hypercall("port");
+          break;
+        }
+        if (cpu.deliverException(exit.vector, exit.errorCode)) return;
+        host.crash(`triple fault at rip 0x${cpu.getRegister("rip").toString(16)}`);
+        break;
       case "interrupt":
         host.acknowledge(exit.vector);
         return;

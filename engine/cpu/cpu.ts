@@ -348,6 +348,14 @@ export class Cpu implements VirtualCpuApi {
     return this.#dv().getUint32(MODE, true) === 0;
   }
 
+  get codeBase(): bigint {
+    return this.isIn64BitCode ? 0n : this.getSegment(1).base;
+  }
+
+  get stackBase(): bigint {
+    return this.isIn64BitCode ? 0n : this.getSegment(2).base;
+  }
+
   /** true: an exception leaves `run` before it is delivered, with registers at the faulting instruction. */
   setExceptionExit(on: boolean): void {
     this.interceptExceptions(on ? ALL_VECTORS : 0);

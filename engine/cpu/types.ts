@@ -122,6 +122,9 @@ export interface VirtualCpuApi extends CpuApi {
   interceptExceptions(vectors: number): void;
   /** Delivers the exception that made `run` return, exactly as if it never had. False: triple fault. */
   deliverException(vector: number, errorCode: number | null): boolean;
+  /** Bases of CS and SS; zero in 64-bit code. */
+  readonly codeBase: bigint;
+  readonly stackBase: bigint;
   raiseNmi(): void;
   /** 32-bit protected mode, ring 0, flat segments without a GDT, paging and interrupts off. */
   enterProtectedMode(): void;

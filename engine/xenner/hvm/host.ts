@@ -8,14 +8,15 @@ import { ConsoleBackend, type SavedConsole } from "../console.ts";
 import { GUEST_DOMID } from "../domain-builder.ts";
 import { shutdownEnd } from "../host.ts";
 import { type SavedXenstore, Xenstore } from "../xenstore/xenstore.ts";
-import { HYPERCALL_MSR, HYPERCALL_PAGES } from "./cpuid.ts";
+import { HYPERCALL_MSR } from "./cpuid.ts";
+import { Blob, type PageProcessor, type SavedBlob } from "./blob.ts";
 import { ERRNO } from "./errors.ts";
 import { EVTCHNOP_BYTES, EventChannels, type SavedEventChannels, VIRQ_TIMER } from "./event-channels.ts";
 import { grantTableOp } from "./grant-table-op.ts";
 import { GuestStructure } from "./guest-structure.ts";
-import { GuestVirtual, type PagingSource } from "./guest-virtual.ts";
-import { HvmOp, type SavedHvmOp } from "./hvm-op.ts";
-import { HYPERCALL_PORT, hvmHypercallPage } from "./hypercall-page.ts";
+import { GuestVirtual } from "./guest-virtual.ts";
+import { HVMOP, HvmOp, type SavedHvmOp } from "./hvm-op.ts";
+import { HYPERCALL_PORT } from "./hypercall-page.ts";
 import { pvhRegion } from "./layout.ts";
 import { MemoryOp, type SavedMemoryOp } from "./memory-op.ts";
 import { schedOp, type Wait } from "./sched-op.ts";
@@ -59,7 +60,7 @@ const CALL = {
 } as const;
 
 /** What the host half does with the processor besides memory: a part of engine/cpu's Cpu. */
-export interface HvmProcessor extends PagingSource {
+export interface HvmProcessor extends PageProcessor {
   readonly memory: PhysicalMemory;
   raiseNmi(): void;
 }
@@ -71,6 +72,7 @@ export interface SavedHvmHost {
   readonly startTime: number;
   readonly uuid: readonly number[];
   readonly shared: SavedSharedInfo;
+  readonly blob: SavedBlob;
   readonly events: SavedEventChannels;
   readonly vcpu: SavedVcpu;
   readonly hvm: SavedHvmOp;
@@ -95,9 +97,10 @@ export interface HvmDomain {
 export class HvmHost {
   readonly console: ConsoleBackend;
   readonly xenstore: Xenstore;
-  readonly #memory: PhysicalMemory;
   readonly #guest: GuestVirtual;
   readonly #shared: SharedInfo;
+  readonly #blob: Blob;
+  readonly #isWide: () => boolean;
   readonly #events: EventChannels;
   readonly #vcpu: Vcpu;
   readonly #hvm: HvmOp;
@@ -116,18 +119,20 @@ export class HvmHost {
     const saved = "shared" in from ? from : undefined;
     const { memory } = processor;
     const region = pvhRegion(ramPages);
-    this.#memory = memory;
     this.#startTime = from.startTime;
     this.#uuid = Uint8Array.from(from.uuid);
     this.#guest = new GuestVirtual(memory, processor);
+    this.#isWide = () => processor.isIn64BitCode;
     this.console = new ConsoleBackend(memory, region.console * PAGE_BYTES, saved?.console);
     this.xenstore = new Xenstore(memory, region.xenstore * PAGE_BYTES, GUEST_DOMID, saved?.xenstore);
     this.#lapic = new Lapic(saved?.lapic);
     this.#statistics = new HvmStatistics(saved?.statistics);
     this.#shared = new SharedInfo(
       memory,
-      saved?.shared ?? { page: region.sharedInfo * PAGE_BYTES, vcpuInfo: null, wide: true },
+      saved?.shared ?? { page: region.sharedInfo * PAGE_BYTES, vcpuInfo: null, wide: true, hasTail: false },
+      { magic: magicOf(this.#uuid), lastPage: region.machinePages - 1 },
     );
+    this.#blob = new Blob(memory, this.#guest, processor, this.#shared, saved?.blob);
     this.#nmi = () => processor.raiseNmi();
     const upcall = (): void => this.#upcall();
     this.#hvm = new HvmOp(this.#guest, region, upcall, saved?.hvm);
@@ -257,8 +262,17 @@ export class HvmHost {
     now: number,
   ): bigint {
     const result = isKernel ? this.#call(number, args, wide, now) : ERRNO.PERM;
+    if (path === "port") this.#blob.calledByPort();
     this.#statistics.count(number, args[0] ?? 0n, path, result < 0);
     return BigInt(result);
+  }
+
+  /**
+   * An exception is about to be delivered to the guest. True: it was a hypercall that could not be served inside; serve it as
+   * one that came by the port.
+   */
+  takeFault(vector: number): boolean {
+    return this.#blob.takeFault(vector);
   }
 
   /** Ends the domain for a reason of ours; the first reason counts. */
@@ -267,7 +281,7 @@ export class HvmHost {
   }
 
   statistics(): ReturnType<HvmStatistics["report"]> {
-    return this.#statistics.report();
+    return this.#statistics.report(this.#shared.tailCounts());
   }
 
   save(): SavedHvmHost {
@@ -278,6 +292,7 @@ export class HvmHost {
       startTime: this.#startTime,
       uuid: [...this.#uuid],
       shared: this.#shared.save(),
+      blob: this.#blob.save(),
       events: this.#events.save(),
       vcpu: this.#vcpu.save(),
       hvm: this.#hvm.save(),
@@ -314,8 +329,8 @@ export class HvmHost {
         return this.#eventChannel(word(0), argument(1));
       case CALL.hvm_op: {
         const result = this.#hvm.operate(word(0), argument(1), wide);
-        // As Xen, the callback's registration tells the word size of shared_info.
-        if (result === 0) this.#shared.setWide(wide, this.#startTime);
+        // As Xen, the callback's registration tells the word size of shared_info, besides the loading of hypercall pages.
+        if (result === 0 && word(0) === HVMOP.set_param) this.#shared.setWide(wide, this.#startTime);
         return result;
       }
       default:
@@ -379,10 +394,8 @@ export class HvmHost {
   }
 
   #installHypercallPage(value: bigint): boolean {
-    const index = Number(value & 0xfffn);
-    const gfn = Number(value >> 12n);
-    if (index >= HYPERCALL_PAGES || gfn * PAGE_BYTES >= this.#memory.bytes) return false;
-    if (index === 0) this.#memory.write(gfn * PAGE_BYTES, hvmHypercallPage());
+    if (!this.#blob.install(value)) return false;
+    this.#shared.setWide(this.#isWide(), this.#startTime);
     return true;
   }
 
@@ -409,6 +422,11 @@ export class HvmHost {
     this.console.drain();
     this.#end = shutdownEnd(reason);
   }
+}
+
+/** A number that is hardly found elsewhere, and not zero, for this domain. */
+function magicOf(uuid: Uint8Array): number {
+  return new DataView(uuid.buffer, uuid.byteOffset).getUint32(0, true) || 1;
 }
 
 /** The hypercall port, for whoever dispatches OUTs. */

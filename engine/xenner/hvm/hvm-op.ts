@@ -7,7 +7,7 @@ import type { GuestVirtual } from "./guest-virtual.ts";
 import { refuseDomain } from "./memory-op.ts";
 import { HVM_PARAM, UPCALL_VECTOR } from "./structures.ts";
 
-const HVMOP = { set_param: 0, get_param: 1, flush_tlbs: 5, set_evtchn_upcall_vector: 23 } as const;
+export const HVMOP = { set_param: 0, get_param: 1, flush_tlbs: 5, set_evtchn_upcall_vector: 23 } as const;
 
 /** HVM_PARAM_*. */
 const PARAM = {

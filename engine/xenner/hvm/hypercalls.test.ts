@@ -24,6 +24,22 @@ const EEXIST = -17n;
 const EINVAL = -22n;
 const ENOSYS = -38n;
 
+/** The processor as far as hypercalls by VMCALL need it: 64-bit kernel code, without paging. */
+function processorOf(memory: ArrayMemory, raiseNmi: () => void) {
+  return {
+    memory,
+    raiseNmi,
+    getControl: () => 0n,
+    getRegister: () => 0n,
+    setRegister: () => {},
+    interceptExceptions: () => {},
+    privilege: 0,
+    isIn64BitCode: true,
+    codeBase: 0n,
+    stackBase: 0n,
+  };
+}
+
 let memory: ArrayMemory;
 let host: HvmHost;
 let nmis: number;
@@ -31,8 +47,11 @@ let nmis: number;
 beforeEach(() => {
   memory = new ArrayMemory(REGION.machinePages);
   nmis = 0;
-  const processor = { memory, getControl: () => 0n, raiseNmi: () => nmis++ };
-  host = new HvmHost(processor, RAM_PAGES, { startTime: 1_750_000_000, uuid: new Uint8Array(16).fill(7) });
+  host = new HvmHost(
+    processorOf(memory, () => nmis++),
+    RAM_PAGES,
+    { startTime: 1_750_000_000, uuid: new Uint8Array(16).fill(7) },
+  );
 });
 
 /** A hypercall of 64-bit kernel code. */
@@ -477,7 +496,7 @@ test("what is saved is the whole: a host made from it does the same", () => {
   vcpu(8, 0, put(9000, 0, 0, 0));
   const saved = host.save();
   const copy = new HvmHost(
-    { memory, getControl: () => 0n, raiseNmi: () => {} },
+    processorOf(memory, () => {}),
     RAM_PAGES,
     structuredClone(saved),
   );

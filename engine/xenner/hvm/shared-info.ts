@@ -2,6 +2,7 @@
 
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { CORE_TSC, PAGE_BYTES } from "../abi.ts";
+import { BLOB_COUNTERS, NOSYS_NUMBERS, SIGNATURE, TAIL } from "./blob-layout.ts";
 
 export const VCPU_INFO_BYTES = 64;
 const UPCALL_PENDING = 0;
@@ -27,6 +28,22 @@ export interface SavedSharedInfo {
   readonly page: number;
   readonly vcpuInfo: number | null;
   readonly wide: boolean;
+  /** The code in the hypercall pages finds what it needs behind struct shared_info. */
+  readonly hasTail: boolean;
+}
+
+/** What the code in the hypercall pages is told of the domain. */
+export interface TailValues {
+  /** By which it knows the page: not zero. */
+  readonly magic: number;
+  /** XENMEM_maximum_ram_page. */
+  readonly lastPage: number;
+}
+
+/** What the code in the hypercall pages has counted: calls by number that are not offered, and by BLOB_COUNTERS. */
+export interface TailCounts {
+  readonly nosys: readonly number[];
+  readonly counters: readonly number[];
 }
 
 /** Where event channels leave their marks. It knows no ports' meaning: event-channels.ts does. */
@@ -36,8 +53,12 @@ export class SharedInfo {
   #page: number;
   #vcpuInfo: number | undefined;
   #wide: boolean;
+  #hasTail: boolean;
+  readonly #tail: TailValues;
 
-  constructor(memory: PhysicalMemory, saved: SavedSharedInfo) {
+  constructor(memory: PhysicalMemory, saved: SavedSharedInfo, tail: TailValues) {
+    this.#tail = tail;
+    this.#hasTail = saved.hasTail;
     this.#memory = memory;
     this.#page = saved.page;
     this.#vcpuInfo = saved.vcpuInfo ?? undefined;
@@ -46,6 +67,11 @@ export class SharedInfo {
 
   get page(): number {
     return this.#page;
+  }
+
+  /** What the code in the hypercall pages knows this page by. */
+  get magic(): number {
+    return this.#tail.magic;
   }
 
   /** Event channels of the two-level ABI: as many as bits of a word squared. */
@@ -76,15 +102,46 @@ export class SharedInfo {
   /** The page goes elsewhere, with what is in it. */
   moveTo(page: number): void {
     this.#memory.write(page, this.#memory.read(this.#page, PAGE_BYTES));
+    // Whoever still has the old page mapped must not take it for this one.
+    if (this.#hasTail) this.#memory.writeU32(this.#page + TAIL.magic, 0);
     this.#page = page;
+  }
+
+  /** From now on the code in the hypercall pages finds in the page's tail what it needs. */
+  openTail(): void {
+    if (this.#hasTail) return;
+    this.#hasTail = true;
+    this.#memory.write(this.#page + TAIL.magic, new Uint8Array(PAGE_BYTES - TAIL.magic));
+    this.#writeTail();
+  }
+
+  /** The guest may have written over it. */
+  repairTail(): void {
+    const { magic } = this.#tail;
+    const isWhole =
+      this.#memory.readU32(this.#page + TAIL.magic) === magic &&
+      this.#memory.readU32(this.#page + TAIL.signature) === SIGNATURE;
+    if (this.#hasTail && !isWhole) this.#writeTail();
+  }
+
+  /** Undefined if nothing is counted there. A guest can write there what it likes: it deceives itself. */
+  tailCounts(): TailCounts | undefined {
+    if (!this.#hasTail) return undefined;
+    const list = (at: number, length: number): number[] =>
+      Array.from({ length }, (_, i) => {
+        const count = this.#memory.readU64(this.#page + at + 8 * i);
+        return count > BigInt(Number.MAX_SAFE_INTEGER) ? 0 : Number(count);
+      });
+    return { nosys: list(TAIL.nosys, NOSYS_NUMBERS), counters: list(TAIL.counters, BLOB_COUNTERS.length) };
   }
 
   /** The layout is that of a guest with this word size from now on; a change loses what is pending. */
   setWide(wide: boolean, startTime: number): void {
     if (wide === this.#wide) return;
     this.#wide = wide;
-    this.#memory.write(this.#page, new Uint8Array(PAGE_BYTES));
+    this.#memory.write(this.#page, new Uint8Array(TAIL.magic));
     this.initialise(startTime);
+    if (this.#hasTail) this.#writeTail();
   }
 
   /** VCPUOP_register_vcpu_info: as Xen, marks everything as pending, so that the guest looks at all once. */
@@ -93,6 +150,7 @@ export class SharedInfo {
     this.#vcpuInfo = address;
     this.#writeWord(address + this.#offsets.pendingSel, (1n << 64n) - 1n);
     this.#memory.writeU8(address + UPCALL_PENDING, 1);
+    if (this.#hasTail) this.#writeTail();
   }
 
   /** Marks a port; true if the upcall has become pending by it. */
@@ -126,7 +184,18 @@ export class SharedInfo {
   }
 
   save(): SavedSharedInfo {
-    return { page: this.#page, vcpuInfo: this.#vcpuInfo ?? null, wide: this.#wide };
+    return { page: this.#page, vcpuInfo: this.#vcpuInfo ?? null, wide: this.#wide, hasTail: this.#hasTail };
+  }
+
+  /** All but the counters. */
+  #writeTail(): void {
+    const put = (offset: number, value: number): void => this.#memory.writeU32(this.#page + offset, value);
+    put(TAIL.magic, this.#tail.magic);
+    put(TAIL.signature, SIGNATURE);
+    put(TAIL.ports64, this.#wide ? this.ports : 0);
+    put(TAIL.ports32, this.#wide ? 0 : this.ports);
+    put(TAIL.vcpuInfo, this.#vcpuInfo === undefined ? 0 : 1);
+    put(TAIL.lastPage, this.#tail.lastPage);
   }
 
   get #offsets(): Offsets {

@@ -3,6 +3,8 @@
 import type { HypercallCount, HypercallStatistics } from "../../machine-api.ts";
 import { STATISTICS_GROUPS, STATISTICS_ROWS } from "../abi.ts";
 import { HYPERCALLS } from "../hypercall-names.ts";
+import { BLOB_COUNTERS } from "./blob-layout.ts";
+import type { TailCounts } from "./shared-info.ts";
 
 /** How a hypercall came out of the guest: by VMCALL or VMMCALL, or by the port of the code in its hypercall page. */
 export type HypercallPath = "vmcall" | "port";
@@ -62,21 +64,34 @@ export class HvmStatistics {
     };
   }
 
-  report(): HypercallStatistics {
+  /** `inside`: what the code in the hypercall pages has counted, which served it without leaving the guest. */
+  report(inside?: TailCounts): HypercallStatistics {
     const hypercalls: HypercallCount[] = [];
     const totals = { calls: 0, inEmu: 0, byPort: 0, byVmcall: 0, errors: 0, instructions: 0 };
-    for (const [index, { byVmcall, byPort, errors }] of [...this.#rows].sort(([a], [b]) => a - b)) {
+    const rows = new Map([...this.#rows].map(([index, row]) => [index, { ...row, inEmu: 0 }]));
+    const add = (index: number, count: number, isError: boolean): void => {
+      if (count === 0) return;
+      const row = rows.get(index) ?? { byVmcall: 0, byPort: 0, errors: 0, inEmu: 0 };
+      row.inEmu += count;
+      if (isError) row.errors += count;
+      rows.set(index, row);
+    };
+    for (const [number, count] of inside?.nosys.entries() ?? []) add(rowOf(number, 0n), count, true);
+    for (const [i, { hypercall, subop, isError }] of BLOB_COUNTERS.entries())
+      add(rowOf(hypercall, BigInt(subop)), inside?.counters[i] ?? 0, isError);
+    for (const [index, { byVmcall, byPort, errors, inEmu }] of [...rows].sort(([a], [b]) => a - b)) {
       const { hypercall, subop } = STATISTICS_ROWS[index]!;
-      const calls = byVmcall + byPort;
-      hypercalls.push({ hypercall, subop, calls, inEmu: 0, byPort, byVmcall, errors, instructions: 0 });
+      const calls = byVmcall + byPort + inEmu;
+      hypercalls.push({ hypercall, subop, calls, inEmu, byPort, byVmcall, errors, instructions: 0 });
       totals.calls += calls;
+      totals.inEmu += inEmu;
       totals.byPort += byPort;
       totals.byVmcall += byVmcall;
       totals.errors += errors;
     }
     return {
       hypercalls,
-      totals: { ...totals, shareInEmu: 0 },
+      totals: { ...totals, shareInEmu: totals.calls === 0 ? 0 : totals.inEmu / totals.calls },
       traps: {},
       upcalls: this.#upcalls,
       cr3Switches: 0,

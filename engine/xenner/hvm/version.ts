@@ -22,7 +22,7 @@ const XENVER = {
 } as const;
 
 /** XENFEAT_* (features.h): what Xen says to a translated guest, without pirqs. */
-const FEATURES =
+export const FEATURES =
   (1 << 0) | // writable_page_tables
   (1 << 2) | // auto_translated_physmap
   (1 << 4) | // pae_pgdir_above_4gb
