@@ -113,7 +113,7 @@ export function styleLine(line: string, start: Style = PLAIN): StyledLine {
 }
 
 /** Interprets what comes behind an ESC; gives where the text goes on, and the parameters of an SGR. */
-function sequence(line: string, at: number, row: Row): readonly [number, string?] {
+function sequence(line: string, at: number, row: Row): readonly [number, (string | undefined)?] {
   CSI.lastIndex = at;
   const csi = CSI.exec(line);
   if (csi !== null) {

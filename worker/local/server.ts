@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly directory?: string;
   /** Default: a random one. */
   readonly token?: string;
+  /** Another worker's entry instead of worker/index.ts: tests have one whose guests are scripts. */
+  readonly entry?: string;
   /** Variables of the worker: see settings.ts. */
   readonly variables?: Readonly<Record<string, string>>;
   /** Whether the runtime's inspector listens, for `heap`. */

@@ -1,0 +1,299 @@
+import type { Child } from "hono/jsx";
+import type { HypercallStatistics } from "../../engine/machine-api.ts";
+import type { Comparison } from "../../jobs/compare/compare.ts";
+import type { KernelEvent } from "../../jobs/console/kernel-log.ts";
+import { isFinal } from "../../jobs/states.ts";
+import type { JobView } from "../runner/record.ts";
+import { Verdict } from "./badge.tsx";
+import { ago, bytes, change, grouped, instant, seconds, si, visible, webAddress } from "./format.ts";
+import { FlameGraph } from "./pictures/flame.tsx";
+import type { Profile } from "./pictures/flame-tree.ts";
+import { Hypercalls } from "./pictures/hypercalls.tsx";
+import { type GoodRun, Phases } from "./pictures/phases.tsx";
+import { Timeline } from "./pictures/timeline.tsx";
+
+/** What report.json says of a job beyond its view. */
+export interface JobReport {
+  readonly events: readonly KernelEvent[];
+  readonly tests: {
+    readonly counts: Readonly<Record<string, number>>;
+  };
+}
+
+export interface JobPageData {
+  readonly job: JobView;
+  readonly report: JobReport | undefined;
+  readonly hypercalls: HypercallStatistics | undefined;
+  readonly comparison: Comparison | undefined;
+  readonly good: GoodRun | undefined;
+  readonly profile: Profile | undefined;
+  readonly zoom: readonly number[];
+  readonly mayChange: boolean;
+  readonly now: number;
+}
+
+const REPORTS = [
+  ["report.json", "JSON"],
+  ["report.xml", "JUnit"],
+  ["report.ktap", "KTAP"],
+  ["report.kcidb", "KCIDB"],
+  ["report.md", "Markdown"],
+] as const;
+/** Complaints whose words are shown. */
+const EXCERPTS = 8;
+
+/** The label "name", else the fixture, else the beginning of the kernel's hash. */
+export function nameOfJob({
+  config,
+  fixture,
+  kernel,
+}: Pick<JobView, "config" | "fixture" | "kernel">): string {
+  return visible(config.labels?.name ?? fixture ?? kernel.sha256.slice(0, 12));
+}
+
+/** Everything of a job but its console; the parts with an id are what the script fetches anew while the job runs. */
+export function JobSummary({ job, mayChange, now }: JobPageData) {
+  const live = !isFinal(job.state);
+  return (
+    <section id="summary" data-live={live ? "1" : "0"} data-state={job.state} aria-labelledby="job-title">
+      <div class="bar">
+        <h1 id="job-title">
+          <bdi>{nameOfJob(job)}</bdi>
+        </h1>
+        <Verdict verdict={job.verdict} state={job.state} />
+        {live && mayChange && (
+          <form method="post" action={`/jobs/${job.id}/cancel`}>
+            <button type="submit">Cancel</button>
+          </form>
+        )}
+        {mayChange && job.from === null && (
+          <a class="button" href={`/new?like=${job.id}`}>
+            Run again
+          </a>
+        )}
+      </div>
+      <p class="reason" role="status">
+        {job.reason === null ? liveText(job.state) : visible(job.reason)}
+        {job.reasonCode !== null && (
+          <>
+            {" "}
+            <code>{job.reasonCode}</code>
+          </>
+        )}
+      </p>
+      <dl class="facts">
+        <Fact name="Instructions" title={grouped(job.instructions)}>
+          {si(job.instructions)}
+        </Fact>
+        <Fact name="Guest time">{seconds(job.guestSeconds)}</Fact>
+        <Fact name="Wall time">{seconds(job.seconds)}</Fact>
+        <Fact name="Speed">{job.mips === null ? "–" : `${job.mips} MIPS`}</Fact>
+        <Fact name="Memory">{`${job.config.memory} MiB`}</Fact>
+        <Fact name="Mode">{`${job.config.mode ?? "pv"}, cpu ${job.config.cpu ?? "v2"}`}</Fact>
+        <Fact name="Created" title={instant(job.createdAt)}>
+          <time datetime={job.createdAt}>{ago(job.createdAt, now)}</time>
+        </Fact>
+        {typeof job.batch === "string" && (
+          <Fact name="Batch">
+            <a href={`/batches/${job.batch}`}>{job.batch.slice(0, 8)}</a>
+          </Fact>
+        )}
+      </dl>
+    </section>
+  );
+}
+
+function liveText(state: string): string {
+  if (state === "queued") return "Waits for its turn.";
+  if (state === "building") return "The domain is being built.";
+  return "The guest is running.";
+}
+
+function Fact({
+  name,
+  title,
+  children,
+}: {
+  readonly name: string;
+  readonly title?: string;
+  readonly children?: Child;
+}) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd {...(title === undefined ? {} : { title })}>{children}</dd>
+    </div>
+  );
+}
+
+/** What was found, each with its words on the console and a link to where they are. */
+export function Findings({ job, report }: JobPageData) {
+  const events = report?.events ?? [];
+  const others = job.findings.filter(({ code }) => !events.some(({ kind }) => kind === code));
+  if (job.verdict === null || (events.length === 0 && others.length === 0))
+    return <section id="findings" hidden />;
+  const counts = Object.entries(report?.tests.counts ?? {}).filter(([, count]) => count > 0);
+  return (
+    <section id="findings" aria-labelledby="findings-title">
+      <h2 id="findings-title">What was found</h2>
+      {others.length > 0 && (
+        <ul class="plain">
+          {others.map(({ verdict, code, message }) => (
+            <li>
+              <Verdict verdict={verdict} state="" /> {visible(message)} <code>{code}</code>
+            </li>
+          ))}
+        </ul>
+      )}
+      {counts.length > 0 && (
+        <p>Tests on the console: {counts.map(([name, count]) => `${grouped(count)} ${name}`).join(", ")}.</p>
+      )}
+      {events.slice(0, EXCERPTS).map((event) => (
+        <Complaint jobId={job.id} event={event} />
+      ))}
+      {events.length > EXCERPTS && <p>{grouped(events.length - EXCERPTS)} more are in the reports.</p>}
+    </section>
+  );
+}
+
+function Complaint({ jobId, event }: { readonly jobId: string; readonly event: KernelEvent }) {
+  const { kind, title, line, count, initcall, cause, excerpt } = event;
+  return (
+    <article class="complaint">
+      <h3>
+        <code>{kind}</code> {visible(title)}
+      </h3>
+      <p>
+        <a href={`/jobs/${jobId}?line=${line}#L${line}`}>Line {line} of the console</a>
+        {count > 1 && `, ${grouped(count)} times`}
+        {initcall !== null && `, in initcall ${visible(initcall)}`}
+        {cause !== null && `, after: ${visible(cause)}`}
+      </p>
+      <section class="console excerpt" tabindex={0} aria-label={`Excerpt from line ${line}`}>
+        <pre>{excerpt.map((text) => `${visible(text)}\n`).join("")}</pre>
+      </section>
+    </article>
+  );
+}
+
+/** How the run differs from the last good one. */
+export function LastGood({ job, comparison }: JobPageData) {
+  if (comparison === undefined) return <section id="last-good" hidden />;
+  const { good, instructions, console, identical } = comparison;
+  return (
+    <section id="last-good" aria-labelledby="last-good-title">
+      <h2 id="last-good-title">Since the last good run</h2>
+      <p>
+        <a href={`/jobs/${good}`}>{good.slice(0, 8)}</a> took {grouped(instructions.before)} instructions,
+        this run <strong>{change(instructions.percent)}</strong>.{" "}
+        {identical
+          ? "Not a byte of the console differs."
+          : console === null
+            ? "The consoles differ in time stamps only."
+            : `The consoles part at line ${console.line}.`}{" "}
+        <a href={`/compare?job=${good}&job=${job.id}`}>Compare the two</a>
+      </p>
+    </section>
+  );
+}
+
+export function Pictures(data: JobPageData) {
+  const { job, hypercalls, report, good, profile, zoom } = data;
+  return (
+    <section id="pictures" aria-labelledby="pictures-title">
+      <h2 id="pictures-title">The run in pictures</h2>
+      {job.instructions === 0 ? (
+        <p class="soft">The guest has not executed an instruction yet.</p>
+      ) : (
+        <div class="pictures">
+          <Timeline
+            milestones={job.milestones}
+            guestSeconds={job.guestSeconds}
+            ended={isFinal(job.state)}
+            events={report?.events ?? []}
+          />
+          <Phases milestones={job.milestones} instructions={job.instructions} good={good} />
+          {hypercalls !== undefined && hypercalls.totals.calls > 0 && <Hypercalls statistics={hypercalls} />}
+          {profile !== undefined && profile.frames.length > 0 && (
+            <FlameGraph
+              profile={profile}
+              zoom={zoom}
+              addressOf={(path) => `/jobs/${job.id}${path.length === 0 ? "" : `?zoom=${path.join(".")}`}`}
+            />
+          )}
+        </div>
+      )}
+    </section>
+  );
+}
+
+export function Details({ job }: JobPageData) {
+  const labels = Object.entries(job.config.labels ?? {});
+  const self = `/jobs/${job.id}`;
+  return (
+    <section aria-labelledby="details-title">
+      <h2 id="details-title">What was run</h2>
+      <dl class="wide">
+        <Fact name="Kernel">
+          <code>{job.fixture ?? job.kernel.sha256}</code> ({bytes(job.kernel.size)})
+        </Fact>
+        {job.initrd !== null && (
+          <Fact name="Initrd">
+            <code>{job.initrd.sha256}</code> ({bytes(job.initrd.size)})
+          </Fact>
+        )}
+        <Fact name="Command line">
+          <code>{visible(job.config.cmdline)}</code>
+        </Fact>
+        {job.from !== null && (
+          <Fact name="Goes on from">
+            snapshot <bdi>{visible(job.from.name)}</bdi> at {grouped(job.from.instructions)} instructions
+          </Fact>
+        )}
+        {labels.map(([name, value]) => (
+          <Fact name={name}>
+            <Label value={value} />{" "}
+            <a
+              href={`/?label=${encodeURIComponent(`${name}=${value}`)}`}
+              aria-label={`Jobs with the label ${name} ${visible(value)}`}
+            >
+              (others)
+            </a>
+          </Fact>
+        ))}
+        <Fact name="Job">
+          <code>{job.id}</code>
+        </Fact>
+      </dl>
+      <p>
+        Reports:{" "}
+        {REPORTS.map(([file, name], index) => (
+          <>
+            {index > 0 && ", "}
+            <a href={`${self}/${file}`}>{name}</a>
+          </>
+        ))}
+        ; <a href={`${self}/badge.svg`}>badge</a>
+      </p>
+      <details>
+        <summary>The whole configuration</summary>
+        <section class="console excerpt" tabindex={0} aria-label="Configuration as JSON">
+          <pre>{visible(JSON.stringify(job.config, null, 2))}</pre>
+        </section>
+      </details>
+    </section>
+  );
+}
+
+/** A label's value; a link if it is an address. */
+function Label({ value }: { readonly value: string }) {
+  const address = webAddress(value);
+  const shown = <bdi>{visible(value)}</bdi>;
+  return address === undefined ? (
+    shown
+  ) : (
+    <a href={address} rel="noreferrer nofollow ugc">
+      {shown}
+    </a>
+  );
+}

@@ -1,0 +1,233 @@
+import { LIMIT_RANGES, MEMORY_MIB } from "../../jobs/limits.ts";
+import { visible } from "./format.ts";
+
+/** What the form holds; every field is text, as forms are. */
+export interface JobForm {
+  readonly fixture: string;
+  /** Hashes of files that are stored already. */
+  readonly kernelSha256: string;
+  readonly initrdSha256: string;
+  readonly name: string;
+  readonly cmdline: string;
+  readonly memory: string;
+  readonly mode: string;
+  readonly cpu: string;
+  readonly pass: string;
+  readonly fail: string;
+  readonly guestSeconds: string;
+  readonly instructions: string;
+  readonly labels: string;
+  readonly visibility: string;
+  readonly more: string;
+}
+
+export const EMPTY_FORM: JobForm = {
+  fixture: "",
+  kernelSha256: "",
+  initrdSha256: "",
+  name: "",
+  cmdline: "",
+  memory: "",
+  mode: "",
+  cpu: "",
+  pass: "",
+  fail: "",
+  guestSeconds: "",
+  instructions: "",
+  labels: "",
+  visibility: "",
+  more: "",
+};
+
+/** Names of the form's fields that hold text. */
+export const FORM_FIELDS = Object.keys(EMPTY_FORM) as readonly (keyof JobForm)[];
+
+export interface NewJobProps {
+  readonly form: JobForm;
+  readonly fixtures: readonly string[];
+  readonly problem?: string | undefined;
+}
+
+export function NewJob({ form, fixtures, problem }: NewJobProps) {
+  const { guestSeconds, instructions } = LIMIT_RANGES;
+  return (
+    <>
+      <h1>New job</h1>
+      {problem !== undefined && (
+        <p class="error" role="alert" id="problem">
+          {visible(problem)}
+        </p>
+      )}
+      <form class="form" method="post" action="/new" enctype="multipart/form-data">
+        <fieldset>
+          <legend>Guest</legend>
+          <div class="field">
+            <label for="fixture">A guest that is stored here</label>
+            <select id="fixture" name="fixture">
+              <option value="">none: a kernel of my own</option>
+              {fixtures.map((name) => (
+                <option value={name} selected={name === form.fixture}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </div>
+          <div class="row">
+            <div class="field">
+              <label for="kernel">Or a kernel to send (ELF or bzImage)</label>
+              <input id="kernel" name="kernel" type="file" />
+            </div>
+            <div class="field">
+              <label for="initrd">Initrd</label>
+              <input id="initrd" name="initrd" type="file" />
+            </div>
+          </div>
+          <details open={form.kernelSha256 !== ""}>
+            <summary>Files that were sent before</summary>
+            <TextField name="kernelSha256" label="SHA-256 of the kernel" form={form} />
+            <TextField name="initrdSha256" label="SHA-256 of the initrd" form={form} />
+          </details>
+        </fieldset>
+        <fieldset>
+          <legend>How it is booted</legend>
+          <TextField name="cmdline" label="Command line" form={form} placeholder="console=hvc0" />
+          <div class="row">
+            <div class="field">
+              <label for="memory">Memory, MiB</label>
+              <input
+                id="memory"
+                name="memory"
+                type="number"
+                min={MEMORY_MIB.min}
+                max={MEMORY_MIB.max}
+                placeholder={String(MEMORY_MIB.default)}
+                value={form.memory}
+              />
+            </div>
+            <div class="field">
+              <label for="mode">Mode</label>
+              <select id="mode" name="mode">
+                <option value="">pv, or the guest's own</option>
+                {["pv", "pvh"].map((mode) => (
+                  <option value={mode} selected={mode === form.mode}>
+                    {mode}
+                  </option>
+                ))}
+              </select>
+            </div>
+            <TextField name="cpu" label="Processor" form={form} placeholder="v2" />
+          </div>
+        </fieldset>
+        <fieldset>
+          <legend>What is expected</legend>
+          <AreaField
+            name="pass"
+            label="Patterns that must appear, one a line"
+            form={form}
+            placeholder="login:"
+          />
+          <AreaField
+            name="fail"
+            label="Patterns that must not appear, one a line"
+            form={form}
+            placeholder="BUG:"
+          />
+          <div class="row">
+            <div class="field">
+              <label for="guestSeconds">Guest time at most, seconds</label>
+              <input
+                id="guestSeconds"
+                name="guestSeconds"
+                type="number"
+                step="any"
+                min={guestSeconds.min}
+                max={guestSeconds.max}
+                placeholder={String(guestSeconds.default)}
+                value={form.guestSeconds}
+              />
+            </div>
+            <div class="field">
+              <label for="instructions">Instructions at most</label>
+              <input
+                id="instructions"
+                name="instructions"
+                type="number"
+                min={instructions.min}
+                max={instructions.max}
+                placeholder={String(instructions.default)}
+                value={form.instructions}
+              />
+            </div>
+          </div>
+        </fieldset>
+        <fieldset>
+          <legend>What it is about</legend>
+          <TextField name="name" label="Name" form={form} placeholder="my kernel" />
+          <AreaField
+            name="labels"
+            label="Labels, one a line: jobs with the same ones are compared"
+            form={form}
+            placeholder="branch=main"
+          />
+          <div class="field">
+            <label for="visibility">Who may see it</label>
+            <select id="visibility" name="visibility">
+              <option value="">only this token</option>
+              <option value="public" selected={form.visibility === "public"}>
+                everybody
+              </option>
+            </select>
+          </div>
+          <details open={form.more !== ""}>
+            <summary>More of the configuration</summary>
+            <AreaField
+              name="more"
+              label="Other fields as JSON; see the API's documentation"
+              form={form}
+              placeholder={'{"seed": 2}'}
+            />
+          </details>
+        </fieldset>
+        <p>
+          <button type="submit" class="primary">
+            Boot it
+          </button>
+        </p>
+      </form>
+    </>
+  );
+}
+
+interface FieldProps {
+  readonly name: keyof JobForm;
+  readonly label: string;
+  readonly form: JobForm;
+  readonly placeholder?: string;
+}
+
+function TextField({ name, label, form, placeholder }: FieldProps) {
+  return (
+    <div class="field">
+      <label for={name}>{label}</label>
+      <input
+        id={name}
+        name={name}
+        value={form[name]}
+        placeholder={placeholder ?? ""}
+        autocomplete="off"
+        spellcheck={false}
+      />
+    </div>
+  );
+}
+
+function AreaField({ name, label, form, placeholder }: FieldProps) {
+  return (
+    <div class="field">
+      <label for={name}>{label}</label>
+      <textarea id={name} name={name} rows={2} placeholder={placeholder ?? ""} spellcheck={false}>
+        {form[name]}
+      </textarea>
+    </div>
+  );
+}
