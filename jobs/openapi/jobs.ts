@@ -108,7 +108,7 @@ export const JOB_PATHS: Json = {
     get: operation(
       "Where the boot's instructions went: stacks of functions, sampled at exact instruction counts.",
       {
-        parameters: [query("format", { enum: ["json", "folded"], default: "json" })],
+        parameters: [query("format", "Default: json.", { enum: ["json", "folded"], default: "json" })],
         responses: {
           "200": answer("The profile; `folded` is the text that flamegraph.pl and speedscope read.", {
             ...json(PROFILE),

@@ -1,6 +1,11 @@
 import type { ByteSource } from "../../engine/loader/source.ts";
 import { type Blob, keyOf } from "./store.ts";
 
+/** A blob that was there has been removed, by a rule of the bucket or by hand. */
+export class MissingBlob extends Error {
+  override readonly name = "MissingBlob";
+}
+
 /** A blob as the engine reads it: range by range, so that it is never in memory as a whole. */
 export class BlobSource implements ByteSource {
   readonly size: number;
@@ -22,7 +27,7 @@ export class BlobSource implements ByteSource {
     if (length === 0) return new Uint8Array(0);
     const { sha256 } = this.#blob;
     const object = await this.#bucket.get(keyOf(sha256), { range: { offset, length } });
-    if (object === null) throw new Error(`the ${this.#what} ${sha256} is no longer stored`);
+    if (object === null) throw new MissingBlob(`the ${this.#what} ${sha256} is no longer stored`);
     // The same buffer each time: it goes to the stream and comes back.
     const room = this.#buffer.byteLength >= length ? this.#buffer : new ArrayBuffer(length);
     const reader = (object.body as ReadableStream<Uint8Array>).getReader({ mode: "byob" });

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import type { FoldedProfile } from "../../engine/profile/fold.ts";
 import type { JobView } from "../runner/record.ts";
 import type { Client } from "./client.ts";
 import { LocalServer } from "./server.ts";
@@ -34,6 +35,7 @@ let directory: string;
 let server: LocalServer;
 /** The boot nothing disturbs; the others are compared with it. */
 let undisturbed: Boot | undefined;
+let undisturbedProfile = "";
 const latencies: number[] = [];
 
 async function begin(client: Client): Promise<string> {
@@ -90,6 +92,22 @@ describe("Debian's cloud kernel", () => {
     expect(statistics?.totals.shareInEmu).toBeGreaterThanOrEqual(0.95);
   });
 
+  testWith(debian)("says where its instructions went, and all of them", async () => {
+    const { id, instructions } = undisturbed!.job;
+    const response = await server.client().request(`/jobs/${id}/profile`);
+    expect(response.status).toBe(200);
+    const profile = (await response.json()) as FoldedProfile;
+    const { samplingInstructions, frames } = profile;
+    const sum = frames.reduce((all, { samples }) => all + samples, 0) * samplingInstructions;
+    expect(Math.abs(sum - instructions)).toBeLessThanOrEqual(samplingInstructions);
+    // Linux goes through every page frame number that there could be: arch/x86/xen/p2m.c.
+    const widest = frames.slice(0, 3).flatMap(({ stack }) => stack);
+    expect(widest.some((name) => name.startsWith("xen_rebuild_p2m_list"))).toBe(true);
+    expect(profile.samples).toBeGreaterThan(1000);
+    undisturbedProfile = await folded(id);
+    expect(undisturbedProfile.split("\n")).toHaveLength(frames.length + 1);
+  });
+
   testWith(debian)(
     "goes on after its workerd was killed in mid-boot, byte for byte as if nothing had happened",
     async () => {
@@ -111,6 +129,7 @@ describe("Debian's cloud kernel", () => {
       expect(boot.job.resumes).toBeGreaterThan(0);
       expect(boot.job.resumeMilliseconds?.most).toBeLessThan(RESUME_MILLISECONDS * crowding());
       expectSame(boot);
+      expect(await folded(id)).toBe(undisturbedProfile);
     },
   );
 
@@ -129,6 +148,10 @@ describe("Debian's cloud kernel", () => {
     expect(boot.job.resumes + boot.job.restarts).toBeGreaterThan(0);
     expectSame(boot);
   });
+
+  async function folded(id: string): Promise<string> {
+    return (await server.client().request(`/jobs/${id}/profile?format=folded`)).text();
+  }
 
   function expectSame({ job, console }: Boot): void {
     expect(job).toMatchObject({ verdict: "pass", instructions: undisturbed!.job.instructions });

@@ -3,6 +3,7 @@ import type { Monitor, MonitorState } from "../../jobs/monitor.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
 import { DamagedCheckpoint } from "./damaged.ts";
 import type { LoadedGuest } from "./loaded-guest.ts";
+import { saveProfile } from "./profile-store.ts";
 import type { JobRecord } from "./record.ts";
 
 /** Raised whenever what is stored below or in a MonitorState changes its meaning. */
@@ -95,6 +96,7 @@ export function writeCheckpoint(
   const { state, pagesWritten: pages } = guest.machine.checkpoint();
   store.commit();
   saveCheckpoint(sql, state, guest.monitor, store.manifest());
+  saveProfile(sql, guest.profile);
   const figures = record.checkpoints;
   const bytes = store.bytesWritten - bytesBefore + state.length;
   const milliseconds = Date.now() - began;

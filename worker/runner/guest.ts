@@ -1,4 +1,6 @@
+import { PROFILE_LIMITS } from "../../engine/limits.ts";
 import type { MachineApi, SliceEnd } from "../../engine/machine-api.ts";
+import { Profile } from "../../engine/profile/profile.ts";
 import type { Clock, Monitor } from "../../jobs/monitor.ts";
 import type { Outcome } from "../../jobs/verdict.ts";
 
@@ -16,13 +18,21 @@ const ENCODER = new TextEncoder();
 export class Guest {
   readonly machine: MachineApi;
   readonly monitor: Monitor;
+  /** Where the instructions went. */
+  readonly profile: Profile;
   /** Called once, when the first instruction has been executed. */
   onFirstInstruction: (() => void) | undefined;
   #isStarted = false;
 
-  constructor(machine: MachineApi, monitor: Monitor) {
+  /** @param profile of the run so far; by default there was none */
+  constructor(
+    machine: MachineApi,
+    monitor: Monitor,
+    profile = new Profile(PROFILE_LIMITS.interval, machine.instructions),
+  ) {
     this.machine = machine;
     this.monitor = monitor;
+    this.profile = profile;
   }
 
   /**
@@ -60,6 +70,7 @@ export class Guest {
         throw new Error(`the machine made no progress at instruction ${before}`);
       }
     }
+    this.profile.at(machine.instructions, () => machine.sample());
     return monitor.check(this.#clock);
   }
 

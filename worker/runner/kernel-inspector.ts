@@ -2,7 +2,11 @@ import { LoadError } from "../../engine/loader/errors.ts";
 import type { ByteSource } from "../../engine/loader/source.ts";
 import type { Spool } from "../../engine/loader/spool.ts";
 import type { GuestMode } from "../../engine/machine-api.ts";
-import { BlobSource } from "../blobs/source.ts";
+import { type FoldedProfile, fold } from "../../engine/profile/fold.ts";
+import { readKernelMap } from "../../engine/profile/kernel-map.ts";
+import type { Profile } from "../../engine/profile/profile.ts";
+import { BlobSource, MissingBlob } from "../blobs/source.ts";
+import type { Blob } from "../blobs/store.ts";
 import { type KernelRefusal, type KernelToCheck, refusalOf } from "../kernel-check.ts";
 import { INSPECTION_LIMITS } from "../limits.ts";
 import { SqlSpool } from "./sql-spool.ts";
@@ -20,8 +24,8 @@ export type Inspect = (
 let busyUntil = 0;
 
 /**
- * Checks kernels in an object that has no job. The decompressed kernel is in its storage meanwhile, of which nothing is left
- * afterwards.
+ * Checks kernels, and reads their symbols, in an object that has no job. The decompressed kernel is in its storage meanwhile,
+ * of which nothing is left afterwards.
  */
 export class KernelInspector {
   readonly #storage: DurableObjectStorage;
@@ -40,30 +44,52 @@ export class KernelInspector {
     const key = `${job.memoryMiB} ${job.initrdBytes} ${job.mode}`;
     const running = this.#running.get(key);
     if (running !== undefined) return running;
-    const begun = this.#last
-      .catch(() => {})
-      .then(() => this.#inspect(job, inspect))
-      .finally(() => this.#running.delete(key));
+    const begun = this.#alone((spool) => this.#inspect(job, inspect, spool)).finally(() =>
+      this.#running.delete(key),
+    );
     this.#running.set(key, begun);
+    return begun;
+  }
+
+  /** Names the functions in a profile of this kernel; as addresses, if the kernel is gone or has no symbols. */
+  name(profile: Profile, kernel: Blob): Promise<FoldedProfile> {
+    return this.#alone(async (spool) => {
+      try {
+        return fold(profile, await readKernelMap(new BlobSource(this.#bucket, kernel, "kernel"), spool));
+      } catch (error) {
+        if (error instanceof LoadError || error instanceof MissingBlob) return fold(profile, undefined);
+        throw error;
+      }
+    });
+  }
+
+  /** Does something that needs a spool, when what was to be done before is done. */
+  #alone<T>(work: (spool: Spool) => Promise<T>): Promise<T> {
+    const begun = this.#last.catch(() => {}).then(() => this.#withSpool(work));
     this.#last = begun;
     return begun;
   }
 
-  async #inspect(job: KernelToCheck, inspect: Inspect): Promise<KernelRefusal | null> {
+  async #withSpool<T>(work: (spool: Spool) => Promise<T>): Promise<T> {
     // Polling, because an object that is gone wakes nobody.
     while (Date.now() < busyUntil) await scheduler.wait(INSPECTION_LIMITS.pollMilliseconds);
     busyUntil = Date.now() + INSPECTION_LIMITS.milliseconds;
     try {
+      return await work(new SqlSpool(this.#storage.sql));
+    } finally {
+      busyUntil = 0;
+      await this.#storage.deleteAll();
+    }
+  }
+
+  async #inspect(job: KernelToCheck, inspect: Inspect, spool: Spool): Promise<KernelRefusal | null> {
+    try {
       const kernel = new BlobSource(this.#bucket, job.kernel, "kernel");
-      const spool = new SqlSpool(this.#storage.sql);
       await inspect(kernel, job.memoryMiB, job.initrdBytes, spool, job.mode);
       return null;
     } catch (error) {
       if (error instanceof LoadError) return refusalOf(error);
       throw error;
-    } finally {
-      busyUntil = 0;
-      await this.#storage.deleteAll();
     }
   }
 }

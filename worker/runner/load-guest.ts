@@ -13,6 +13,7 @@ import { Guest } from "./guest.ts";
 import type { JobState } from "./job-state.ts";
 import { Superseded } from "./job-store.ts";
 import { LoadedGuest } from "./loaded-guest.ts";
+import { loadProfile } from "./profile-store.ts";
 import type { JobRecord, StartingSnapshot } from "./record.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
 import { SqlSpool } from "./sql-spool.ts";
@@ -75,7 +76,7 @@ function resume(job: JobState, engine: Engine, store: SqlPageStore): Guest | und
     const machine = engine.factory.restore(partsOf(job, engine), stored.machine, store);
     job.console.seek(stored.monitor.bytes);
     job.save({ ...job.record, state: "running", resumes: record.resumes + 1 });
-    return new Guest(machine, new Monitor(record.request.config, stored.monitor));
+    return new Guest(machine, new Monitor(record.request.config, stored.monitor), loadProfile(job.sql));
   } catch (error) {
     if (error instanceof Superseded) throw error;
     // Nothing is lost by starting over but time: the run will be the same.
