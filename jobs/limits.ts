@@ -64,6 +64,9 @@ export const RETENTION_RANGES = {
   failedMemoryHours: { min: 0, max: 24 * 7 },
 } as const;
 
+/** Pages of GET /jobs. */
+export const JOB_LIST = { limit: 50, mostLimit: 500, labels: 16, textCharacters: 200 } as const;
+
 /** Tokens: see schema/token.ts. Larger quotas than these are none. */
 export const TOKEN_NAME_CHARACTERS = 64;
 export const TOKEN_QUOTA = { min: 0, max: 2 ** 52 } as const;

@@ -7,10 +7,13 @@ import { authenticate, requireScopeOfMethod } from "./auth/authenticate.ts";
 import type { AppEnv } from "./env.ts";
 import { errorBody, HttpError } from "./errors.ts";
 import { type KernelCheck, refusalOf } from "./kernel-check.ts";
+import { pageRoutes } from "./pages/index.tsx";
+import { sessions } from "./pages/session.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { batchRoutes } from "./routes/batches.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { fixtureRoutes } from "./routes/fixtures.ts";
+import { jobListRoutes } from "./routes/job-list.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { profileRoutes } from "./routes/profile.ts";
 import { reportRoutes } from "./routes/reports.ts";
@@ -23,7 +26,10 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
 
   app.get("/healthz", (context) => context.json({ status: "ok" }));
   app.get("/openapi.json", (context) => context.json(openApi(API_VERSION)));
+  app.use("*", sessions);
+  app.route("/", pageRoutes(app));
   app.use("*", authenticate, requireScopeOfMethod);
+  app.route("/jobs", jobListRoutes());
   app.route("/jobs", jobRoutes(check));
   app.route("/jobs", jobSnapshotRoutes());
   app.route("/jobs", reportRoutes());

@@ -21,6 +21,7 @@ CREATE TABLE jobs (
 -- Each list is in the order of creation, newest first, from where the last page ended.
 CREATE INDEX jobs_by_time ON jobs (created_at, id);
 CREATE INDEX jobs_by_owner ON jobs (owner, created_at, id);
+CREATE INDEX jobs_by_visibility ON jobs (visibility, created_at, id);
 CREATE INDEX jobs_by_state ON jobs (state, created_at, id);
 CREATE INDEX jobs_by_verdict ON jobs (verdict, created_at, id);
 CREATE INDEX jobs_by_batch ON jobs (batch, created_at, id);
