@@ -5,6 +5,7 @@ import { CPU_MODELS, type CpuModel } from "./models.ts";
 import {
   type CpuExit,
   type CpuOptions,
+  type DeviceRegisters,
   type Paging,
   type PhysicalMemory,
   REGISTER_NAMES,
@@ -37,6 +38,13 @@ export interface CoreExports {
   readonly enterProtectedMode?: () => void;
   readonly setExceptionExits: (vectors: number) => void;
   readonly deliverException: (vector: number, errorCode: number) => number;
+  readonly setDevicePage: (index: number, gfn: number) => void;
+  readonly deviceAddress: () => number;
+  readonly deviceIsWrite: () => number;
+  readonly deviceBuffer: (write: number) => number;
+  readonly armDevice: () => void;
+  readonly deviceWritten: () => number;
+  readonly disarmDevice: (ignore: number) => void;
   readonly getFlags: () => number;
   readonly setFlags: (eflags: number) => void;
 }
@@ -56,6 +64,8 @@ const FCW = 0x1700;
 const FSW = 0x1702;
 const FTW = 0x1704;
 const CONTROL = { cr0: 0x1120, cr2: 0x1128, cr3: 0x1130, cr4: 0x1138, efer: 0x1140 } as const;
+const GDT_BASE = 0x1148;
+const GDT_LIMIT = 0x1150;
 const CPL = 0x1154;
 const MODE = 0x1164;
 const INSTRUCTIONS = 0x1268;
@@ -102,6 +112,16 @@ const EXIT_WRMSR = 10;
 const EXIT_INTERRUPT = 11;
 /** INTERCEPT_* of engine/cpu/core/system.ts, all of them. */
 const INTERCEPT_ALL = 15;
+/** What an access to a page of device registers looks like: see engine/cpu/core/exception.ts. */
+const DEVICE_ACCESS = 32;
+/** Words that an access to a device register can touch: 8 bytes that are not aligned to 4. */
+const DEVICE_WORDS = 3;
+/** Accesses of one instruction that are served. Of what devices are for, none needs more than two. */
+const MAX_DEVICE_ACCESSES = 16;
+/** Attributes of flat segments: 32-bit and 64-bit code, data. */
+const FLAT_ATTRIBUTES = { code32: 0xc09b, code64: 0xa09b, data: 0xc093 } as const;
+const CS = 1;
+const SEGMENTS = 6;
 const ALL_VECTORS = 0xffffffff;
 
 /** Pages of the Wasm memory the core starts with; it grows by itself. */
@@ -278,6 +298,7 @@ export class Cpu implements VirtualCpuApi {
         const error = dv.getInt32(EXC_ERROR, true);
         const vector = dv.getInt32(EXC_VECTOR, true);
         dv.setInt32(EXC_VECTOR, -1, true);
+        if (vector === DEVICE_ACCESS) return { kind: "device" };
         return { kind: "exception", vector, errorCode: error < 0 ? null : error };
       }
       case EXIT_VMCALL:
@@ -338,6 +359,57 @@ export class Cpu implements VirtualCpuApi {
 
   enterProtectedMode(): void {
     this.#core.enterProtectedMode?.();
+  }
+
+  setDevicePages(gfns: readonly number[]): void {
+    for (const [i, gfn] of gfns.entries()) this.#core.setDevicePage(i, gfn);
+  }
+
+  accessDevice(registers: DeviceRegisters): CpuExit {
+    const core = this.#core;
+    let exit: CpuExit = { kind: "device" };
+    let writtenTo = 0;
+    // In all of this no time passes, so nothing can want to interrupt.
+    core.setInterrupt(-1);
+    for (let accesses = 0; exit.kind === "device"; accesses++) {
+      if (accesses === MAX_DEVICE_ACCESSES) {
+        core.disarmDevice(1);
+      } else {
+        const address = (core.deviceAddress() & ~3) >>> 0;
+        const isWrite = core.deviceIsWrite();
+        const buffer = core.deviceBuffer(isWrite);
+        for (let i = 0; i < DEVICE_WORDS; i++) {
+          this.#dv().setUint32(buffer + i * 4, registers.read(address + i * 4), true);
+        }
+        if (isWrite) writtenTo = address;
+        core.armDevice();
+      }
+      exit = this.run(this.instructions + 1);
+      const bytes = core.deviceWritten();
+      if (bytes === 0) continue;
+      for (let i = 0; i * 4 < bytes; i++) {
+        registers.write(writtenTo + i * 4, this.#dv().getUint32(core.deviceBuffer(1) + i * 4, true));
+      }
+      // One that repeats comes for the next element.
+      core.disarmDevice(0);
+    }
+    core.disarmDevice(0);
+    return exit;
+  }
+
+  setFlatSegments(
+    gdt: { readonly base: number; readonly limit: number },
+    code: number,
+    data: number,
+    bits: 32 | 64,
+  ): void {
+    this.#dv().setBigUint64(GDT_BASE, BigInt(gdt.base), true);
+    this.#dv().setUint32(GDT_LIMIT, gdt.limit, true);
+    const { code32, code64, data: flat } = FLAT_ATTRIBUTES;
+    for (let i = 0; i < SEGMENTS; i++) {
+      const attributes = i !== CS ? flat : bits === 64 ? code64 : code32;
+      this.setSegment(i, { selector: i === CS ? code : data, attributes, limit: 0xffffffff, base: 0n });
+    }
   }
 
   get privilege(): number {

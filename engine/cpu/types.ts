@@ -21,8 +21,17 @@ export type CpuExit =
   | { readonly kind: "wrmsr"; readonly msr: number; readonly value: bigint }
   /** The interrupt on the line was taken, and the line lowered. */
   | { readonly kind: "interrupt"; readonly vector: number }
+  /** An instruction is about to access a page of device registers: call `accessDevice`. */
+  | { readonly kind: "device" }
   /** Triple fault (shutdown state, SDM vol. 3A 6.15). */
   | { readonly kind: "shutdown" };
+
+/** Registers of devices that lie in guest-physical address space. Addresses are multiples of 4, values have 32 bits. */
+export interface DeviceRegisters {
+  /** Must not change anything: an instruction that writes reads first. */
+  read(address: number): number;
+  write(address: number, value: number): void;
+}
 
 /** Guest-physical memory as the host half sees it. Addresses are guest-physical byte addresses below `bytes`. */
 export interface PhysicalMemory {
@@ -126,8 +135,20 @@ export interface VirtualCpuApi extends CpuApi {
   readonly codeBase: bigint;
   readonly stackBase: bigint;
   raiseNmi(): void;
-  /** 32-bit protected mode, ring 0, flat segments without a GDT, paging and interrupts off. */
-  enterProtectedMode(): void;
+  /** Makes up to two pages outside memory ones of device registers, accesses to which leave `run`. Part of the saved state. */
+  setDevicePages(gfns: readonly number[]): void;
+  /**
+   * Executes the instruction that made `run` return with "device", on these registers, with the interrupt line lowered. What
+   * comes back is the exit it led to; "limit" if to none.
+   */
+  accessDevice(registers: DeviceRegisters): CpuExit;
+  /** GDTR, and flat segments: these selectors, which the table must have, for code of so many bits. */
+  setFlatSegments(
+    gdt: { readonly base: number; readonly limit: number },
+    code: number,
+    data: number,
+    bits: 32 | 64,
+  ): void;
 }
 
 /** The x86 processor: registers, ports, an interrupt line, a clock of retired instructions, and memory. */
@@ -155,6 +176,8 @@ export interface CpuApi {
    * SYSCALL enabled (EFER.LME, LMA, NXE, SCE), CR0 = PG|WP|NE|ET|MP|PE, CR4 = PAE|OSFXSR|OSXMMEXCPT, CR3 as given.
    */
   enterLongMode(cr3: number): void;
+  /** 32-bit protected mode, ring 0, flat segments without a GDT, paging and interrupts off. */
+  enterProtectedMode(): void;
   /** All that instructions can see of the processor except memory: equal bytes if and only if in equal states. */
   architecturalState(): Uint8Array;
   /** The whole processor state except memory, as bytes; `loadState` of the same version restores it. */

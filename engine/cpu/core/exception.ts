@@ -19,6 +19,8 @@ export const PFV: i32 = 14;
 export const MF: i32 = 16;
 export const ACV: i32 = 17;
 export const XM: i32 = 19;
+/** No exception of the processor's: a page of device registers was accessed, and the host is wanted. */
+export const DEVICE_ACCESS: i32 = 32;
 
 /** Marks an exception with an error code pending; returns 0, which every memory access and executor returns for "faulted". */
 export function raise(vector: i32, errorCode: i32): i32 {
@@ -48,5 +50,6 @@ export function raiseNonCanonical(): i32 {
 
 /** The host wants to see the pending exception instead of its delivery. */
 export function leavesRun(): bool {
+  if (load<i32>(EXC_VECTOR) == DEVICE_ACCESS) return true;
   return ((load<u32>(EXC_EXIT) >> load<i32>(EXC_VECTOR)) & 1) != 0;
 }

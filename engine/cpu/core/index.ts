@@ -9,7 +9,7 @@ import { clearStepCleared, stepCleared } from "./far";
 import { FAST_LIMIT, interpret, resume } from "./interp";
 import { CAUSE_EXTERNAL, deliver, deliverPending } from "./interrupt";
 import {
-  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DR, EFER, EXC_ERROR, EXC_EXIT, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, INTERCEPTS, IO_VALUE, MSR_RIP, IO_LINEAR, IO_PENDING, IO_SIZE,
+  APIC_BASE, CPL, CPU_MODEL, CR0, CR4, CURRENT_OP, DEVICE_PAGES, DEVICE_PAGE_COUNT, DR, EFER, EXC_ERROR, EXC_EXIT, EXC_VECTOR, FCW, HALTED, IDT_LIMIT, INSTRUCTIONS, INTERCEPTS, IO_VALUE, MSR_RIP, IO_LINEAR, IO_PENDING, IO_SIZE,
   IRQ, LIMIT, MISC_ENABLE, MODE, MODE_64, MXCSR, PAT, REGS, RIP, SHADOW, SLOT_CS, STATE, STATE_END, SYSFLAGS, SEG_LDTR, SEG_TR, NMI_BLOCKED, NMI_PENDING,
   TRAP_PENDING,
 } from "./layout";
@@ -21,6 +21,7 @@ import { setSegment, updateMode } from "./segment";
 import { clearTaskSwitched } from "./task";
 import { EXIT_EXCEPTION, EXIT_HALT, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_NONE, EXIT_SHUTDOWN, INTERCEPT_INTERRUPT, SHADOW_SS, exitReason, setExitReason } from "./system";
 
+export { armDevice, deviceAddress, deviceBuffer, deviceIsWrite, deviceWritten, disarmDevice } from "./device";
 export { frameTableAddress, pageFlagsAddress, residentFrames } from "./memory";
 export { getFlags, setFlags } from "./flags";
 
@@ -139,6 +140,11 @@ export function deliverException(vector: i32, errorCode: i32): bool {
   store<u32>(CURRENT_OP, 0);
   raise(vector, errorCode);
   return deliverPending(-1);
+}
+
+/** Makes page `gfn`, which is not memory, one of device registers; `index` from 0 to 1. */
+export function setDevicePage(index: u32, gfn: u32): void {
+  store<u32>(DEVICE_PAGES + ((index & (<u32>DEVICE_PAGE_COUNT - 1)) << 2), gfn);
 }
 
 /** 32-bit protected mode, ring 0, flat, paging and interrupts off: how a PVH guest is entered. */

@@ -119,6 +119,9 @@ export const TRAP_PENDING: usize = 0x12fc;
 export const INTERCEPTS: usize = 0x1300;
 /** u64: address of the RDMSR or WRMSR that the host is asked about. */
 export const MSR_RIP: usize = 0x1308;
+/** Two u32: numbers of the pages that are registers of devices, 0 for none. */
+export const DEVICE_PAGES: usize = 0x1310;
+export const DEVICE_PAGE_COUNT: usize = 2;
 export const FAULT_SS: usize = 0x12c0; // u32: 1 = the pending #GP came from a non-canonical address (becomes #SS for stack operands)
 export const CR8: usize = 0x12c4; // u32: task priority; nothing here has one, it is kept as written
 export const PDPTE: usize = 0x12c8; // four u64: page-directory-pointer entries loaded at MOV to CR3 under PAE
@@ -158,6 +161,9 @@ export const HASH_BYTES: usize = 0x20000;
 /** A page of ones to read from, and one to write to, for addresses outside memory. */
 export const NOWHERE_READ: usize = 0x60000;
 export const NOWHERE_WRITE: usize = 0x61000;
+/** What the host says that device registers hold, and what is written to them: see device.ts. */
+export const DEVICE_READ: usize = 0x62000;
+export const DEVICE_WRITE: usize = 0x63000;
 /** Micro-ops. The first part is for blocks that run once. */
 export const ARENA: usize = 0x100000;
 export const ARENA_ONCE_BYTES: usize = 0x4000;

@@ -15,6 +15,7 @@
 
 import { writeToCode } from "./blocks";
 import { isWatched, noteAccess, watching } from "./breakpoints";
+import { deviceRead, deviceWrite, isDevice } from "./device";
 import { ACV, raise, raiseNonCanonical, raisePageFault } from "./exception";
 import { AC } from "./flags";
 import {
@@ -354,6 +355,9 @@ function fill(array: usize, va: u64, frame: usize, tag: u64): void {
   store<u32>(e, <u32>frame - <u32>(va & ~0xfff), 8);
 }
 
+/** The physical address last found to be outside memory. */
+let nowhere: u64 = 0;
+
 /** Host address of a readable byte, or 0 with an exception pending. Outside memory reads as all ones. */
 function hostRead(va: u64, user: bool): usize {
   const e = TLB_R + tlbOffset(va);
@@ -366,6 +370,7 @@ function hostRead(va: u64, user: bool): usize {
   if (pa == WALK_FAULT) return 0;
   const gfn = pa >> 12;
   if (!isMemory(gfn)) {
+    nowhere = pa;
     memory.fill(NOWHERE_READ, 0xff, 0x1000);
     return NOWHERE_READ;
   }
@@ -386,6 +391,7 @@ function hostWrite(va: u64, size: i32, user: bool): usize {
   if (pa == WALK_FAULT) return 0;
   const gfn64 = pa >> 12;
   if (!isMemory(gfn64)) {
+    nowhere = pa;
     memory.fill(NOWHERE_WRITE, 0xff, 0x1000); // what is written there vanishes
     return NOWHERE_WRITE;
   }
@@ -496,14 +502,16 @@ export function isAligned(ea: u64, size: i32): bool {
 export function readable(ea: u64, size: i32): usize {
   if (alignmentArmed && !checkAlignment(ea, size)) return 0;
   if (watching) noteAccess(ea, size, false);
-  return readableAs(ea, size, isUser());
+  const h = readableAs(ea, size, isUser());
+  return h == NOWHERE_READ && isDevice(nowhere, size) ? deviceRead(nowhere) : h;
 }
 
 /** Likewise for writing, contents preloaded for read-modify-write; call `writeDone` with the pointer after storing. */
 export function writable(ea: u64, size: i32): usize {
   if (alignmentArmed && !checkAlignment(ea, size)) return 0;
   if (watching) noteAccess(ea, size, true);
-  return writableAs(ea, size, isUser());
+  const h = writableAs(ea, size, isUser());
+  return h == NOWHERE_WRITE && isDevice(nowhere, size) ? deviceWrite(nowhere, size) : h;
 }
 
 /** The walk for the second half of a write may have cached what the first half is about to overwrite. */
