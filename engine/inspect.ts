@@ -2,6 +2,7 @@ import { DOMAIN_LIMITS, LOADER_LIMITS } from "./limits.ts";
 import type { Compression } from "./loader/decompress/index.ts";
 import { LoadError } from "./loader/errors.ts";
 import { type Kernel, loadKernel } from "./loader/kernel.ts";
+import { type LinuxKernel, loadLinuxKernel } from "./loader/linux-boot.ts";
 import { loadPvhKernel, type PvhKernel } from "./loader/pvh.ts";
 import type { ByteSource } from "./loader/source.ts";
 import { MemorySpool, type Spool } from "./loader/spool.ts";
@@ -9,6 +10,7 @@ import type { XenNotes } from "./loader/xen-notes.ts";
 import type { GuestMode } from "./machine-api.ts";
 import { PAGE_BYTES } from "./xenner/abi.ts";
 import { type PvhLayout, planPvh } from "./xenner/hvm/layout.ts";
+import { type LinuxLayout, planLinux } from "./xenner/hvm/linux-domain.ts";
 import { type DomainLayout, planLayout } from "./xenner/layout.ts";
 
 const MIB = 1024 * 1024;
@@ -23,7 +25,8 @@ export interface KernelSummary {
   readonly entry: bigint;
   /** The kernel wants a hypercall page at start of day; otherwise it executes `syscall` itself, or asks for one later. */
   readonly usesHypercallPage: boolean;
-  readonly notes: XenNotes;
+  /** Undefined where they do not matter, in mode "hvm". */
+  readonly notes: XenNotes | undefined;
   /** Guest memory in bytes that is in use at start of day: kernel, initrd, page tables and the rest. */
   readonly usedBytes: number;
 }
@@ -48,6 +51,7 @@ export async function inspectKernel(
 ): Promise<KernelSummary> {
   try {
     if (mode === "pvh") return summaryOfPvh(await preparePvh(kernelFile, memoryMiB, initrdBytes, spool));
+    if (mode === "hvm") return summaryOfLinux(await prepareLinux(kernelFile, memoryMiB, initrdBytes, spool));
     return summaryOf(await prepareDomain(kernelFile, memoryMiB, initrdBytes, spool));
   } finally {
     spool.clear();
@@ -85,6 +89,36 @@ function summaryOfPvh({ kernel, layout }: PreparedPvh): KernelSummary {
     notes: kernel.notes,
     usedBytes: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES,
   };
+}
+
+function summaryOfLinux({ kernel, layout }: PreparedLinux): KernelSummary {
+  const end = kernel.physicalEnd + (layout.initrd?.bytes ?? 0);
+  return {
+    format: kernel.format,
+    guestOs: kernel.notes?.guestOs ?? "linux",
+    guestVersion: kernel.notes?.guestVersion ?? kernel.version,
+    entry: BigInt(kernel.entry),
+    usesHypercallPage: false,
+    notes: kernel.notes,
+    usedBytes: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES,
+  };
+}
+
+export interface PreparedLinux {
+  readonly kernel: LinuxKernel;
+  readonly layout: LinuxLayout;
+}
+
+/** As `prepareDomain`, for a guest that is entered by Linux's boot protocol. */
+export async function prepareLinux(
+  kernelFile: Uint8Array | ByteSource,
+  memoryMiB: number,
+  initrdBytes: number,
+  spool: Spool = new MemorySpool(),
+): Promise<PreparedLinux> {
+  checkSizes(memoryMiB, initrdBytes);
+  const kernel = await loadLinuxKernel(kernelFile, spool);
+  return { kernel, layout: planLinux(kernel, initrdBytes, (memoryMiB * MIB) / PAGE_BYTES) };
 }
 
 export interface PreparedPvh {

@@ -2,10 +2,10 @@ import { Cpu } from "./cpu/cpu.ts";
 import type { CpuOptions, VirtualCpuApi } from "./cpu/types.ts";
 import { guestFactory } from "./guest.ts";
 import type { GuestMode, MachineApi, MachineFactory } from "./machine-api.ts";
-import { modeNotOffered, pvhFactory } from "./pvh-guest.ts";
+import { hvmFactory, modeNotOffered } from "./pvh-guest.ts";
 
 const pv = guestFactory((options) => Cpu.create(options));
-const pvh = pvhFactory((options: CpuOptions): VirtualCpuApi | undefined => {
+const hvm = hvmFactory((options: CpuOptions): VirtualCpuApi | undefined => {
   const cpu = Cpu.create(options);
   return cpu.canIntercept ? cpu : undefined;
 });
@@ -25,7 +25,9 @@ export function checkMode(core: WebAssembly.Module, mode: GuestMode): void {
 
 /** Guests on our own core: see MachineFactory in machine-api.ts. */
 export const create: MachineFactory["create"] = (parts, config, store, spool): Promise<MachineApi> =>
-  config.mode === "pvh" ? pvh.create(parts, config, store, spool) : pv.create(parts, config, store, spool);
+  config.mode === undefined || config.mode === "pv"
+    ? pv.create(parts, config, store, spool)
+    : hvm.create(config.mode, parts, config, store, spool);
 
 export const restore: MachineFactory["restore"] = (parts, state, store): MachineApi =>
-  pvh.restore(parts, state, store) ?? pv.restore(parts, state, store);
+  hvm.restore(parts, state, store) ?? pv.restore(parts, state, store);

@@ -17,15 +17,15 @@ export interface AcpiPorts {
 export const S5_SLEEP_TYPE = 5;
 export const SLEEP_ENABLE = 0x20;
 
-const LOCAL_APIC_ADDRESS = 0xfee00000;
-const HEADER_BYTES = 36;
+export const LOCAL_APIC_ADDRESS = 0xfee00000;
+export const HEADER_BYTES = 36;
 const OEM_ID = "XENNER";
 const TABLE_ALIGNMENT = 64;
 /** Each table has its own place, so that none depends on another's length. */
 const OFFSETS = { rsdp: 0, xsdt: 0x40, fadt: 0x100, madt: 0x240, dsdt: 0x280, end: 0x2c0 } as const;
 export const ACPI_BYTES = OFFSETS.end;
 
-function checksum(bytes: Uint8Array): number {
+export function checksum(bytes: Uint8Array): number {
   let sum = 0;
   for (const byte of bytes) sum += byte;
   return -sum & 0xff;
@@ -35,8 +35,8 @@ function text(bytes: Uint8Array, offset: number, value: string): void {
   for (let i = 0; i < value.length; i++) bytes[offset + i] = value.charCodeAt(i);
 }
 
-/** A table with its header filled in, but for the checksum, which comes last. */
-function table(
+/** A table with its header filled in; the checksum comes last. */
+export function table(
   signature: string,
   revision: number,
   length: number,
@@ -57,11 +57,11 @@ function table(
   return bytes;
 }
 
-/** Generic Address Structure: a byte-wide system I/O port. */
-function portAddress(view: DataView, offset: number, port: number): void {
+/** Generic Address Structure: a system I/O port, one byte wide if not told otherwise. */
+export function portAddress(view: DataView, offset: number, port: number, bytes: 1 | 2 | 4 = 1): void {
   view.setUint8(offset, 1);
-  view.setUint8(offset + 1, 8);
-  view.setUint8(offset + 3, 1);
+  view.setUint8(offset + 1, bytes * 8);
+  view.setUint8(offset + 3, bytes === 4 ? 3 : bytes);
   view.setBigUint64(offset + 4, BigInt(port), true);
 }
 
@@ -95,9 +95,9 @@ function madt(): Uint8Array {
 }
 
 /** AML of Name (\_S5, Package (4) { S5_SLEEP_TYPE, 0, 0, 0 }). */
-const S5 = [0x08, 0x5c, 0x5f, 0x53, 0x35, 0x5f, 0x12, 0x07, 0x04, 0x0a, S5_SLEEP_TYPE, 0, 0, 0];
+export const S5 = [0x08, 0x5c, 0x5f, 0x53, 0x35, 0x5f, 0x12, 0x07, 0x04, 0x0a, S5_SLEEP_TYPE, 0, 0, 0];
 
-function rsdp(xsdt: number): Uint8Array {
+export function rsdp(xsdt: number): Uint8Array {
   const bytes = new Uint8Array(36);
   const view = new DataView(bytes.buffer);
   text(bytes, 0, "RSD PTR ");

@@ -21,7 +21,7 @@ const PERIODIC = 1 << 17;
 let lapic: Lapic;
 let nmis: number;
 const write = (msr: number, value: number | bigint, now = 0): boolean =>
-  lapic.write(msr, BigInt(value), now, () => nmis++);
+  lapic.write(msr, BigInt(value), now, { nmi: () => nmis++ });
 const read = (msr: number, now = 0): bigint | undefined => lapic.read(msr, now);
 
 beforeEach(() => {

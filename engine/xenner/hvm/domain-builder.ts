@@ -3,8 +3,8 @@ import { LOADER_LIMITS } from "../../limits.ts";
 import type { PvhKernel } from "../../loader/pvh.ts";
 import { type ByteSource, readPieces } from "../../loader/source.ts";
 import { acpiTables } from "../../platform/acpi.ts";
+import { PLATFORM_PORTS } from "../../platform/pvh-platform.ts";
 import { copySegment } from "../domain-builder.ts";
-import { PLATFORM_PORTS } from "./host.ts";
 import type { PvhLayout } from "./layout.ts";
 import { encodeHvmStartInfo } from "./start-info.ts";
 

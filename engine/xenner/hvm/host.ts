@@ -1,15 +1,16 @@
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { DOMAIN_LIMITS } from "../../limits.ts";
-import type { SliceEnd } from "../../machine-api.ts";
-import { type AcpiPorts, S5_SLEEP_TYPE, SLEEP_ENABLE } from "../../platform/acpi.ts";
-import { APIC_BASE_X2APIC, Lapic, type SavedLapic, X2APIC_FIRST, X2APIC_LAST } from "../../platform/lapic.ts";
+import type { GuestMode, SliceEnd } from "../../machine-api.ts";
+import { PcPlatform, type SavedPcPlatform } from "../../platform/pc-platform.ts";
+import type { Platform, PlatformSinks } from "../../platform/platform.ts";
+import { PvhPlatform, type SavedPvhPlatform } from "../../platform/pvh-platform.ts";
 import { CONSOLE_PORT, PAGE_BYTES, XENSTORE_PORT } from "../abi.ts";
 import { ConsoleBackend, type SavedConsole } from "../console.ts";
 import { GUEST_DOMID } from "../domain-builder.ts";
 import { shutdownEnd } from "../host.ts";
 import { type SavedXenstore, Xenstore } from "../xenstore/xenstore.ts";
-import { HYPERCALL_MSR } from "./cpuid.ts";
 import { Blob, type PageProcessor, type SavedBlob } from "./blob.ts";
+import { HYPERCALL_MSR } from "./cpuid.ts";
 import { ERRNO } from "./errors.ts";
 import { EVTCHNOP_BYTES, EventChannels, type SavedEventChannels, VIRQ_TIMER } from "./event-channels.ts";
 import { grantTableOp } from "./grant-table-op.ts";
@@ -18,6 +19,7 @@ import { GuestVirtual } from "./guest-virtual.ts";
 import { HVMOP, HvmOp, type SavedHvmOp } from "./hvm-op.ts";
 import { HYPERCALL_PORT } from "./hypercall-page.ts";
 import { pvhRegion } from "./layout.ts";
+import { linuxRegion } from "./linux-domain.ts";
 import { MemoryOp, type SavedMemoryOp } from "./memory-op.ts";
 import { schedOp, type Wait } from "./sched-op.ts";
 import { type SavedSharedInfo, SharedInfo } from "./shared-info.ts";
@@ -26,20 +28,6 @@ import { MULTICALL_ENTRY } from "./structures.ts";
 import { type SavedVcpu, Vcpu } from "./vcpu-op.ts";
 import { xenVersion } from "./version.ts";
 
-/** Ports of the platform, one byte wide: those that the ACPI tables name. */
-export const PLATFORM_PORTS: AcpiPorts = {
-  sleepControl: 0xe40,
-  sleepStatus: 0xe41,
-  reset: 0xe42,
-  resetValue: 0x52,
-};
-/** Xen's port for text before there is a console. */
-const DEBUG_PORT = 0xe9;
-/** Counter 2 of the timer chip that is not there: a zero makes Linux give up measuring by it at once. */
-const PIT_COUNTER_2 = 0x42;
-const APIC_BASE_MSR = 0x1b;
-/** What reads from a port that nothing is behind. */
-const FLOATING = 0xffffffff;
 const SHUTDOWN_POWEROFF = 0;
 const SHUTDOWN_REBOOT = 1;
 const MAX_MULTICALLS = 4096;
@@ -77,7 +65,9 @@ export interface SavedHvmHost {
   readonly vcpu: SavedVcpu;
   readonly hvm: SavedHvmOp;
   readonly memory: SavedMemoryOp;
-  readonly lapic: SavedLapic;
+  /** The platform of one mode, or of the other. */
+  readonly pvh: SavedPvhPlatform | null;
+  readonly pc: SavedPcPlatform | null;
   readonly console: SavedConsole;
   readonly xenstore: SavedXenstore;
   readonly statistics: SavedStatistics;
@@ -88,11 +78,15 @@ export interface HvmDomain {
   /** Seconds since 1970-01-01 UTC. */
   readonly startTime: number;
   readonly uuid: Uint8Array;
+  /** Which platform there is; default "pvh". */
+  readonly mode?: HvmMode;
 }
 
+export type HvmMode = Exclude<GuestMode, "pv">;
+
 /**
- * The host half of a PVH domain: hypercalls, the platform's ports and MSRs, and the one interrupt line that the local APIC
- * and the event channels' callback share.
+ * The host half of a domain in mode "pvh" or "hvm": hypercalls, the platform around the processor, and the one interrupt
+ * line that its interrupt controllers and the event channels' callback share.
  */
 export class HvmHost {
   readonly console: ConsoleBackend;
@@ -105,11 +99,11 @@ export class HvmHost {
   readonly #vcpu: Vcpu;
   readonly #hvm: HvmOp;
   readonly #memoryOp: MemoryOp;
-  readonly #lapic: Lapic;
+  readonly #platform: Platform;
+  readonly #save: () => Pick<SavedHvmHost, "pvh" | "pc">;
   readonly #statistics: HvmStatistics;
   readonly #startTime: number;
   readonly #uuid: Uint8Array;
-  readonly #nmi: () => void;
   #end: SliceEnd | undefined;
   #wait: Wait | undefined;
   /** The callback vector is on the interrupt line. */
@@ -118,14 +112,30 @@ export class HvmHost {
   constructor(processor: HvmProcessor, ramPages: number, from: HvmDomain | SavedHvmHost) {
     const saved = "shared" in from ? from : undefined;
     const { memory } = processor;
-    const region = pvhRegion(ramPages);
+    const isPc = saved === undefined ? (from as HvmDomain).mode === "hvm" : saved.pc !== null;
+    const region = isPc ? linuxRegion(ramPages) : pvhRegion(ramPages);
     this.#startTime = from.startTime;
     this.#uuid = Uint8Array.from(from.uuid);
     this.#guest = new GuestVirtual(memory, processor);
     this.#isWide = () => processor.isIn64BitCode;
     this.console = new ConsoleBackend(memory, region.console * PAGE_BYTES, saved?.console);
     this.xenstore = new Xenstore(memory, region.xenstore * PAGE_BYTES, GUEST_DOMID, saved?.xenstore);
-    this.#lapic = new Lapic(saved?.lapic);
+    const sinks: PlatformSinks = {
+      print: (bytes) => this.console.append(bytes),
+      powerOff: () => this.#shutdown(SHUTDOWN_POWEROFF),
+      reset: () => this.#shutdown(SHUTDOWN_REBOOT),
+      nmi: () => processor.raiseNmi(),
+    };
+    if (isPc) {
+      const { pciWindow } = linuxRegion(ramPages);
+      const pc = new PcPlatform(sinks, from.startTime, pciWindow.address, saved?.pc ?? undefined);
+      this.#platform = pc;
+      this.#save = () => ({ pvh: null, pc: pc.save() });
+    } else {
+      const pvh = new PvhPlatform(sinks, saved?.pvh ?? undefined);
+      this.#platform = pvh;
+      this.#save = () => ({ pvh: pvh.save(), pc: null });
+    }
     this.#statistics = new HvmStatistics(saved?.statistics);
     this.#shared = new SharedInfo(
       memory,
@@ -133,7 +143,6 @@ export class HvmHost {
       { magic: magicOf(this.#uuid), lastPage: region.machinePages - 1 },
     );
     this.#blob = new Blob(memory, this.#guest, processor, this.#shared, saved?.blob);
-    this.#nmi = () => processor.raiseNmi();
     const upcall = (): void => this.#upcall();
     this.#hvm = new HvmOp(this.#guest, region, upcall, saved?.hvm);
     this.#events = new EventChannels(
@@ -145,7 +154,7 @@ export class HvmHost {
       memory,
       this.#guest,
       this.#shared,
-      { upcall, nmi: this.#nmi, down: () => this.#shutdown(SHUTDOWN_POWEROFF) },
+      { upcall, nmi: sinks.nmi, down: () => this.#shutdown(SHUTDOWN_POWEROFF) },
       saved?.vcpu,
     );
     this.#memoryOp = new MemoryOp(memory, this.#guest, region, this.#shared, saved?.memory);
@@ -161,12 +170,12 @@ export class HvmHost {
 
   /** The vector on the interrupt line, undefined for none. */
   get interrupt(): number | undefined {
-    return this.#isInjecting ? this.#hvm.callbackVector : this.#lapic.pending;
+    return this.#isInjecting ? this.#hvm.callbackVector : this.#platform.pending;
   }
 
   /** When the next timer fires or a wait ends, in ns of guest time; undefined if none does. */
   get deadline(): number | undefined {
-    const times = [this.#vcpu.deadline, this.#lapic.deadline, this.#wait?.until ?? undefined];
+    const times = [this.#vcpu.deadline, this.#platform.deadline, this.#wait?.until ?? undefined];
     const set = times.filter((time) => time !== undefined);
     return set.length === 0 ? undefined : Math.min(...set);
   }
@@ -189,12 +198,12 @@ export class HvmHost {
       return;
     }
     if (vector === this.#hvm.upcallVector) this.#statistics.countUpcall();
-    this.#lapic.acknowledge(vector);
+    this.#platform.acknowledge(vector);
   }
 
   /** Fires the timers whose time has come. */
   advance(now: number): void {
-    this.#lapic.advance(now);
+    this.#platform.advance(now);
     if (this.#vcpu.advance(now)) this.#events.raiseVirq(VIRQ_TIMER);
     this.#wakeUp(now);
   }
@@ -212,7 +221,9 @@ export class HvmHost {
     this.#vcpu.wasIdle(ns, now);
   }
 
+  /** Console input: for the serial port if somebody has it open, else for Xen's console. */
   input(bytes: Uint8Array): void {
+    if (this.#platform.input(bytes)) return;
     if (!this.console.input(bytes)) return;
     this.#events.raise(CONSOLE_PORT);
     this.settle();
@@ -220,32 +231,33 @@ export class HvmHost {
 
   /** RDMSR; undefined is #GP. */
   readMsr(msr: number, now: number): bigint | undefined {
-    if (msr === APIC_BASE_MSR) return APIC_BASE_X2APIC;
-    if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) return this.#lapic.read(msr, now);
-    return undefined;
+    return this.#platform.readMsr(msr, now);
   }
 
   /** WRMSR; false is #GP. */
   writeMsr(msr: number, value: bigint, now: number): boolean {
-    if (msr === APIC_BASE_MSR) return value === APIC_BASE_X2APIC;
-    if (msr >= X2APIC_FIRST && msr <= X2APIC_LAST) return this.#lapic.write(msr, value, now, this.#nmi);
-    return msr === HYPERCALL_MSR && this.#installHypercallPage(value);
+    return msr === HYPERCALL_MSR
+      ? this.#installHypercallPage(value)
+      : this.#platform.writeMsr(msr, value, now);
   }
 
   /** IN. */
-  read(port: number, size: number): number {
-    if (port === PIT_COUNTER_2 || port === PLATFORM_PORTS.sleepControl || port === PLATFORM_PORTS.sleepStatus)
-      return 0;
-    return size === 4 ? FLOATING : 2 ** (8 * size) - 1;
+  read(port: number, size: number, now: number): number {
+    return this.#platform.read(port, size, now);
   }
 
   /** OUT, except to HYPERCALL_PORT. */
-  write(port: number, value: number): void {
-    const { sleepControl, reset, resetValue } = PLATFORM_PORTS;
-    if (port === DEBUG_PORT) this.console.append(Uint8Array.of(value & 0xff));
-    if (port === sleepControl && value & SLEEP_ENABLE && ((value >> 2) & 7) === S5_SLEEP_TYPE)
-      this.#shutdown(SHUTDOWN_POWEROFF);
-    if (port === reset && (value & 0xff) === resetValue) this.#shutdown(SHUTDOWN_REBOOT);
+  write(port: number, size: number, value: number, now: number): void {
+    this.#platform.write(port, size, value, now);
+  }
+
+  /** A read of 32 bits from a page of registers; `address` is a multiple of 4. */
+  readMemory(address: number, now: number): number {
+    return this.#platform.readMemory(address, now);
+  }
+
+  writeMemory(address: number, value: number, now: number): void {
+    this.#platform.writeMemory(address, value, now);
   }
 
   /**
@@ -297,7 +309,7 @@ export class HvmHost {
       vcpu: this.#vcpu.save(),
       hvm: this.#hvm.save(),
       memory: this.#memoryOp.save(),
-      lapic: this.#lapic.save(),
+      ...this.#save(),
       console: this.console.save(),
       xenstore: this.xenstore.save(),
       statistics: this.#statistics.save(),
@@ -405,7 +417,7 @@ export class HvmHost {
   }
 
   #upcall(): void {
-    if (this.#hvm.upcallVector !== 0) this.#lapic.request(this.#hvm.upcallVector);
+    if (this.#hvm.upcallVector !== 0) this.#platform.request(this.#hvm.upcallVector);
     this.settle();
   }
 
@@ -414,7 +426,7 @@ export class HvmHost {
     if (wait === undefined) return;
     const isOver = wait.until !== null && wait.until <= now;
     const isMarked = wait.ports.some((port) => this.#shared.isMarked(port));
-    if (isOver || isMarked || this.#shared.upcallPending || this.#lapic.pending !== undefined)
+    if (isOver || isMarked || this.#shared.upcallPending || this.#platform.pending !== undefined)
       this.#wait = undefined;
   }
 

@@ -505,6 +505,6 @@ test("what is saved is the whole: a host made from it does the same", () => {
 });
 
 test("power off and reset by the ports that ACPI names", () => {
-  host.write(0xe40, 0x34);
+  host.write(0xe40, 1, 0x34, 0);
   expect(host.end).toEqual({ kind: "shutdown", reason: "poweroff", code: 0 });
 });
