@@ -5,7 +5,8 @@ import { LINE_BYTES } from "./limits.ts";
 const ESCAPES = /\u001b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|[()][0-9A-B]|[=>78cDEHM])/g;
 const DECODER = new TextDecoder();
 
-function latin1(bytes: Uint8Array): string {
+/** One character a byte. */
+export function latin1(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { budgetLimit, judgeBudget, parseBudget } from "./budget.ts";
-import { type Candidate, compare, firstDifference, lastKnownGood, type RunFacts } from "./compare.ts";
+import { compare, labelKey, type RunFacts } from "./compare.ts";
+import { compareConsoles, compareWholeConsoles, type Ignored } from "./consoles.ts";
 import { MilestoneTracker } from "./milestones.ts";
 
 /*
@@ -15,7 +16,7 @@ const recorded = (name: string): Uint8Array => new Uint8Array(readFileSync(join(
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 function facts(fields: Partial<RunFacts>): RunFacts {
-  const none = { milestones: {}, hypercalls: {}, console: bytes("") };
+  const none = { milestones: {}, hypercalls: {} };
   return { id: "now", instructions: 1000, guestSeconds: 1, ...none, ...fields };
 }
 
@@ -76,30 +77,61 @@ describe("milestones", () => {
 });
 
 describe("consoles", () => {
-  test("two failures of the same boot part at the command that made them", () => {
-    const difference = firstDifference(recorded("null"), recorded("bug"));
-    const [left, right] = ["null", "bug"].map((name) =>
-      new TextDecoder("latin1").decode(recorded(name)).split("\n"),
-    );
+  const DECODER = new TextDecoder("latin1");
+  /** In pieces of so many bytes. */
+  async function* pieces(console: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < console.length; at += size) yield console.subarray(at, at + size);
+  }
+  const comparison = async (before: Uint8Array, now: Uint8Array, ignore?: Ignored, size = 1000) => {
+    const found = await compareConsoles(pieces(before, size), pieces(now, 77), ignore);
+    expect(compareWholeConsoles(before, now, ignore)).toEqual(found);
+    return found;
+  };
+  const firstDifference = async (before: Uint8Array, now: Uint8Array, ignore?: Ignored) =>
+    (await comparison(before, now, ignore)).difference;
+
+  test("two failures of the same boot part at the command that made them", async () => {
+    const difference = await firstDifference(recorded("null"), recorded("bug"));
+    const [left, right] = ["null", "bug"].map((name) => DECODER.decode(recorded(name)).split("\n"));
     expect(difference?.before).toBe("insmod /fail.ko how=null");
     expect(difference?.now).toBe("insmod /fail.ko how=bug");
     expect(left?.[(difference?.line ?? 0) - 1]?.trim()).toBe(difference?.before);
     expect(right?.[(difference?.line ?? 0) - 1]?.trim()).toBe(difference?.now);
   });
 
-  test("a console is no different from itself; its time stamps do not count", () => {
+  test("a console is no different from itself, however it is cut; its time stamps do not count unless they should", async () => {
     const console = recorded("bug");
-    expect(firstDifference(console, console)).toBeNull();
-    const later = new TextDecoder("latin1").decode(console).replace(/^\[ +\d+\./gm, "[  777.");
-    expect(firstDifference(console, bytes(later))).toBeNull();
-    const both = compare(facts({ console: bytes(later) }), facts({ console }));
-    expect([both.identical, both.console]).toEqual([false, null]);
-    expect(compare(facts({ console }), facts({ console })).identical).toBe(true);
+    for (const size of [1, 63, 4096, 1e9])
+      expect(await comparison(console, console, "nothing", size)).toEqual({
+        identical: true,
+        difference: null,
+      });
+    const later = bytes(DECODER.decode(console).replace(/^\[ +\d+\./gm, "[  777."));
+    expect(await comparison(console, later)).toEqual({ identical: false, difference: null });
+    expect(await firstDifference(console, later, "nothing")).toMatchObject({
+      now: expect.stringMatching(/^\[ +777\./),
+    });
   });
 
-  test("one that ends earlier differs where it ended", () => {
-    expect(firstDifference(bytes("a\nb\n"), bytes("a\n"))).toEqual({ line: 2, before: "b", now: null });
-    expect(firstDifference(bytes(""), bytes("x"))).toEqual({ line: 1, before: null, now: "x" });
+  test("addresses and numbers count unless they should not", async () => {
+    const [one, other] = ["mapped 0xffff8880 at 17\n", "mapped 0xffff9990 at 18\n"].map(bytes);
+    expect(await firstDifference(one!, other!)).toMatchObject({ line: 1 });
+    expect(await comparison(one!, other!, "numbers")).toEqual({ identical: false, difference: null });
+    expect(await firstDifference(one!, bytes("unmapped 0x1 at 17\n"), "numbers")).toMatchObject({ line: 1 });
+  });
+
+  test("one that ends earlier differs where it ended", async () => {
+    expect(await firstDifference(bytes("a\nb\n"), bytes("a\n"))).toEqual({ line: 2, before: "b", now: null });
+    expect(await firstDifference(bytes(""), bytes("x"))).toEqual({ line: 1, before: null, now: "x" });
+    // The same lines, but the last has no end.
+    expect(await comparison(bytes("a\nb\n"), bytes("a\nb"))).toEqual({ identical: false, difference: null });
+  });
+
+  test("endless lines are compared in parts", async () => {
+    const long = bytes("x".repeat(10_000));
+    const other = bytes(`${"x".repeat(9_000)}y${"x".repeat(999)}`);
+    expect(await comparison(long, long)).toEqual({ identical: true, difference: null });
+    expect(await firstDifference(long, other)).toMatchObject({ line: 3 });
   });
 });
 
@@ -121,9 +153,12 @@ test("what changed: instructions, milestones, hypercalls", () => {
       milestones: { "linux-version": time(100), init: time(600, 1), pass: time(900) },
       hypercalls: { mmu_update: 50, iret: 5, xen_version: 1 },
     }),
+    { identical: false, difference: { line: 5, before: "x", now: "y" } },
   );
   expect(comparison).toMatchObject({
     good: "good",
+    identical: false,
+    console: { line: 5, before: "x", now: "y" },
     instructions: { before: 1000, now: 1005, percent: 0.5 },
     milestones: [
       { milestone: "linux-version", before: 100, now: 100, percent: 0 },
@@ -144,33 +179,10 @@ test("what changed: instructions, milestones, hypercalls", () => {
   });
 });
 
-test("the last known good is the newest that passed before, with the same labels", () => {
-  const job = (
-    id: string,
-    day: number,
-    verdict: Candidate["verdict"],
-    labels: Record<string, string>,
-  ): Candidate => ({
-    id,
-    verdict,
-    labels,
-    createdAt: `2026-11-${String(day).padStart(2, "0")}T00:00:00.000Z`,
-  });
-  const main = { branch: "main", arch: "x86" };
-  const others = [
-    job("old", 1, "pass", main),
-    job("good", 3, "pass", { arch: "x86", branch: "main" }),
-    job("bad", 4, "crash", main),
-    job("other", 5, "pass", { branch: "next", arch: "x86" }),
-    job("running", 5, null, main),
-    job("later", 9, "pass", main),
-  ];
-  expect(lastKnownGood(job("now", 6, "fail", main), others)?.id).toBe("good");
-  expect(lastKnownGood(job("now", 2, "fail", main), others)?.id).toBe("old");
-  expect(lastKnownGood(job("good", 3, "pass", main), others)?.id).toBe("old");
-  expect(lastKnownGood(job("now", 6, "fail", { branch: "main" }), others)).toBeUndefined();
-  // Unlabelled jobs have nothing in common.
-  expect(lastKnownGood(job("now", 6, "fail", {}), [job("x", 1, "pass", {})])).toBeUndefined();
+test("labels are the same in any order", () => {
+  expect(labelKey({ branch: "main", arch: "x86" })).toBe(labelKey({ arch: "x86", branch: "main" }));
+  expect(labelKey({ branch: "main" })).not.toBe(labelKey({ branch: "main", arch: "x86" }));
+  expect(labelKey({ a: 'b","c":"d' })).not.toBe(labelKey({ a: "b", c: "d" }));
 });
 
 describe("budgets", () => {

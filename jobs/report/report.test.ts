@@ -225,16 +225,18 @@ describe("Markdown", () => {
   });
 
   test("shows the comparison with the last good run", () => {
-    const facts = (id: string, instructions: number, console: string): RunFacts => ({
+    const facts = (id: string, instructions: number): RunFacts => ({
       id,
       instructions,
       guestSeconds: 1,
       milestones: {},
       hypercalls: {},
-      console: new TextEncoder().encode(console),
     });
     const job = jobOf({});
-    const comparison = compare(facts(job.id, 1_002_000, "a\nb\n"), facts("good", 1_000_000, "a\nc\n"));
+    const comparison = compare(facts(job.id, 1_002_000), facts("good", 1_000_000), {
+      identical: false,
+      difference: { line: 2, before: "c", now: "b" },
+    });
     const text = writeMarkdown([job], new Map([[job.id, comparison]]));
     expect(text).toContain("`good`: 1,002,000 instructions (+0.200 %)");
     expect(text).toContain("- c\n+ b");

@@ -1,6 +1,7 @@
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import { type ConsoleLine, ConsoleReader, textOfSpans } from "../../jobs/ansi/console.ts";
 import { type Change, type Comparison, compare, type RunFacts } from "../../jobs/compare/compare.ts";
+import { compareWholeConsoles } from "../../jobs/compare/consoles.ts";
 import type { JobView } from "../runner/record.ts";
 import { Verdict } from "./badge.tsx";
 import { change, grouped, instant, seconds, si, visible } from "./format.ts";
@@ -23,7 +24,7 @@ export interface ComparedJob {
 const CONTEXT = 4;
 const ROW = 64;
 
-export function factsOf({ job, hypercalls, console }: ComparedJob): RunFacts {
+export function factsOf({ job, hypercalls }: ComparedJob): RunFacts {
   const calls = (hypercalls?.hypercalls ?? []).map((count) => [nameOfHypercall(count), count.calls] as const);
   return {
     id: job.id,
@@ -31,12 +32,15 @@ export function factsOf({ job, hypercalls, console }: ComparedJob): RunFacts {
     guestSeconds: job.guestSeconds,
     milestones: job.milestones,
     hypercalls: Object.fromEntries(calls),
-    console,
   };
 }
 
 export function Compare({ before, now }: { readonly before: ComparedJob; readonly now: ComparedJob }) {
-  const comparison = compare(factsOf(now), factsOf(before));
+  const comparison = compare(
+    factsOf(now),
+    factsOf(before),
+    compareWholeConsoles(before.console, now.console),
+  );
   return (
     <>
       <h1>Two jobs compared</h1>
