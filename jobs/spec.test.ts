@@ -139,7 +139,7 @@ const wrong: [unknown, string, string, RegExp][] = [
   [{ seed: "(" }, "wrong-type", "config.seed", /2\^64-1/],
   [{ seed: {} }, "wrong-type", "config.seed", /2\^64-1/],
   [{ startTime: 1.5 }, "wrong-type", "config.startTime", /whole number/],
-  [{ mode: "hvm" }, "wrong-type", "config.mode", /must be "pv" or "pvh", but it is "hvm"/],
+  [{ mode: "kvm" }, "wrong-type", "config.mode", /must be .*"hvm", but it is "kvm"/],
   [{ stateHashEvery: 5 }, "out-of-range", "config.stateHashEvery", /between/],
   [{ vcpus: 2 }, "out-of-range", "config.vcpus", /one virtual processor: set it to 1/],
   [{ vcpus: "1" }, "wrong-type", "config.vcpus", /one virtual processor/],

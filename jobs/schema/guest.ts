@@ -6,7 +6,7 @@ import { number, oneOf, text } from "./values.ts";
 
 /** Virtual processors of a guest: the core is one processor. */
 export const VCPUS = 1;
-export const MODES = ["pv", "pvh"] as const;
+export const MODES = ["pv", "pvh", "hvm"] as const;
 
 const VCPUS_SCHEMA = z.literal(VCPUS, {
   error: ({ input }) =>
@@ -29,7 +29,7 @@ const FIELDS = {
     schema: oneOf(MODES),
     standard: "pv",
     description:
-      'How the guest is started: "pv" (Xen PV, 64-bit) or "pvh" (PVH: the kernel needs XEN_ELFNOTE_PHYS32_ENTRY).',
+      'How the guest is started: "pv" (Xen PV, 64-bit), "pvh" (PVH: the kernel needs XEN_ELFNOTE_PHYS32_ENTRY) or "hvm" (by Linux\'s own boot protocol, on a PC with Xen below).',
   },
   memory: {
     schema: number(MEMORY_MIB, "MiB", true),

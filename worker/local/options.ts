@@ -173,7 +173,7 @@ What to boot
   --initrd FILE           its initrd
   --cmdline TEXT          kernel command line (default "console=hvc0")
   --memory MIB            guest memory
-  --mode MODE             how the kernel is started: pv (default) or pvh
+  --mode MODE             how the kernel is started: pv (default), pvh, or hvm
   --cpu MODEL             what the processor offers: v1 or v2 (default), as in "v2,-sse4.2" or "v1,+popcnt"
 
   --from SNAPSHOT         go on from a snapshot instead: a file that --snapshot wrote, or with --url JOB/NAME

@@ -108,7 +108,7 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
               <label for="mode">Mode</label>
               <select id="mode" name="mode">
                 <option value="">pv, or the guest's own</option>
-                {["pv", "pvh"].map((mode) => (
+                {["pv", "pvh", "hvm"].map((mode) => (
                   <option value={mode} selected={mode === form.mode}>
                     {mode}
                   </option>

@@ -99,7 +99,7 @@ export function parseSnapshotHeader(value: unknown): SnapshotHeader {
       cmdline: textIn(config, "cmdline", /^[^\0]{0,1023}$/),
       memory,
       // Those of before there were modes do not say.
-      mode: config.mode === "pvh" ? "pvh" : "pv",
+      mode: config.mode === "pvh" || config.mode === "hvm" ? config.mode : "pv",
       cpu: textIn(config, "cpu", /^[\w.,+-]{2,512}$/),
       seed: textIn(config, "seed", /^\d{1,20}$/),
       startTime: countIn(config, "startTime", 0xffff_ffff),
