@@ -3,7 +3,7 @@
 // The processor calls itself an in-order Intel Atom: it does not speculate, and kernels then leave out the mitigations
 // that only cost time here. It has fast string instructions (ERMS, FSRM), because a REP moves whole pages at a time.
 
-import { CPU_MODEL, CR4, REGS } from "./layout";
+import { CPU_MODEL, CR4, REGS, RAX, RCX, RDX } from "./layout";
 import { PHYSICAL_BITS } from "./mmu";
 
 export const FEATURE_SSE3: u32 = 1;
@@ -47,16 +47,16 @@ function bit(feature: u32, position: u32): u32 {
 }
 
 function set(a: u32, b: u32, c: u32, d: u32): void {
-  store<u64>(REGS, <u64>a);
+  store<u64>(RAX, <u64>a);
   store<u64>(REGS + 24, <u64>b);
-  store<u64>(REGS + 8, <u64>c);
-  store<u64>(REGS + 16, <u64>d);
+  store<u64>(RCX, <u64>c);
+  store<u64>(RDX, <u64>d);
 }
 
 /** Fills EAX, EBX, ECX, EDX for the leaf in EAX and sub-leaf in ECX. */
 export function cpuid(): void {
-  let leaf = load<u32>(REGS);
-  const sub = load<u32>(REGS + 8);
+  let leaf = load<u32>(RAX);
+  const sub = load<u32>(RCX);
   // Beyond the last basic leaf, processors answer with the last one's data; ours has none to give.
   switch (leaf) {
     case 0: return set(13, 0x756e6547, 0x6c65746e, 0x49656e69); // GenuineIntel

@@ -14,7 +14,10 @@ import {
 } from "./cpuid";
 import { Gen, Op, Rare } from "./ops";
 import { INTERCEPT_VMCALL } from "./system";
-import { decodeVector, vectorBytes } from "./vector-decode";
+import {
+  VECTOR_CLASS_MMX, VECTOR_CLASS_SHIFT, VECTOR_FEATURE_SHIFT, VECTOR_FEATURE_SSE3, VECTOR_FEATURE_SSE4_1, VECTOR_FEATURE_SSE4_2,
+  VECTOR_FEATURE_SSSE3, VECTOR_HAS_IMM8, decodeVector, vectorBytes,
+} from "./vector-decode";
 
 function mandatoryPrefix(): i32 {
   return repeat == 3 ? 2 : repeat == 2 ? 3 : prefix66 ? 1 : 0;
@@ -24,10 +27,10 @@ function mandatoryPrefix(): i32 {
 function vectorOffered(feature: i32): bool {
   switch (feature) {
     case 0: return true;
-    case 1: return offers(FEATURE_SSE3);
-    case 2: return offers(FEATURE_SSSE3);
-    case 3: return offers(FEATURE_SSE41);
-    case 4: return offers(FEATURE_SSE42);
+    case VECTOR_FEATURE_SSE3: return offers(FEATURE_SSE3);
+    case VECTOR_FEATURE_SSSE3: return offers(FEATURE_SSSE3);
+    case VECTOR_FEATURE_SSE4_1: return offers(FEATURE_SSE41);
+    case VECTOR_FEATURE_SSE4_2: return offers(FEATURE_SSE42);
     default: return false;
   }
 }
@@ -36,16 +39,16 @@ function vector(map: i32, op: i32): void {
   readModrm();
   if (overflow) return;
   const id = decodeVector(map, mandatoryPrefix(), op, modrm, rex & 8 ? 1 : 0);
-  if (id == 0 || lock || !vectorOffered((id >> 20) & 15)) return invalid();
-  const imm = id & 0x10000 ? <i32>next8() : 0;
+  if (id == 0 || lock || !vectorOffered((id >> VECTOR_FEATURE_SHIFT) & 15)) return invalid();
+  const imm = id & VECTOR_HAS_IMM8 ? <i32>next8() : 0;
   if (map == 1 && op == 0xf7) setMaskedStore();
   if (isMem) {
     // MMX, and what writes an MMX register: a pending x87 exception comes before what the segment check finds.
     const toMmx = map == 1 && (op == 0x2c || op == 0x2d) && mandatoryPrefix() < 2;
-    if (mode != MODE_64 && (toMmx || ((id >> 17) & 3) == 1)) fwait();
+    if (mode != MODE_64 && (toMmx || ((id >> VECTOR_CLASS_SHIFT) & 3) == VECTOR_CLASS_MMX)) fwait();
     prepareMem(vectorStores(map, op) ? SEG_WRITE : SEG_READ, vectorBytes(map, mandatoryPrefix(), op));
   }
-  emit(Op.VEC, reg, rm, isMem ? 1 : 0, imm, (rex & 8 ? 1 : 0) | (((id >> 17) & 7) << 8), id & 0xffff, 0);
+  emit(Op.VEC, reg, rm, isMem ? 1 : 0, imm, (rex & 8 ? 1 : 0) | (((id >> VECTOR_CLASS_SHIFT) & 7) << 8), id & 0xffff, 0);
   emitSecond(0, 0);
 }
 

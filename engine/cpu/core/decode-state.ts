@@ -33,7 +33,7 @@ export function next8(): u32 {
   }
   return load<u8>(source + position++);
 }
-export function peek8(): u32 {
+function peek8(): u32 {
   if (position >= available) {
     overflow = true;
     return 0;
@@ -73,7 +73,7 @@ export function next64(): u64 {
 export let mode: u32 = 0;
 export let rex: u32 = 0;
 export let prefix66: bool = false;
-export let prefix67: bool = false;
+let prefix67: bool = false;
 /** 0, 2 = F2, 3 = F3: the last one given. */
 export let repeat: u32 = 0;
 export let lock: bool = false;
@@ -178,7 +178,7 @@ export function peekGroup8(): i32 {
   return <i32>(peek8() >> 3) & 7;
 }
 
-export function readAddress(): void {
+function readAddress(): void {
   const mod = modrm >> 6;
   memB = ZERO;
   memC = ZERO;

@@ -7,7 +7,7 @@ import {
   abandonInstruction, beginBlock, beginBytes, beginInstruction, clearTerminated, count, emit, emitAt, length, nextRip, out, overflow,
   readPrefixes, terminate, terminated, mode,
 } from "./decode-state";
-import { GP } from "./exception";
+import { GP, UD } from "./exception";
 import { ARENA, MODE, MODE_64, REGS, SEG, SLOT_CS, STRADDLE } from "./layout";
 import { fusionAt } from "./fusions";
 import { frameOf, isMemory } from "./memory";
@@ -49,7 +49,7 @@ export function emitLink(rip: u64, slotAddress: usize): void {
 }
 
 /** Ends the block with a jump to `rip`, counting the instructions so far. */
-export function emitJump(rip: u64): void {
+function emitJump(rip: u64): void {
   const p = emit(Op.JUMP, 0, 0, 0, 0, count(), 0, 0);
   emitLink(rip, p + 8);
   terminate();
@@ -80,7 +80,7 @@ export function decodeBlock(at: usize, rip: u64, linear: u64, physical: u64, lim
     beginBytes(0, 0);
     beginInstruction(rip, 0);
     readPrefixes();
-    emitFault(6, -1);
+    emitFault(UD, -1);
     setDecoded(start, 0, -1, 0);
     return out;
   }
@@ -113,7 +113,7 @@ export function decodeBlock(at: usize, rip: u64, linear: u64, physical: u64, lim
       if (n == 0) return decodeStraddling(frame, linear, start, rip, limit);
       // The straddling instruction gets a block of its own.
       beginInstruction(insnRip, n - 1);
-      emitJumpTo(insnRip, n);
+      emitJump(insnRip);
       break;
     }
     n++;
@@ -186,12 +186,6 @@ export function follow(target: u64): bool {
   followed = true;
   followTarget = target;
   return true;
-}
-
-function emitJumpTo(rip: u64, n: i32): void {
-  const p = emit(Op.JUMP, 0, 0, 0, 0, n, 0, 0);
-  emitLink(rip, p + 8);
-  terminate();
 }
 
 /** Leaves the interpreter behind this instruction. */

@@ -5,7 +5,7 @@ import { GP, NP, SS, TS, UD, raise, raiseNoError } from "./exception";
 import { AC, ARITH, DF, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM, getFlags, setFlags } from "./flags";
 import {
   CPL, CSTAR, EFER, LSTAR, MODE, MODE_64, NMI_BLOCKED, REGS, RIP, SEG_TR, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSFLAGS,
-  TR_BASE, RSP,
+  TR_BASE, RSP, RCX, RDX,
 } from "./layout";
 import { EFER_SCE, isCanonical, readable, readableAs, writableAs, writeDone } from "./mmu";
 import {
@@ -400,7 +400,7 @@ export function syscall(): i32 {
   const flags = getFlags();
   const star = load<u64>(STAR);
   const long = load<u32>(MODE) == MODE_64;
-  store<u64>(REGS + 8, load<u64>(RIP));
+  store<u64>(RCX, load<u64>(RIP));
   store<u64>(REGS + 11 * 8, <u64>(flags & ~RF));
   store<u64>(RIP, load<u64>(long ? LSTAR : CSTAR));
   setFlags(flags & ~<u32>load<u64>(SFMASK) & ~RF);
@@ -415,7 +415,7 @@ export function sysret(log2: i32): i32 {
   if (!(load<u64>(EFER) & EFER_SCE) || load<u32>(MODE) != MODE_64) return raiseNoError(UD);
   if (load<u32>(CPL) != 0) return raise(GP, 0);
   const long = log2 == 3;
-  const target = load<u64>(REGS + 8);
+  const target = load<u64>(RCX);
   if (long && !isCanonical(target)) return raise(GP, 0);
   const selector = <u32>(load<u64>(STAR) >> 48);
   setFlags((<u32>load<u64>(REGS + 11 * 8) & 0x3c7fd7) | 2);
@@ -443,8 +443,8 @@ export function sysexit(log2: i32): i32 {
   const cs = <u32>load<u64>(SYSENTER_CS);
   if ((cs & 0xfffc) == 0 || load<u32>(CPL) != 0 || isRealStyle()) return raise(GP, 0);
   const long = log2 == 3;
-  const rip = load<u64>(REGS + 16);
-  const rsp = load<u64>(REGS + 8);
+  const rip = load<u64>(RDX);
+  const rsp = load<u64>(RCX);
   if (long && (!isCanonical(rip) || !isCanonical(rsp))) return raise(GP, 0);
   store<u64>(RIP, long ? rip : rip & 0xffffffff);
   store<u64>(RSP, long ? rsp : rsp & 0xffffffff);

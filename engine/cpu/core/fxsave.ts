@@ -1,6 +1,6 @@
 // FXSAVE, FXRSTOR, LDMXCSR, STMXCSR (0F AE /0-/3). Image: SDM vol. 1 table 10-2.
 import { FCW, FDP, FIP, FOP, FPR, FSW, FTW, MODE, MODE_64, MXCSR, XMM } from "./layout";
-import { raise } from "./exception";
+import { GP, raise } from "./exception";
 import { opReg, raiseMisaligned, rexW, storeSized } from "./vector-operand";
 import { isAligned, readable, writable, writeDone } from "./mmu";
 import { updateSummary } from "./x87-state";
@@ -55,7 +55,7 @@ function fxrstor(op: usize, ea: u64): i32 {
   const p = readable(ea, FXSAVE_BYTES);
   if (!p) return 0;
   const mxcsr = load<u32>(p, 24);
-  if (mxcsr & ~MXCSR_MASK) return raise(13, 0);
+  if (mxcsr & ~MXCSR_MASK) return raise(GP, 0);
   store<u32>(MXCSR, mxcsr);
   store<u16>(FCW, (load<u16>(p) & 0x1f7f) | 0x40);
   const fsw = load<u16>(p, 2);
@@ -87,7 +87,7 @@ export function execStateImage(op: usize, ea: u64): i32 {
       const p = readable(ea, 4);
       if (!p) return 0;
       const value = load<u32>(p);
-      if (value & ~MXCSR_MASK) return raise(13, 0);
+      if (value & ~MXCSR_MASK) return raise(GP, 0);
       store<u32>(MXCSR, value);
       return 1;
     }

@@ -14,7 +14,7 @@ import { MODE, MODE_64, RAX, RCX, RDX, REGS, SEED, SEG, SYSFLAGS } from "./layou
 import { readable, writable, writeDone } from "./mmu";
 import { Gen } from "./ops";
 import { attributesOf, baseOf, checkSegment } from "./segment";
-import { peek, popped, push, release } from "./stack";
+import { peek, popped, push, release, storeBySize } from "./stack";
 import { enter, leave, popa, pusha, pushf, putRegister } from "./stack-frame";
 
 /** Effective address of the memory operand of the op at `m`. */
@@ -384,9 +384,7 @@ export function execGeneric(p: usize): i32 {
       if (load<u32>(MODE) != MODE_64 && !checkSegment(imm, (address - baseOf(imm)) & 0xffffffff, 1 << log2, true)) return 0;
       const h = writable(address, 1 << log2);
       if (!h) return 0;
-      if (log2 == 1) store<u16>(h, <u16>v);
-      else if (log2 == 2) store<u32>(h, <u32>v);
-      else store<u64>(h, v);
+      storeBySize(h, v, log2);
       writeDone(h);
       release(<u64>1 << <u64>log2);
       return 1;

@@ -13,7 +13,7 @@ import { deliverPending } from "./interrupt";
 import {
   CR0, CR4, CURRENT_OP, EXC_VECTOR, FAULT_SS, INSTRUCTIONS, LIMIT, MODE, MODE_64, REGS, RIP, SLOT_CS, TAG_HIGH, X87_RIP,
 } from "./layout";
-import { fetchPage, isAligned, isCanonical } from "./mmu";
+import { CR0_EM, CR0_MP, CR0_TS, fetchPage, isAligned, isCanonical } from "./mmu";
 import { Op } from "./ops";
 import { segmentAddress } from "./segment";
 import { taskSwitched } from "./task";
@@ -21,6 +21,7 @@ import { bitTest, imul32, imul64, rol, ror, sar, shl, shr } from "./shifts";
 import { STRING_AGAIN, STRING_DONE, STRING_FAULT, execString } from "./string";
 import { EXIT_EXCEPTION, EXIT_SHUTDOWN, R_FAULT, R_GO, execRare, setExitReason } from "./system";
 import { execVector } from "./vector";
+import { VECTOR_CLASS_FXSAVE, VECTOR_CLASS_MMX, VECTOR_CLASS_SHIFT, VECTOR_UNCHECKED } from "./vector-decode";
 import { execX87, x87Wait } from "./x87";
 
 /** Blocks have at most this many instructions: with fewer left, the caller decodes exactly as many as are. */
@@ -31,6 +32,7 @@ const STRING_CHARGE: i64 = 65536;
 const MAX_DELIVERIES: i32 = 65536;
 
 const RSP_SLOT: usize = 32;
+const CR4_OSFXSR: u32 = 0x200;
 
 const WHY_FAULT: i32 = 0;
 /** Leave the interpreter; the next RIP is that of the op at p. */
@@ -41,20 +43,20 @@ const WHY_JUMP: i32 = 2;
 /** May the vector instruction class run? (SDM vol. 3A 13.1; classes as in vector-decode.ts) */
 function vectorOp(p: usize): i32 {
   const cr0 = load<u32>(CR0);
-  const cls = load<u8>(p, 7);
-  if (cls & 4) {
+  const cls = <i32>load<u8>(p, 7);
+  if (cls & (VECTOR_UNCHECKED >> VECTOR_CLASS_SHIFT)) {
     // MOVNTI: an integer store.
-  } else if (cls != 2) {
-    if (cr0 & 4 || (cls != 1 && !(load<u32>(CR4) & 0x200))) return raiseNoError(UD);
-    if (cr0 & 8) return raiseNoError(NM);
-  } else if (cr0 & 12) return raiseNoError(NM);
+  } else if (cls != VECTOR_CLASS_FXSAVE) {
+    if (cr0 & <u32>CR0_EM || (cls != VECTOR_CLASS_MMX && !(load<u32>(CR4) & CR4_OSFXSR))) return raiseNoError(UD);
+    if (cr0 & <u32>CR0_TS) return raiseNoError(NM);
+  } else if (cr0 & <u32>(CR0_EM | CR0_TS)) return raiseNoError(NM);
   return execVector(load<i32>(p, 8), p, load<u8>(p, 4) ? addressOf(p + 16) : 0);
 }
 
 function x87Op(p: usize): i32 {
   const cr0 = load<u32>(CR0);
-  if (load<u8>(p, 2) == 0x9b) return (cr0 & 10) == 10 ? raiseNoError(NM) : x87Wait();
-  if (cr0 & 12) return raiseNoError(NM);
+  if (load<u8>(p, 2) == 0x9b) return (cr0 & <u32>(CR0_MP | CR0_TS)) == <u32>(CR0_MP | CR0_TS) ? raiseNoError(NM) : x87Wait();
+  if (cr0 & <u32>(CR0_EM | CR0_TS)) return raiseNoError(NM);
   store<u64>(X87_RIP, sideRip(p));
   return execX87(p, load<u8>(p, 4) ? addressOf(p + 16) : 0);
 }

@@ -3,7 +3,7 @@
 import { GP, raise } from "./exception";
 import {
   APIC_BASE, CR0, CSTAR, EFER, IDLE, INSTRUCTIONS, KERNEL_GS, LSTAR, MISC_ENABLE, PAT, REGS, SFMASK, SLOT_FS, SLOT_GS, STAR, SYSENTER_CS,
-  SYSENTER_EIP, SYSENTER_ESP, TSC_AUX, TSC_OFFSET,
+  SYSENTER_EIP, SYSENTER_ESP, TSC_AUX, TSC_OFFSET, RAX, RCX, RDX,
 } from "./layout";
 import { CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, flushAll, isCanonical } from "./mmu";
 import { FEATURE_RDTSCP, offers } from "./cpuid";
@@ -38,7 +38,7 @@ function holdsAddress(msr: u32): bool {
 
 /** Is the MSR in ECX one that a hypervisor would answer for: none of the processor's own, or the local APIC's base? */
 export function isForHost(): bool {
-  const msr = load<u32>(REGS + 8);
+  const msr = load<u32>(RCX);
   if (storageOf(msr)) return false;
   switch (msr) {
     case 0x10: case 0x17: case 0x3a: case 0x79: case 0x8b: case 0x1a0: case 0x1d9: case 0xc0000080: return false;
@@ -48,7 +48,7 @@ export function isForHost(): bool {
 
 /** Reads the MSR in ECX into EDX:EAX. */
 export function readMsr(): i32 {
-  const msr = load<u32>(REGS + 8);
+  const msr = load<u32>(RCX);
   const at = storageOf(msr);
   let v: u64;
   if (at) v = load<u64>(at);
@@ -63,8 +63,8 @@ export function readMsr(): i32 {
       default: return raise(GP, 0);
     }
   }
-  store<u64>(REGS, v & 0xffffffff);
-  store<u64>(REGS + 16, v >> 32);
+  store<u64>(RAX, v & 0xffffffff);
+  store<u64>(RDX, v >> 32);
   return 1;
 }
 
@@ -80,8 +80,8 @@ function patValid(v: u64): bool {
 
 /** Writes EDX:EAX to the MSR in ECX. */
 export function writeMsr(): i32 {
-  const msr = load<u32>(REGS + 8);
-  const v = <u64>load<u32>(REGS) | (<u64>load<u32>(REGS + 16) << 32);
+  const msr = load<u32>(RCX);
+  const v = <u64>load<u32>(RAX) | (<u64>load<u32>(RDX) << 32);
   const at = storageOf(msr);
   if (at) {
     if (holdsAddress(msr) && !isCanonical(v)) return raise(GP, 0);

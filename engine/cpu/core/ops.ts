@@ -58,12 +58,12 @@ export enum Op {
   SETCC, // a = byte register, i = condition
   CMOV32, CMOV64, // a = b if condition i; 32: always zero-extends a
   BT32_RI, BT64_RI, BT32_RR, BT64_RR,
-  SEGEA, // outside 64-bit mode: a = segment base + EA, checked; see segment.ts. n = segment, i = access
+  SEGEA, // outside 64-bit mode: a = segment base + EA, checked; see segment.ts. n = SEG_* | segment << 4 | log2 address size << 8, i = bytes
   GEN, // generic.ts. a = reg, b = rm, c = 1 if memory, s = log2 size, n = function, i = immediate; second op = EA in b c s d
   VEC, // vector.ts. a = reg, b = rm, c = 1 if memory, s = imm8, n = REX.W | class << 8, d = function; second op = EA
   X87, // x87.ts. a = opcode, b = ModRM, c = 1 if memory, s = 66 prefix, n = REX.W; second op = EA
-  STRING, // string.ts. a = kind, b = segment slot, c = log2 size, s = repeat prefix, n = address size; two ops
-  CHECK_PAGE, // first in a block whose last instruction straddles: d = guest page of the second half, i = its number of ops
+  STRING, // string.ts. a = kind, b = segment slot, c = log2 size, s = repeat prefix, n = address size, d = segment; two ops
+  CHECK_PAGE, // first in a block whose last instruction straddles: d = guest page of the second half
   // --- Terminators. Targets are addresses of micro-ops. ---
   JUMP, // d = target
   JCC, // 16 codes in the order of the condition: d = taken, i = not taken
@@ -88,7 +88,7 @@ export enum Op {
   FAULT, // raise exception i (error code d, -1 for none) at this instruction
   // --- Not instructions. ---
   LINK, // resolve the target (side table) in the same page, patch the slot at address i, go there
-  XJUMP, // jump to another page: bytes 8-15 = low 48 bits of the target, looked up in the jump cache at address in a..s (u32 at 2 is unaligned, so n unused): see interp.ts
+  XJUMP, // jump to another page: bytes 2-5 = address of its entry in the jump cache, 8-15 = low 48 bits of the target
   STALE, // head of a block that was dropped: look it up again
   FORWARD, // head of a dropped block that was decoded again: d = the new block
   RESYNC, // code after this point may have changed: leave and decode again
@@ -127,7 +127,7 @@ export enum Gen {
   SHLD_I, SHLD_CL, SHRD_I, SHRD_CL, BSF, BSR, POPCNT, IMUL2, IMUL3,
   MOVZX8, MOVZX16, MOVSX8, MOVSX16, CMOV, BSWAP16, CBW, CWD, MOVBE_LOAD, MOVBE_STORE, CRC32_8, CRC32,
   LAHF, SAHF, CMC, CLC, STC, CLD, STD,
-  PUSH, POP, PUSH_I, POP_RM, ENTER, LEAVE, PUSHA, POPA, PUSHF, POP16_SP,
+  PUSH, POP, PUSH_I, POP_RM, ENTER, LEAVE, PUSHA, POPA, PUSHF,
   DAA, DAS, AAA, AAS, AAM, AAD, SALC, BOUND, ARPL,
   RDRAND, RDSEED, MOV_FROM_SEG, CLFLUSH, BIT_OFFSET,
 }

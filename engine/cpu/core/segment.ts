@@ -1,6 +1,7 @@
 // Segmentation: descriptors, segment registers, limits (SDM vol. 3A chapters 3 and 5).
 
 import { flushBlocks } from "./blocks";
+import { SEG_NONE, SEG_PRIVILEGED_READ, SEG_WRITE } from "./decode-state";
 import { GP, NP, SS, TS, raise } from "./exception";
 import {
   CPL, CR0, EFER, GDT_BASE, GDT_LIMIT, JUMPS, JUMPS_BYTES, LDT_BASE, MODE, MODE_16, MODE_32, MODE_64, REGS, SEG, SEG_LDTR,
@@ -73,12 +74,9 @@ export function updateMode(): void {
   modeChanged();
 }
 
-export function setCpl(cpl: u32): void {
-  store<u32>(CPL, cpl);
-}
-
 /** Do `bytes` at `offset` lie inside a segment with these attributes and this limit? */
-export function withinLimit(attributes: u32, limit: u32, offset: u64, bytes: i32): bool {
+// @ts-ignore: decorator
+@inline export function withinLimit(attributes: u32, limit: u32, offset: u64, bytes: i32): bool {
   const last = offset + <u64>bytes - 1;
   // Expand-down: valid above the limit.
   if ((attributes & 0xc) == 4 && attributes & ATTR_S) return offset > <u64>limit && last <= <u64>(attributes & ATTR_DB ? 0xffffffff : 0xffff);
@@ -88,20 +86,12 @@ export function withinLimit(attributes: u32, limit: u32, offset: u64, bytes: i32
 /** May `bytes` at `offset` of the segment be read or written? Raises #GP(0) or #SS(0) if not. Not for 64-bit mode. */
 export function checkSegment(i: i32, offset: u64, bytes: i32, write: bool): bool {
   const attributes = attributesOf(i);
-  const limit = <u64>limitOf(i);
   let ok = (attributes & ATTR_P) != 0;
   if (ok && !isRealStyle()) {
     if (attributes & 8) ok = !write && (attributes & 2) != 0;
     else if (write) ok = (attributes & 2) != 0;
   }
-  if (ok) {
-    const last = offset + <u64>bytes - 1;
-    if ((attributes & 0xc) == 4 && attributes & ATTR_S) {
-      // Expand-down: valid above the limit.
-      const top: u64 = attributes & ATTR_DB ? 0xffffffff : 0xffff;
-      ok = offset > limit && last <= top;
-    } else ok = last <= limit;
-  }
+  if (ok) ok = withinLimit(attributes, limitOf(i), offset, bytes);
   if (!ok) raise(i == 2 ? SS : GP, 0);
   return ok;
 }
@@ -114,11 +104,11 @@ export function segmentAddress(p: usize): i32 {
     load<u64>(load<u8>(p, 3), REGS) + (load<u64>(load<u8>(p, 4), REGS) << <u64>load<u8>(p, 5)) + <u64>(<i64>load<i32>(p, 8));
   ea &= n >> 8 == 1 ? 0xffff : 0xffffffff;
   const access = n & 15;
-  if (access == 3 && load<u32>(CPL)) {
+  if (access == SEG_PRIVILEGED_READ && load<u32>(CPL)) {
     raise(GP, 0);
     return 0;
   }
-  if (access != 2 && !checkSegment(i, ea, load<i32>(p, 12), access == 1)) return 0;
+  if (access != SEG_NONE && !checkSegment(i, ea, load<i32>(p, 12), access == SEG_WRITE)) return 0;
   store<u64>(REGS + SLOT_TMP0 * 8, (ea + baseOf(i)) & 0xffffffff);
   return 1;
 }

@@ -12,8 +12,9 @@ export function stackMask(): u64 {
   return load<u16>(SEG + 2 * 8 + 2) & 0x4000 ? 0xffffffff : 0xffff;
 }
 
-/** Linear address of stack offset `sp`, or checks failed: exception pending and ok = false. */
+/** False after stackLinear raised. */
 export let stackOk: bool = false;
+/** Linear address of stack offset `sp`, once the segment allows the access. */
 export function stackLinear(sp: u64, bytes: i32, write: bool): u64 {
   stackOk = true;
   if (load<u32>(MODE) == MODE_64) return sp;
@@ -24,22 +25,24 @@ export function stackLinear(sp: u64, bytes: i32, write: bool): u64 {
   return (sp + load<u64>(REGS + SLOT_SS * 8)) & 0xffffffff;
 }
 
+/** Sets the stack pointer as wide as `mask`, which is stackMask's. */
 export function setSp(sp: u64, mask: u64): void {
   if (mask == 0xffffffff) store<u64>(RSP, sp & mask);
   else store<u64>(RSP, (load<u64>(RSP) & ~mask) | (sp & mask));
 }
 
 function noteStackFault(): i32 {
-  // A non-canonical stack address is #SS(0).
   convertToStackFault();
   return 0;
 }
 
+/** A non-canonical stack address is #SS(0), not #GP(0). */
 export function convertToStackFault(): void {
   if (load<u32>(FAULT_SS)) raise(SS, 0);
 }
 
-function storeBySize(h: usize, v: u64, log2: i32): void {
+/** Stores 2, 4 or 8 bytes. */
+export function storeBySize(h: usize, v: u64, log2: i32): void {
   if (log2 == 1) store<u16>(h, <u16>v);
   else if (log2 == 2) store<u32>(h, <u32>v);
   else store<u64>(h, v);
@@ -81,6 +84,7 @@ export function peek(offset: u64, log2: i32): i32 {
   return 1;
 }
 
+/** Moves the stack pointer up: what was peeked is popped. */
 export function release(bytes: u64): void {
   const mask = stackMask();
   setSp(load<u64>(RSP) + bytes, mask);

@@ -22,7 +22,8 @@ export const STRING_AGAIN: i32 = 2;
 /** One element of a repeat that is stepped through; more are to come. */
 export const STRING_STEP: i32 = 3;
 
-function setIndex(at: usize, v: u64, mask: u64): void {
+/** Writes a counter or index register as wide as the address size. */
+export function setIndex(at: usize, v: u64, mask: u64): void {
   if (mask == 0xffff) store<u16>(at, <u16>v);
   else store<u64>(at, v & mask);
 }

@@ -3,14 +3,14 @@
 import { breakpointsEnabled, notePort } from "./breakpoints";
 import { readControl, readDebug, writeControl, writeCr0, writeDebug } from "./control";
 import { cpuid } from "./cpuid";
-import { DB, GP, PFV, UD, raise, raiseNoError } from "./exception";
+import { DB, GP, PFV, UD, raise, raiseNoError, NP } from "./exception";
 import { farReturn, farTransfer, interruptReturn, loadFlags, syscall, sysenter, sysexit, sysret } from "./far";
 import { DF, IF, IOPL, OF, TF, VM, condition, getArithFlags, getFlags, getOF, getZF, setArithFlags, setFlags, ZF } from "./flags";
 import { addressOf } from "./generic";
 import { CAUSE_EXTERNAL, CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
   CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, INTERCEPTS, MSR_RIP, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
-  LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX, RSP,
+  LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX, RSP, RAX, RCX, RDX, RSI, RDI,
 } from "./layout";
 import { invalidatePage, isCanonical, readable, readableAs, writable, writeDone } from "./mmu";
 import { isForHost, readMsr, tsc, writeMsr } from "./msr";
@@ -20,6 +20,8 @@ import {
   isRealStyle, limitOf, loadSegment, readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode,
 } from "./segment";
 import { loadBySize, peek, popped, push, release } from "./stack";
+import { putRegister } from "./stack-frame";
+import { setIndex } from "./string";
 
 /** What to do after a RARE op. RIP is exact in all but the first case. */
 export const R_FAULT: i32 = 0;
@@ -109,7 +111,7 @@ function portAllowed(port: u32, bytes: u32): bool {
 }
 
 function portIn(log2: i32, imm: i32): i32 {
-  const port = imm >= 0 ? <u32>imm : <u32>load<u16>(REGS + 16);
+  const port = imm >= 0 ? <u32>imm : <u32>load<u16>(RDX);
   if (!portAllowed(port, 1 << log2)) return R_FAULT;
   if (breakpointsEnabled()) notePort(port, 1 << log2);
   store<u32>(IO_PORT, port);
@@ -120,19 +122,14 @@ function portIn(log2: i32, imm: i32): i32 {
 }
 
 function portOut(log2: i32, imm: i32): i32 {
-  const port = imm >= 0 ? <u32>imm : <u32>load<u16>(REGS + 16);
+  const port = imm >= 0 ? <u32>imm : <u32>load<u16>(RDX);
   if (!portAllowed(port, 1 << log2)) return R_FAULT;
   if (breakpointsEnabled()) notePort(port, 1 << log2);
   store<u32>(IO_PORT, port);
   store<u32>(IO_SIZE, 1 << log2);
-  store<u32>(IO_VALUE, log2 == 0 ? <u32>load<u8>(REGS) : log2 == 1 ? <u32>load<u16>(REGS) : load<u32>(REGS));
+  store<u32>(IO_VALUE, log2 == 0 ? <u32>load<u8>(RAX) : log2 == 1 ? <u32>load<u16>(RAX) : load<u32>(RAX));
   exitReason = EXIT_OUT;
   return R_EXIT;
-}
-
-function setIndex(at: usize, v: u64, mask: u64): void {
-  if (mask == 0xffff) store<u16>(at, <u16>v);
-  else store<u64>(at, v & mask);
 }
 
 /**
@@ -144,11 +141,11 @@ function stringPort(p: usize, log2: i32, input: bool, segment: i32, again: u64):
   const mask: u64 = width == 1 ? 0xffff : width == 2 ? 0xffffffff : 0xffffffffffffffff;
   const repeat = load<u8>(p, 2) != 0;
   const bytes: u64 = <u64>1 << <u64>log2;
-  const port = <u32>load<u16>(REGS + 16);
+  const port = <u32>load<u16>(RDX);
   if (!portAllowed(port, <u32>bytes)) return R_FAULT;
-  const count = load<u64>(REGS + 8) & mask;
+  const count = load<u64>(RCX) & mask;
   if (repeat && count == 0) return R_GO;
-  const at: usize = REGS + (input ? 56 : 48);
+  const at: usize = input ? RDI : RSI;
   const index = load<u64>(at) & mask;
   const long = load<u32>(MODE) == MODE_64;
   if (!long && !checkSegment(input ? 0 : segment, index, <i32>bytes, input)) return R_FAULT;
@@ -166,7 +163,7 @@ function stringPort(p: usize, log2: i32, input: bool, segment: i32, again: u64):
   } else store<u32>(IO_VALUE, <u32>loadBySize(h, log2));
   setIndex(at, load<u32>(SYSFLAGS) & DF ? index - bytes : index + bytes, mask);
   if (repeat) {
-    setIndex(REGS + 8, count - 1, mask);
+    setIndex(RCX, count - 1, mask);
     if (count > 1) store<u64>(RIP, again);
   }
   exitReason = input ? EXIT_IN : EXIT_OUT;
@@ -174,12 +171,10 @@ function stringPort(p: usize, log2: i32, input: bool, segment: i32, again: u64):
 }
 
 function softwareInterrupt(vector: i32, again: u64): i32 {
-  const next = load<u64>(RIP);
   if (load<u32>(SYSFLAGS) & VM && (load<u32>(SYSFLAGS) & IOPL) != IOPL && vector != 3) {
     store<u64>(RIP, again);
     return raise(GP, 0);
   }
-  store<u64>(RIP, next);
   return done(deliver(vector, -1, CAUSE_SOFTWARE));
 }
 
@@ -273,7 +268,7 @@ function loadSystemSegment(selector: u32, tr: bool): i32 {
   const attributes = descriptorAttributes();
   const type = attributes & 15;
   if (attributes & ATTR_S || (tr ? type != 9 && (isLong() || type != 1) : type != 2)) return raise(GP, error);
-  if (!(attributes & ATTR_P)) return raise(11, error);
+  if (!(attributes & ATTR_P)) return raise(NP, error);
   let base = descriptorBase();
   const limit = descriptorLimit();
   if (isLong()) {
@@ -288,8 +283,9 @@ function loadSystemSegment(selector: u32, tr: bool): i32 {
   return R_GO;
 }
 
-/** Value of the 16-bit rm operand; stops with ok = false on a fault. */
+/** False after operand16 faulted. */
 let operandOk: bool = false;
+/** Value of the 16-bit rm operand. */
 function operand16(p: usize): u32 {
   operandOk = true;
   if (!load<u8>(p, 4)) return <u32>load<u16>(REGS + <usize>load<u8>(p, 3));
@@ -304,9 +300,7 @@ function operand16(p: usize): u32 {
 function storeOperand(p: usize, v: u64, log2: i32): i32 {
   if (!load<u8>(p, 4)) {
     const b = REGS + <usize>load<u8>(p, 3);
-    if (log2 == 1) store<u16>(b, <u16>v);
-    else if (log2 == 2) store<u64>(b, v & 0xffffffff);
-    else store<u64>(b, v);
+    putRegister(b, v, log2);
     return R_GO;
   }
   const h = writable(addressOf(p + 16), 2);
@@ -329,9 +323,9 @@ function afterSegment(i: i32): i32 {
   return R_GO;
 }
 
-/** Reads selector:offset at the memory operand: sets farOffset and farSelector. */
 let farOffset: u64 = 0;
 let farSelector: u32 = 0;
+/** Reads selector:offset at the memory operand into farSelector and farOffset; false with an exception pending. */
 function readFar(p: usize, log2: i32): bool {
   const bytes = 1 << log2;
   const ea = addressOf(p + 16);
@@ -369,7 +363,7 @@ function goNear(target: u64, log2: i32): i32 {
 function loop(p: usize, fn: i32, displacement: i32): i32 {
   const width = <i32>load<u8>(p, 4);
   const mask: u64 = width == 1 ? 0xffff : width == 2 ? 0xffffffff : 0xffffffffffffffff;
-  const rcx = load<u64>(REGS + 8);
+  const rcx = load<u64>(RCX);
   let n = rcx & mask;
   let taken: bool;
   if (fn == Rare.JCXZ) taken = n == 0;
@@ -384,8 +378,8 @@ function loop(p: usize, fn: i32, displacement: i32): i32 {
     if (r != R_GO) return r;
   }
   if (fn != Rare.JCXZ) {
-    if (width == 1) store<u16>(REGS + 8, <u16>n);
-    else store<u64>(REGS + 8, n);
+    if (width == 1) store<u16>(RCX, <u16>n);
+    else store<u64>(RCX, n);
   }
   return R_GO;
 }
@@ -453,8 +447,8 @@ export function execRare(p: usize, again: u64): i32 {
       if (!privileged()) return R_FAULT;
       return intercepts(INTERCEPT_MSR) && isForHost() ? askHost(EXIT_WRMSR, again) : done(writeMsr());
     case Rare.CPUID: {
-      const leaf = load<u32>(REGS);
-      const sub = load<u32>(REGS + 8);
+      const leaf = load<u32>(RAX);
+      const sub = load<u32>(RCX);
       cpuid();
       if (!intercepts(INTERCEPT_CPUID)) return R_GO;
       store<u32>(IO_PORT, leaf);
@@ -466,9 +460,9 @@ export function execRare(p: usize, again: u64): i32 {
     case Rare.RDTSCP: {
       if (load<u64>(CR4) & 4 && load<u32>(CPL) != 0) return raise(GP, 0);
       const t = tsc();
-      store<u64>(REGS, t & 0xffffffff);
-      store<u64>(REGS + 16, t >> 32);
-      if (fn == Rare.RDTSCP) store<u64>(REGS + 8, load<u64>(TSC_AUX));
+      store<u64>(RAX, t & 0xffffffff);
+      store<u64>(RDX, t >> 32);
+      if (fn == Rare.RDTSCP) store<u64>(RCX, load<u64>(TSC_AUX));
       return R_GO;
     }
     case Rare.MOV_FROM_CR: return privileged() ? done(readControl(imm, REGS + <usize>load<u8>(p, 3))) : R_FAULT;

@@ -87,7 +87,7 @@ function writeState(base: u64, wide: bool, flags: u32): bool {
   return true;
 }
 
-/** Changes the busy bit of the TSS that TR names. */
+/** Clears the busy bit of the TSS that TR names. */
 function releaseTask(): bool {
   if (!readDescriptor(selectorOf(SEG_TR), TS)) return false;
   return clearDescriptorType(BUSY);
