@@ -1,3 +1,4 @@
+import { startMember } from "./batches/start-member.ts";
 import type { Env } from "./env.ts";
 import { messageOf } from "./errors.ts";
 import { QUEUE_LIMITS } from "./limits.ts";
@@ -14,24 +15,24 @@ export type WorkHandler = (env: Env, message: WorkMessage) => Promise<void>;
 
 /** Who does what. */
 export const WORK_HANDLERS: Readonly<Record<string, WorkHandler>> = {
-  // batch: batches add theirs here.
+  batch: startMember,
   // notify: notifications add theirs here.
 };
 
-/** Messages of the queue WORK_QUEUE, each by itself: one that fails does not bring the others again. */
+/** Messages of the queue WORK_QUEUE, all at the same time, each by itself: one that fails does not bring the others again. */
 export async function consumeQueue(
   batch: MessageBatch<unknown>,
   env: Env,
   handlers: Readonly<Record<string, WorkHandler>> = WORK_HANDLERS,
 ): Promise<void> {
-  for (const message of batch.messages) {
+  const consume = async (message: Message<unknown>): Promise<void> => {
     const work = message.body as WorkMessage;
     const handler = handlers[work.kind];
     if (handler === undefined) {
       // Of a newer version of this worker, perhaps; trying again would not help.
       logEvent("queue.unknown", { kind: work.kind, message: message.id });
       message.ack();
-      continue;
+      return;
     }
     try {
       await handler(env, work);
@@ -42,5 +43,6 @@ export async function consumeQueue(
         delaySeconds: Math.min(QUEUE_LIMITS.mostDelaySeconds, 2 ** Math.min(message.attempts, 20)),
       });
     }
-  }
+  };
+  await Promise.all(batch.messages.map(consume));
 }

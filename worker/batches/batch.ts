@@ -165,8 +165,10 @@ export class Batch extends DurableObject<Env> {
   }
 
   /** There is no room for a member's job now. That is no failure, however often it happens. */
-  postponed(index: number): void {
-    if (this.#record !== undefined) this.#store.postponed(index);
+  async postponed(index: number): Promise<void> {
+    const member = this.#record === undefined ? undefined : this.#store.member(index);
+    if (member?.cancel === true && !member.made) await this.abandoned(index);
+    else if (member !== undefined) this.#store.postponed(index);
   }
 
   /** Nothing came of a member before its batch was canceled. */
@@ -184,9 +186,9 @@ export class Batch extends DurableObject<Env> {
     if (member === undefined) return;
     if (news.view.endedAt === null) {
       this.#store.news(news);
-      // It was made after the batch had given it up.
+      // It was made after the batch had given it up. The job waits for this answer, so this does not wait for the job.
       if (member.cancel || (member.ended && !member.made))
-        await this.env.JOB_RUNNER.getByName(news.job).cancel();
+        this.ctx.waitUntil(this.env.JOB_RUNNER.getByName(news.job).cancel());
       return;
     }
     this.#change({}, () => this.#store.news(news));

@@ -1,9 +1,19 @@
-import { env, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { errorOf, jobOf, request } from "../testing/client.ts";
 import type { Script } from "../testing/scripted-machine.ts";
-import type { MemberPage, MemberView } from "./member.ts";
+import type { MemberPage } from "./member.ts";
 import type { BatchView } from "./record.ts";
+import {
+  batchEnd,
+  createBatch,
+  createBatchOf,
+  getJson,
+  membersOf,
+  postBatch,
+  stored,
+  viewOf,
+} from "./testing.ts";
 
 /*
  * Batches over HTTP, with guests that are scripts: what comes of a matrix, what of a member that cannot be booted, that paging
@@ -19,55 +29,10 @@ const PASSES: Script = {
 const FAILS: Script = { name: "fails", events: [{ at: 1000, print: "BAD\n", end: POWEROFF }] };
 const CRASHES: Script = { name: "crashes", events: [{ at: 1000, print: "oops\n", end: CRASH }] };
 
-async function stored(script: Script | string): Promise<{ sha256: string }> {
-  const bytes = new TextEncoder().encode(typeof script === "string" ? script : JSON.stringify(script));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const response = await request(`/blobs/${sha256}`, { method: "PUT", body: bytes });
-  if (!response.ok) throw new Error(await response.text());
-  return { sha256 };
-}
-
-function post(body: unknown): Promise<Response> {
-  const headers = { "content-type": "application/json" };
-  return request("/batches", { method: "POST", headers, body: JSON.stringify(body) });
-}
-
-async function create(body: unknown): Promise<BatchView> {
-  const response = await post(body);
-  if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
-  const batch = (await response.json()) as BatchView;
-  expect(response.headers.get("location")).toBe(`/batches/${batch.id}`);
-  return batch;
-}
-
-const get = async <T>(path: string): Promise<T> => (await (await request(path)).json()) as T;
-const viewOf = (id: string): Promise<BatchView> => get(`/batches/${id}`);
-
-async function ended(id: string): Promise<BatchView> {
-  for (;;) {
-    const batch = await viewOf(id);
-    if (batch.state === "ended") return batch;
-    await scheduler.wait(20);
-  }
-}
-
-async function membersOf(id: string, query = ""): Promise<MemberView[]> {
-  const members: MemberView[] = [];
-  for (let cursor: string | null = null; ; ) {
-    const page: MemberPage = await get(
-      `/batches/${id}/jobs?limit=3${query}${cursor === null ? "" : `&cursor=${cursor}`}`,
-    );
-    members.push(...page.jobs);
-    cursor = page.next;
-    if (cursor === null) return members;
-  }
-}
-
 describe("a batch", () => {
   test("of a matrix runs each combination as a job, and its verdict is the worst", async () => {
     const kernel = [await stored(PASSES), await stored(FAILS)];
-    const batch = await create({
+    const batch = await createBatch({
       name: "matrix",
       config: { expect: { pass: ["BOOT-OK"] }, labels: { suite: "worker" } },
       matrix: {
@@ -77,7 +42,7 @@ describe("a batch", () => {
       },
     });
     expect(batch).toMatchObject({ name: "matrix", owner: "root", visibility: "private", jobs: { total: 5 } });
-    const over = await ended(batch.id);
+    const over = await batchEnd(batch.id);
     expect(over).toMatchObject({
       state: "ended",
       verdict: "crash",
@@ -111,7 +76,7 @@ describe("a batch", () => {
   });
 
   test("has members that cannot be booted, and goes on", async () => {
-    const batch = await create({
+    const batch = await createBatch({
       jobs: [
         { kernel: await stored(PASSES) },
         { kernel: await stored("this is no kernel") },
@@ -119,7 +84,7 @@ describe("a batch", () => {
         { kernel: { fixture: "unheard-of" } },
       ],
     });
-    const over = await ended(batch.id);
+    const over = await batchEnd(batch.id);
     expect(over).toMatchObject({ verdict: "error", states: { passed: 1, refused: 3 } });
     const members = await membersOf(batch.id);
     expect(
@@ -142,12 +107,12 @@ describe("a batch", () => {
 
   test("that is wrong is refused as a whole, and leaves nothing", async () => {
     const kernel = await stored(PASSES);
-    const response = await post({ matrix: { kernel: [kernel], memory: [64, 7] } });
+    const response = await postBatch({ matrix: { kernel: [kernel], memory: [64, 7] } });
     expect(response.status).toBe(400);
     expect(await errorOf(response)).toMatchObject({ code: "out-of-range", field: "matrix.memory[1]" });
     const form = await request("/batches", { method: "POST", body: new FormData() });
     expect(form.status).toBe(415);
-    const huge = await post({ name: "x".repeat(1100 * 1024) });
+    const huge = await postBatch({ name: "x".repeat(1100 * 1024) });
     expect(huge.status).toBe(413);
     expect(
       (
@@ -161,7 +126,7 @@ describe("a batch", () => {
     for (const path of ["/batches/x", `/batches/${"0".repeat(32)}`, `/batches/${"0".repeat(32)}/jobs`])
       expect([path, (await request(path)).status]).toEqual([path, 404]);
     for (const query of ["limit=0", "limit=1001", "limit=x", "cursor=x", "state=x", "verdict=x"]) {
-      const { id } = await create({ kernel, jobs: [{}] });
+      const { id } = await createBatch({ kernel, jobs: [{}] });
       expect([query, (await request(`/batches/${id}/jobs?${query}`)).status]).toEqual([query, 400]);
     }
     for (const query of ["limit=0", "cursor=5", "state=passed"])
@@ -171,12 +136,13 @@ describe("a batch", () => {
   test("is in the list, page by page, newest first, as it is now", async () => {
     const kernel = await stored(PASSES);
     const made: string[] = [];
-    for (let i = 0; i < 5; i++) made.unshift((await create({ name: `listed ${i}`, kernel, jobs: [{}] })).id);
-    for (const id of made) await ended(id);
+    for (let i = 0; i < 5; i++)
+      made.unshift((await createBatch({ name: `listed ${i}`, kernel, jobs: [{}] })).id);
+    for (const id of made) await batchEnd(id);
     const list = async (): Promise<BatchView[]> => {
       const batches: BatchView[] = [];
       for (let cursor: string | null = null; ; ) {
-        const page: { batches: BatchView[]; next: string | null } = await get(
+        const page: { batches: BatchView[]; next: string | null } = await getJson(
           `/batches?limit=2${cursor === null ? "" : `&cursor=${cursor}`}`,
         );
         batches.push(...page.batches);
@@ -192,7 +158,7 @@ describe("a batch", () => {
     const listed = await list();
     expect(new Set(listed.map(({ id }) => id)).size).toBe(listed.length);
     expect(listed.map(({ id }) => id).filter((id) => made.includes(id))).toEqual(made);
-    const { batches } = await get<{ batches: BatchView[] }>("/batches?state=queued");
+    const { batches } = await getJson<{ batches: BatchView[] }>("/batches?state=queued");
     expect(batches.filter(({ id }) => made.includes(id))).toEqual([]);
   });
 });
@@ -205,7 +171,7 @@ const WAITS: Script = {
 
 test("canceling ends what runs and what waits, and nothing begins afterwards", async () => {
   const kernel = await stored(WAITS);
-  const { id } = await create({ kernel, maxConcurrent: 3, jobs: Array(20).fill({}) });
+  const { id } = await createBatch({ kernel, maxConcurrent: 3, jobs: Array(20).fill({}) });
   await expect
     .poll(async () => (await viewOf(id)).states.running ?? 0, { timeout: 10_000 })
     .toBeGreaterThan(0);
@@ -214,7 +180,7 @@ test("canceling ends what runs and what waits, and nothing begins afterwards", a
   expect(during).toMatchObject({ state: "running", verdict: null });
   const response = await request(`/batches/${id}`, { method: "DELETE" });
   expect(response.status).toBe(200);
-  const over = await ended(id);
+  const over = await batchEnd(id);
   expect(over).toMatchObject({ verdict: "canceled", states: { canceled: 20 } });
   expect(over.canceledAt).not.toBeNull();
   const members = await membersOf(id);
@@ -230,31 +196,15 @@ test("canceling ends what runs and what waits, and nothing begins afterwards", a
 });
 
 test("of 10,000 jobs the first page and the last come quickly, and each member is on one page", async () => {
-  const id = "f".repeat(32);
-  const batch = env.BATCH.getByName(id);
   const members = Array.from({ length: 10_000 }, (_, i) => ({ name: `member ${i}`, config: { seed: i } }));
-  await runInDurableObject(batch, async (instance, state) => {
-    // Its jobs are not what this is about.
-    await instance.create({
-      id,
-      name: "large",
-      owner: {
-        tokenId: "root",
-        scopes: ["admin"],
-        quotas: { concurrentJobs: 0, instructionsPerDay: null, storageBytes: null },
-      },
-      visibility: "private",
-      maxConcurrent: 1,
-      common: { kernel: { sha256: "0".repeat(64) }, config: {} },
-      members,
-    });
-    expect(state.storage.sql.exec("SELECT count(*) AS n FROM member").one().n).toBe(10_000);
-  });
+  // Its jobs are not what this is about: none may run.
+  const common = { kernel: { sha256: "0".repeat(64) }, config: {} };
+  const id = await createBatchOf("root", members, common, { maxConcurrent: 0 });
   const began = performance.now();
   const seen = new Set<number>();
   let pages = 0;
   for (let cursor: string | null = null; ; pages++) {
-    const page: MemberPage = await get(
+    const page: MemberPage = await getJson(
       `/batches/${id}/jobs?limit=500${cursor === null ? "" : `&cursor=${cursor}`}`,
     );
     for (const { index, name } of page.jobs) {
