@@ -129,7 +129,11 @@ function Fact({
 /** What was found, each with its words on the console and a link to where they are. */
 export function Findings({ job, report }: JobPageData) {
   const events = report?.events ?? [];
-  const others = job.findings.filter(({ code }) => !events.some(({ kind }) => kind === code));
+  // What would have been a pass says nothing beside what was not.
+  const others = job.findings.filter(
+    ({ code, verdict }) =>
+      !events.some(({ kind }) => kind === code) && (verdict !== "pass" || job.verdict === "pass"),
+  );
   if (job.verdict === null || (events.length === 0 && others.length === 0))
     return <section id="findings" hidden />;
   const counts = Object.entries(report?.tests.counts ?? {}).filter(([, count]) => count > 0);

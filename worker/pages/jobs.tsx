@@ -11,11 +11,11 @@ export interface JobFilters {
   readonly state?: string;
   readonly verdict?: string;
   readonly label?: string;
-  readonly q?: string;
+  readonly text?: string;
   readonly batch?: string;
 }
 
-export const FILTER_NAMES = ["state", "verdict", "label", "q", "batch"] as const;
+export const FILTER_NAMES = ["state", "verdict", "label", "text", "batch"] as const;
 
 const LIVE: ReadonlySet<string> = new Set(["queued", "building", "running"]);
 
@@ -118,8 +118,8 @@ function Filters({ filters }: { readonly filters: JobFilters }) {
           />
         </div>
         <div>
-          <label for="filter-q">Text</label>
-          <input id="filter-q" name="q" type="search" value={filters.q ?? ""} maxlength={200} />
+          <label for="filter-text">Text</label>
+          <input id="filter-text" name="text" type="search" value={filters.text ?? ""} maxlength={200} />
         </div>
         {filters.batch !== undefined && <input type="hidden" name="batch" value={filters.batch} />}
         <button type="submit">Filter</button>

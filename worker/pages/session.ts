@@ -167,11 +167,12 @@ export function demandSameOrigin(request: Request): void {
   );
 }
 
-/** Sends a request on with a token, as if it had brought it. */
+/** Sends a request on with a token, as if it had brought it; without its body if that was read. */
 export function actAs(context: Context<AppEnv>, token: string): void {
-  const headers = new Headers(context.req.raw.headers);
+  const { raw } = context.req;
+  const headers = new Headers(raw.headers);
   headers.set("authorization", `Bearer ${token}`);
-  context.req.raw = new Request(context.req.raw, { headers });
+  context.req.raw = raw.bodyUsed ? new Request(raw.url, { headers }) : new Request(raw, { headers });
 }
 
 /**

@@ -9,6 +9,8 @@ const ROW = 20;
 const TRACK = 22;
 const GAP = 8;
 const AXIS = 38;
+/** Of the width: behind it labels are to the left of their poles. */
+const HALF = 50;
 /** Complaints that get a mark of their own. */
 const MARKS = 24;
 
@@ -21,10 +23,17 @@ export function Timeline(props: {
 }) {
   const { milestones, guestSeconds, ended, events = [] } = props;
   const points = pointsOf(milestones);
-  const most = Math.max(guestSeconds, ...points.map(({ seconds: at }) => at));
   const marks = events
     .filter((event): event is KernelEvent & { time: number } => event.time !== null)
     .slice(0, MARKS);
+  const most = Math.max(
+    guestSeconds,
+    ...[...points.map(({ seconds: at }) => at), ...marks.map(({ time }) => time)],
+  );
+  const flags = flagRows(
+    [...points, { name: ended ? "end of the run" : "now", seconds: guestSeconds }],
+    most,
+  );
   const rows = points.length + 1;
   const track = rows * ROW + GAP;
   const bottom = track + TRACK;
@@ -56,8 +65,8 @@ export function Timeline(props: {
         );
       })}
       <rect class="p0" x="0" width={percentOf(points[0]?.seconds ?? most, most)} y={track} height={TRACK} />
-      {[...points, { name: end, seconds: guestSeconds }].map(({ name, seconds: at }, index) => (
-        <Flag name={name} at={share(at, most)} when={seconds(at)} y={index * ROW} foot={bottom} />
+      {flags.map(({ name, seconds: at, row }) => (
+        <Flag name={name} at={share(at, most)} when={seconds(at)} y={row * ROW} foot={bottom} />
       ))}
       {marks.map(({ time, title, line }) => (
         <circle class="mark" cx={percentOf(time, most)} cy={track + TRACK / 2} r="5">
@@ -66,6 +75,24 @@ export function Timeline(props: {
       ))}
     </Picture>
   );
+}
+
+interface FlagPlace {
+  readonly name: string;
+  readonly seconds: number;
+}
+
+/**
+ * Rows for the labels such that no pole crosses a label of its half: on the left, where labels stand to the right of their poles,
+ * earlier ones are above; on the right it is the other way round.
+ */
+function flagRows(
+  places: readonly FlagPlace[],
+  most: number,
+): readonly (FlagPlace & { readonly row: number })[] {
+  const onRight = ({ seconds: at }: FlagPlace): boolean => share(at, most) > HALF;
+  const ordered = [...places.filter((place) => !onRight(place)), ...places.filter(onRight).reverse()];
+  return ordered.map((place, row) => ({ ...place, row }));
 }
 
 /** A label with a pole to the track; it is on the side where there is room. */
@@ -77,7 +104,7 @@ function Flag(props: {
   readonly foot: number;
 }) {
   const { name, at, when, y, foot } = props;
-  const right = at > 50;
+  const right = at > HALF;
   return (
     <g class="flag">
       <line x1={`${at}%`} x2={`${at}%`} y1={y + 4} y2={foot} />
