@@ -14,6 +14,8 @@ import type { StackSample } from "../../engine/profile/sample.ts";
 export interface ScriptEvent {
   readonly at: number;
   readonly print?: string;
+  /** As print, byte by byte in hexadecimal: what is no UTF-8. */
+  readonly printHex?: string;
   /** Printed the first time in this process only. */
   readonly printOnce?: string;
   /** Guest seconds spent idle. */
@@ -40,6 +42,10 @@ export interface Script {
   readonly buildMilliseconds?: number;
 }
 
+const ENCODER = new TextEncoder();
+const bytesOfHex = (hex: string): Uint8Array =>
+  Uint8Array.from(hex.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
+
 const PAGE_OF_COUNT = 5;
 const PAGE_OF_KERNEL = 1000;
 const FIRST_FILLED = 2000;
@@ -58,7 +64,7 @@ class ScriptedMachine implements MachineApi {
   readonly #store: PageStore;
   #idleNanoseconds = 0;
   #fetched = 0;
-  #console = "";
+  #console: Uint8Array[] = [];
 
   constructor(script: Script, store: PageStore) {
     this.#script = script;
@@ -105,12 +111,13 @@ class ScriptedMachine implements MachineApi {
       for (let i = 0; i < (event.fill ?? 0); i++) {
         this.#store.write(FIRST_FILLED + i, new Uint8Array(4096).fill(1 + (i % 255)));
       }
-      if (event.print !== undefined) this.#console += event.print;
+      if (event.print !== undefined) this.#print(event.print);
+      if (event.printHex !== undefined) this.#console.push(bytesOfHex(event.printHex));
       if (event.printOnce !== undefined && !printed.has(this.#script.name ?? "")) {
         printed.add(this.#script.name ?? "");
-        this.#console += event.printOnce;
+        this.#print(event.printOnce);
       }
-      if (event.diverge === true) this.#console += `run ${divergence++}\n`;
+      if (event.diverge === true) this.#print(`run ${divergence++}\n`);
       if (event.fail === "always" || (event.fail === "once" && !failed.has(this.#script.name ?? ""))) {
         failed.add(this.#script.name ?? "");
         throw new Error(`scripted failure at ${event.at}`);
@@ -122,14 +129,23 @@ class ScriptedMachine implements MachineApi {
   }
 
   takeConsole(): Uint8Array {
-    const bytes = new TextEncoder().encode(this.#console);
-    this.#console = "";
+    const bytes = new Uint8Array(this.#console.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const piece of this.#console) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    this.#console = [];
     return bytes;
+  }
+
+  #print(text: string): void {
+    this.#console.push(ENCODER.encode(text));
   }
 
   /** Says what was typed, and at which instruction. */
   input(bytes: Uint8Array): void {
-    this.#console += `<${new TextDecoder().decode(bytes)} at ${this.instructions}>\n`;
+    this.#print(`<${new TextDecoder().decode(bytes)} at ${this.instructions}>\n`);
   }
 
   statistics(): HypercallStatistics {
