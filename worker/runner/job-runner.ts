@@ -79,6 +79,10 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     super(ctx, env);
     this.#job = new JobState(storage, env);
     this.#deliveries = new Deliveries(this.#job, env);
+    // In the middle of a turn: others need not wait for its end to hear that the guest runs.
+    this.#job.onEvent = () => {
+      if (!this.#job.ended) queueMicrotask(() => void this.#deliveries.deliver());
+    };
   }
 
   /** Creates the job of this object and queues it. Creating it again changes nothing. */

@@ -47,6 +47,8 @@ export class JobState {
   loaded: LoadedGuest | undefined;
   /** Events that others have to hear of: see deliveries.ts. */
   readonly outbox: Outbox;
+  /** Called after an event was written. */
+  onEvent: (() => void) | undefined;
   readonly #env: Env;
   readonly #jobs: JobStore;
   #record: JobRecord | undefined;
@@ -65,6 +67,11 @@ export class JobState {
 
   get sql(): SqlStorage {
     return this.storage.sql;
+  }
+
+  /** What the worker is bound to. */
+  get env(): Env {
+    return this.#env;
   }
 
   get bucket(): R2Bucket {
@@ -137,6 +144,7 @@ export class JobState {
       if (type !== undefined) this.#tell(type, record);
     });
     this.#record = record;
+    if (type !== undefined) this.onEvent?.();
   }
 
   /** The job as it is now, as an event that others had already; undefined if there is none that can be read. */

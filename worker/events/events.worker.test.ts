@@ -1,0 +1,188 @@
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { beforeEach, expect, test } from "vitest";
+import { makeTables } from "../database/database.ts";
+import type { JobPage } from "../database/list-jobs.ts";
+import type { RepairReport } from "../register/repair.ts";
+import { createJob, endOf, jobOf, request } from "../testing/client.ts";
+import type { Script } from "../testing/scripted-machine.ts";
+import type { JobEvent } from "./event.ts";
+
+/*
+ * From a job's object to the index. An event is stored with the change it tells of, and delivered at least once: also when the
+ * database is away, when the object's process dies, and when all of the database was lost. A job never waits for any of that.
+ */
+
+const HELLO: Script = {
+  events: [
+    { at: 1_000_000, print: "hello\n" },
+    { at: 2_500_000, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
+  ],
+};
+const FOREVER: Script = { events: [{ at: 1_000_000, print: "up\n" }] };
+
+// Asked for each time: a stub does not outlive its object's process.
+const register = () => env.REGISTER.getByName("register");
+
+async function listed(): Promise<Map<string, string>> {
+  const { jobs } = (await (await request("/jobs?limit=500")).json()) as JobPage;
+  return new Map(jobs.map(({ id, state }) => [id, state]));
+}
+
+/** Until it is so. */
+async function until(what: () => Promise<boolean>): Promise<void> {
+  while (!(await what())) await scheduler.wait(10);
+}
+
+async function repaired(): Promise<RepairReport> {
+  expect((await request("/admin/repair", { method: "POST" })).status).toBe(202);
+  for (;;) {
+    const { repair } = (await (await request("/admin/repair")).json()) as { repair: RepairReport };
+    if (repair.phase === "done") return repair;
+    await scheduler.wait(10);
+  }
+}
+
+/** All tables go, as with a database that was deleted and made anew. */
+async function loseDatabase(): Promise<void> {
+  const { results } = await env.DB.prepare(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_cf%' ESCAPE '\\'",
+  ).all<{ name: string }>();
+  for (const { name } of results) await env.DB.prepare(`DROP TABLE "${name}"`).run();
+}
+
+interface OutboxRow extends Record<string, SqlStorageValue> {
+  number: number;
+  event: string | null;
+  attempts: number;
+  due: number;
+}
+
+function outboxOf(id: string): Promise<OutboxRow[]> {
+  return runInDurableObject(env.JOB_RUNNER.getByName(id), (_, { storage }) =>
+    storage.sql.exec<OutboxRow>("SELECT * FROM outbox ORDER BY number").toArray(),
+  );
+}
+
+beforeEach(() => makeTables(env));
+
+test("a job's three events are delivered in order, and only the last one's number is kept", async () => {
+  const { id } = await createJob(HELLO);
+  await endOf(id);
+  await until(async () => (await listed()).get(id) === "passed");
+  await until(async () => (await outboxOf(id))[0]?.event === null);
+  expect(await outboxOf(id)).toMatchObject([{ number: 3, event: null }]);
+  const last = (await env.JOB_RUNNER.getByName(id).lastEvent()) as JobEvent;
+  expect(last).toMatchObject({ id: `${id}.3`, type: "job.ended", owner: "root", batch: null, notify: [] });
+  expect(last.job).toEqual({ ...(await jobOf(id)), storage: last.job.storage });
+});
+
+test("an event that is older than the row, or comes twice, changes nothing", async () => {
+  const { id } = await createJob(HELLO);
+  await endOf(id);
+  await until(async () => (await listed()).get(id) === "passed");
+  const { indexJobEvent } = await import("../database/on-job-event.ts");
+  const { accountJobEvent } = await import("../register/on-job-event.ts");
+  const last = (await env.JOB_RUNNER.getByName(id).lastEvent()) as JobEvent;
+  const before = await register().usage("root");
+  for (const event of [
+    { ...last, number: 2, type: "job.running", job: { ...last.job, state: "running" } } as const,
+    last,
+    last,
+  ]) {
+    await indexJobEvent(env as never, event);
+    await accountJobEvent(env as never, event);
+  }
+  expect((await listed()).get(id)).toBe("passed");
+  expect(await register().usage("root")).toEqual(before);
+});
+
+test("while the database is away jobs run and end; their events wait, and come when it is back", async () => {
+  await env.DB.prepare("ALTER TABLE jobs RENAME COLUMN summary TO gone").run();
+  const { id } = await createJob(HELLO);
+  expect(await endOf(id)).toMatchObject({ state: "passed" });
+  await until(async () => (await outboxOf(id)).length === 3 && (await outboxOf(id))[0]!.attempts > 0);
+  await env.DB.prepare("ALTER TABLE jobs RENAME COLUMN gone TO summary").run();
+  // The object's alarm is set for the next attempt, and comes by itself.
+  await until(async () => (await listed()).get(id) === "passed");
+});
+
+test("an object whose process dies with events undelivered delivers them when it is back", async () => {
+  await env.DB.prepare("ALTER TABLE jobs RENAME COLUMN summary TO gone").run();
+  const { id } = await createJob(HELLO);
+  await endOf(id);
+  await abortAllDurableObjects();
+  await env.DB.prepare("ALTER TABLE jobs RENAME COLUMN gone TO summary").run();
+  expect((await listed()).has(id)).toBe(false);
+  await until(async () => (await listed()).get(id) === "passed");
+});
+
+test("a database that was lost is made anew, and filled again by itself: jobs, running ones too, labels and tokens", async () => {
+  const made = await request("/tokens", { method: "POST", body: JSON.stringify({ name: "survivor" }) });
+  const { token } = (await made.json()) as { token: string };
+  const ids: string[] = [];
+  for (let i = 0; i < 8; i++) ids.push((await createJob(HELLO, { labels: { n: `${i}` } })).id);
+  for (const id of ids) await endOf(id);
+  const running = (await createJob(FOREVER)).id;
+  await until(async () => (await listed()).get(running) === "running");
+  const before = await listed();
+  await loseDatabase();
+  // Whoever asks first finds an empty list, and what he did not ask for: a repair.
+  expect((await request("/jobs")).status).toBe(200);
+  await until(async () => (await listed()).size === before.size);
+  expect(await listed()).toEqual(before);
+  expect(((await (await request("/jobs?label=n=7")).json()) as JobPage).jobs.map(({ id }) => id)).toEqual([
+    ids[7],
+  ]);
+  expect((await request("/fixtures", { headers: { authorization: `Bearer ${token}` } })).status).toBe(200);
+  expect(
+    (await env.DB.prepare("SELECT count(*) AS n FROM tokens").first<{ n: number }>())?.n,
+  ).toBeGreaterThan(0);
+  await request(`/jobs/${running}`, { method: "DELETE" });
+  expect((await listed()).get(running)).toBe("canceled");
+});
+
+test("a repair puts right what differs, removes what is of no job, and forgets what was never made", async () => {
+  const { id } = await createJob(HELLO);
+  await endOf(id);
+  await until(async () => (await listed()).get(id) === "passed");
+  const row = (await env.DB.prepare("SELECT * FROM jobs WHERE id = ?").bind(id).first())!;
+  await env.DB.batch([
+    env.DB.prepare("UPDATE jobs SET state = 'failed', summary = '{}' WHERE id = ?").bind(id),
+    env.DB.prepare(
+      "INSERT INTO jobs SELECT ?, owner, visibility, batch, state, verdict, created_at, ended_at, instructions, run_milliseconds, checkpoints, event, text, summary FROM jobs WHERE id = ?",
+    ).bind("f".repeat(32), id),
+  ]);
+  // The process died between the register and the job: more often than one step of a repair takes.
+  const never = Array.from({ length: 60 }, (_, i) => `${i}`.padStart(32, "e"));
+  const quotas = { concurrentJobs: never.length, instructionsPerDay: null, storageBytes: null };
+  for (const ghost of never) expect(await register().admit(ghost, "ghost", quotas)).toBeNull();
+  expect(await register().admit("d".repeat(32), "ghost", quotas)).toMatchObject({ quota: "concurrentJobs" });
+  await runInDurableObject(register(), (_, { storage }) => {
+    storage.sql.exec("UPDATE job SET created_at = 0, heard_at = 0 WHERE owner = 'ghost'");
+  });
+  expect(await repaired()).toMatchObject({ forgotten: 60, removed: 1, failures: 0 });
+  expect(await env.DB.prepare("SELECT * FROM jobs WHERE id = ?").bind(id).first()).toEqual(row);
+  expect((await register().usage("ghost")).concurrentJobs).toBe(0);
+});
+
+test("when nothing is left of a job, nothing of it is left in the index or the register", async () => {
+  const { id } = await createJob(HELLO, { labels: { name: "goes" }, retention: { days: 0.01 } });
+  await endOf(id);
+  await until(async () => (await listed()).get(id) === "passed");
+  await runInDurableObject(env.JOB_RUNNER.getByName(id), async (object, { storage }) => {
+    const { JobStore } = await import("../runner/job-store.ts");
+    const store = new JobStore(storage.sql);
+    const stored = store.read();
+    if (stored.kind !== "job") throw new Error("there is no job");
+    store.save({ ...stored.record, endedAt: Date.now() - 15 * 60_000 }, stored.epoch);
+    await object.alarm();
+  });
+  expect((await request(`/jobs/${id}`)).status).toBe(404);
+  expect((await listed()).has(id)).toBe(false);
+  expect(await env.DB.prepare("SELECT * FROM job_labels WHERE job = ?").bind(id).first()).toBeNull();
+  const known = await runInDurableObject(register(), (_, { storage }) =>
+    storage.sql.exec("SELECT * FROM job WHERE id = ?", id).toArray(),
+  );
+  expect(known).toEqual([]);
+});
