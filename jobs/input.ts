@@ -1,6 +1,6 @@
 import { Lines, textOf } from "./lines.ts";
 import { Pattern } from "./pattern/match.ts";
-import type { Step } from "./spec.ts";
+import type { JobConfig, Step } from "./spec.ts";
 
 /** Where a run is. */
 interface Clock {
@@ -183,4 +183,10 @@ export class InputScript {
     this.#unconditional();
     return true;
   }
+}
+
+/** Patterns of what a run is to say, in order or not: a complaint of the kernel's that one of them matches was asked for. */
+export function expectedPatterns({ pass, steps }: JobConfig["expect"]): readonly string[] {
+  // Jobs of an older version have no steps.
+  return [...pass, ...(steps ?? []).flatMap(({ wait }) => (wait === undefined ? [] : [wait]))];
 }

@@ -1,5 +1,5 @@
 import { type MilestoneState, MilestoneTracker } from "./compare/milestones.ts";
-import { InputScript, type InputState } from "./input.ts";
+import { expectedPatterns, InputScript, type InputState } from "./input.ts";
 import { JUDGE_INTERVAL } from "./limits.ts";
 import { Lines, textOf } from "./lines.ts";
 import { Pattern } from "./pattern/match.ts";
@@ -74,6 +74,8 @@ export class Monitor {
   readonly #config: JobConfig;
   readonly #pass: readonly Pattern[];
   readonly #fail: readonly Pattern[];
+  /** What steps wait for. */
+  readonly #waited: readonly Pattern[];
   #bytes = 0;
   readonly #lines: Lines;
   #lastLine = "";
@@ -99,6 +101,7 @@ export class Monitor {
     this.#config = config;
     this.#pass = config.expect.pass.map((source) => new Pattern(source));
     this.#fail = config.expect.fail.map((source) => new Pattern(source));
+    this.#waited = expectedPatterns({ ...config.expect, pass: [] }).map((source) => new Pattern(source));
     this.#passed = config.expect.pass.map(() => null);
     this.#lines = new Lines(saved?.line);
     this.#start = saved?.start ?? start.clock;
@@ -260,7 +263,7 @@ export class Monitor {
       });
     }
     if (!line.includes(PANIC)) return;
-    if (expected) this.#panicExpected = true;
+    if (expected || this.#waited.some((pattern) => pattern.test(line))) this.#panicExpected = true;
     else if (!this.#found("panic") && !this.#panicExpected) {
       const words = line.slice(line.indexOf(PANIC)).trim().slice(0, EXCERPT);
       this.#findings.push({
@@ -423,9 +426,9 @@ export class Monitor {
         },
       ]);
     }
-    const { pass, steps } = this.#config.expect;
-    const waited = steps.flatMap(({ wait }) => (wait === undefined ? [] : [wait]));
-    const seen = [...pass, ...waited].map((source) => `/${source}/`).join(", ");
+    const seen = expectedPatterns(this.#config.expect)
+      .map((source) => `/${source}/`)
+      .join(", ");
     return judge([{ verdict: "pass", code: "patterns-seen", message: `Seen: ${seen}.` }]);
   }
 }

@@ -85,6 +85,7 @@ export async function deleteJobRow(database: D1Database, id: string): Promise<vo
   await database.batch([
     database.prepare("DELETE FROM jobs WHERE id = ?").bind(id),
     database.prepare("DELETE FROM job_labels WHERE job = ?").bind(id),
+    database.prepare("DELETE FROM good_jobs WHERE id = ?").bind(id),
   ]);
 }
 

@@ -1,4 +1,5 @@
 import { tellBatch } from "../batches/on-job-event.ts";
+import { indexGoodJob } from "../database/last-good.ts";
 import { indexJobEvent } from "../database/on-job-event.ts";
 import type { Env } from "../env.ts";
 import { accountJobEvent } from "../register/on-job-event.ts";
@@ -8,7 +9,7 @@ import type { JobEvent, JobEventConsumer } from "./event.ts";
  * What is made of the jobs' events and can be made anew from them: the database's tables. A repair gives each job's last event to these
  * again. In this order.
  */
-export const INDEXES: readonly JobEventConsumer[] = [indexJobEvent, tellBatch];
+export const INDEXES: readonly JobEventConsumer[] = [indexJobEvent, indexGoodJob, tellBatch];
 
 /** What is done once for each event, and not again by a repair. */
 export const FOLLOWERS: readonly JobEventConsumer[] = [

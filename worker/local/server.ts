@@ -32,8 +32,6 @@ export interface ServerOptions {
   readonly variables?: Readonly<Record<string, string>>;
   /** Whether the runtime's inspector listens, for `heap`. */
   readonly inspect?: boolean;
-  /** Another worker's entry, which has all that the product's has. */
-  readonly entry?: string;
   /** What the worker logs, line by line. */
   readonly log?: (line: string) => void;
 }

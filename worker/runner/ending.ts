@@ -1,9 +1,11 @@
+import { expectedPatterns } from "../../jobs/input.ts";
 import { judgeConsole } from "../../jobs/judge-console.ts";
 import { ConsoleReporter } from "../../jobs/report/job.ts";
 import { finalState } from "../../jobs/states.ts";
 import { judge, type Outcome, type Verdict } from "../../jobs/verdict.ts";
 import { RUNNER_LIMITS } from "../limits.ts";
 import { deleteSnapshotsOf } from "../snapshots/store.ts";
+import { withinBudget } from "./budget.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import type { JobState } from "./job-state.ts";
 import { letOthersIn } from "./let-others-in.ts";
@@ -25,8 +27,13 @@ const DAY_MILLISECONDS = 24 * HOUR_MILLISECONDS;
 /** After these the guest's memory is worth looking at. */
 const KEPT: ReadonlySet<Verdict> = new Set<Verdict>(["timeout", "no-output", "fail", "crash"]);
 
-/** The run's outcome, given what its whole console says besides. @throws DamagedConsole */
-export async function judged(job: JobState, outcome: Outcome): Promise<Outcome> {
+/**
+ * The run's outcome, given what its whole console says besides, and what runs before it came to. `instructions`: where the run
+ * ended.
+ *
+ * @throws DamagedConsole, and what the database throws if the verdict depends on it
+ */
+export async function judged(job: JobState, outcome: Outcome, instructions: number): Promise<Outcome> {
   const log = job.console;
   const reporter = new ConsoleReporter();
   for (let at = 0; at < log.length && !job.ended; ) {
@@ -36,7 +43,9 @@ export async function judged(job: JobState, outcome: Outcome): Promise<Outcome> 
     // A long console takes seconds.
     await letOthersIn(false);
   }
-  return judgeConsole(outcome, reporter.end(), job.record.request.config.expect.pass);
+  const { expect } = job.record.request.config;
+  const whole = judgeConsole(outcome, reporter.end(), expectedPatterns(expect));
+  return job.ended || whole.verdict === "error" ? whole : withinBudget(job, whole, instructions);
 }
 
 /**

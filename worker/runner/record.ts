@@ -6,6 +6,8 @@ import type { JobState } from "../../jobs/states.ts";
 import type { Outcome } from "../../jobs/verdict.ts";
 import { ROOT, type Visibility } from "../auth/principal.ts";
 import type { Blob } from "../blobs/store.ts";
+import type { GoodJob } from "../database/last-good.ts";
+import type { BudgetView } from "./budget.ts";
 import type { PagingFigures, RunFigures, StatePoint } from "./run-figures.ts";
 import type { MadeSnapshot } from "./snapshots.ts";
 
@@ -87,6 +89,10 @@ export interface JobRecord {
   readonly steps?: readonly StepDone[];
   /** When the kernel passed its milestones. */
   readonly milestones?: Milestones;
+  /** The last known good at the job's end; null if there is none. */
+  readonly lastGood?: GoodJob | null;
+  /** What expect.instructions came to. */
+  readonly budget?: BudgetView;
   /** Figures of the machine, as of the last checkpoint, or the end. */
   readonly figures?: RunFigures;
   /** When the first instruction was executed, and how long after the alarm. */
@@ -177,6 +183,10 @@ export interface JobView {
   readonly steps: readonly StepDone[];
   /** When the kernel passed its milestones, at the first moment of judging after each. */
   readonly milestones: Milestones;
+  /** The last known good of the same labels, as of the job's end. */
+  readonly lastGood: GoodJob | null;
+  /** What expect.instructions came to; null as long as the job runs, or if it asks for none. */
+  readonly budget: BudgetView | null;
   readonly snapshots: readonly MadeSnapshot[];
   /** When the first instruction was executed, and how many milliseconds after the alarm that started the job. */
   readonly firstInstruction: { readonly at: string; readonly milliseconds: number } | null;
@@ -278,6 +288,8 @@ export function viewOf(
     input: progress.input ?? [],
     steps: progress.steps ?? [],
     milestones: progress.milestones ?? {},
+    lastGood: record.lastGood ?? null,
+    budget: record.budget ?? null,
     snapshots: record.snapshots ?? [],
     firstInstruction:
       record.firstInstruction === undefined

@@ -115,7 +115,7 @@ export class Turns {
     job.console.finish();
     job.console.verify();
     loaded.guest.monitor.snapshots.end();
-    const whole = await judged(job, outcome);
+    const whole = await judged(job, outcome, loaded.guest.machine.instructions);
     if (job.ended) return;
     if (isSnapshotDue(job, loaded)) await endWithSnapshots(job, whole);
     else await end(job, whole);

@@ -1,0 +1,55 @@
+import { budgetLimit, judgeBudget, parseBudget } from "../../jobs/compare/budget.ts";
+import { judge, type Outcome } from "../../jobs/verdict.ts";
+import { findLastGood, type GoodJob } from "../database/last-good.ts";
+import { messageOf } from "../errors.ts";
+import { logEvent } from "../log.ts";
+import type { JobState } from "./job-state.ts";
+
+/** What expect.instructions came to. */
+export interface BudgetView {
+  /** As the configuration has it. */
+  readonly budget: string;
+  /** Instructions of the run. */
+  readonly instructions: number;
+  /** The most that it allows; null if there is no good run to compare with. */
+  readonly limit: number | null;
+  /** For people: why there is no limit. */
+  readonly note: string | null;
+}
+
+const NO_GOOD =
+  "No job with these labels has passed before, so there is nothing to compare with; the budget was not applied.";
+
+/**
+ * Looks for the last known good of a job whose run is over, and holds the run against its budget. What is found is noted in
+ * the record, and stored with the end.
+ *
+ * @throws what the database throws, if the verdict depends on it: then the turn is tried again
+ */
+export async function withinBudget(job: JobState, outcome: Outcome, instructions: number): Promise<Outcome> {
+  const { request, createdAt } = job.record;
+  const { config, id, owner } = request;
+  // Jobs of an older version have neither.
+  const text = config.expect.instructions ?? null;
+  const budget = text === null ? undefined : parseBudget(text);
+  let lastGood: GoodJob | null = null;
+  try {
+    lastGood = await findLastGood(job.env, { id, owner, labels: config.labels ?? {}, createdAt });
+  } catch (error) {
+    if (budget !== undefined && budget.kind !== "absolute") throw error;
+    logEvent("job.no-last-good", { job: id, error: messageOf(error) });
+  }
+  if (job.ended) return outcome;
+  if (text === null || budget === undefined) {
+    job.note({ lastGood });
+    return outcome;
+  }
+  const run = instructions - (request.from?.instructions ?? 0);
+  const limit = budgetLimit(budget, lastGood?.instructions ?? null);
+  const view: BudgetView = { budget: text, instructions: run, limit, note: limit === null ? NO_GOOD : null };
+  job.note({ lastGood, budget: view });
+  const finding = judgeBudget(budget, run, lastGood);
+  const [first, ...rest] = outcome.findings;
+  if (finding === undefined || first === undefined) return outcome;
+  return judge([first, ...rest, finding]);
+}
