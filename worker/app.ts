@@ -10,6 +10,7 @@ import { type KernelCheck, refusalOf } from "./kernel-check.ts";
 import { pageRoutes } from "./pages/index.tsx";
 import { sessions } from "./pages/session.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { batchReportRoutes } from "./routes/batch-reports.ts";
 import { batchRoutes } from "./routes/batches.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { fixtureRoutes } from "./routes/fixtures.ts";
@@ -35,6 +36,7 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
   app.route("/jobs", reportRoutes());
   app.route("/jobs", profileRoutes());
   app.route("/batches", batchRoutes());
+  app.route("/batches", batchReportRoutes());
   app.route("/snapshots", snapshotRoutes());
   app.route("/blobs", blobRoutes());
   app.route("/fixtures", fixtureRoutes());

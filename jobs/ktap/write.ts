@@ -1,4 +1,11 @@
-import { casesOf, countsOf, type TestResult, type TestRun, type TestStatus } from "./results.ts";
+import {
+  casesOf,
+  countsOf,
+  type TestCounts,
+  type TestResult,
+  type TestRun,
+  type TestStatus,
+} from "./results.ts";
 
 const DIRECTIVES: Readonly<Record<TestStatus, string>> = {
   pass: "",
@@ -12,16 +19,22 @@ const DIRECTIVES: Readonly<Record<TestStatus, string>> = {
 
 /** Results as KTAP version 1, two spaces a level. Reading it back gives the same results. */
 export function writeKtap(run: TestRun): string {
-  const lines = ["KTAP version 1", `1..${run.results.length}`, ...group(run.results, "")];
-  const counts = countsOf(casesOf(run));
-  const { pass, fail, xfail, skip, error, timeout, todo } = counts;
-  lines.push(
-    `# Totals: pass:${pass} fail:${fail + timeout} xfail:${xfail + todo} xpass:0 skip:${skip} error:${error}`,
-  );
+  const results = run.results.flatMap((result, index) => ktapLines(result, index + 1));
+  const lines = [...ktapHead(run.results.length), ...results, ktapTotals(countsOf(casesOf(run)))];
   return `${lines.join("\n")}\n`;
 }
 
-function group(results: readonly TestResult[], indent: string): string[] {
+export const ktapHead = (results: number): readonly string[] => ["KTAP version 1", `1..${results}`];
+
+/** One of the outermost results; they are numbered from 1. */
+export const ktapLines = (result: TestResult, number: number): readonly string[] =>
+  group([result], "", number);
+
+export function ktapTotals({ pass, fail, xfail, skip, error, timeout, todo }: TestCounts): string {
+  return `# Totals: pass:${pass} fail:${fail + timeout} xfail:${xfail + todo} xpass:0 skip:${skip} error:${error}`;
+}
+
+function group(results: readonly TestResult[], indent: string, first = 1): string[] {
   return results.flatMap((result, index) => {
     const inner = `${indent}  `;
     const children =
@@ -33,7 +46,7 @@ function group(results: readonly TestResult[], indent: string): string[] {
             ...group(result.children, inner),
           ];
     const diagnostics = result.diagnostics.map((line) => `${indent}# ${comment(line)}`);
-    return [...children, ...diagnostics, `${indent}${resultLine(result, index + 1)}`];
+    return [...children, ...diagnostics, `${indent}${resultLine(result, first + index)}`];
   });
 }
 

@@ -14,12 +14,17 @@ export function writeJsonReport(
   const report = {
     reportVersion: REPORT_VERSION,
     verdict: worstOf(jobs),
-    jobs: jobs.map(({ console, ...job }) => ({
-      ...job,
-      events: console.events,
-      tests: { counts: countsOf(casesOf(console.tests)), ...console.tests },
-      comparison: comparisons.get(job.id) ?? null,
-    })),
+    jobs: jobs.map((job) => jsonOfJob(job, comparisons.get(job.id))),
   };
   return `${JSON.stringify(report, null, 2)}\n`;
+}
+
+/** One of the report's jobs. */
+export function jsonOfJob({ console, ...job }: ReportedJob, comparison?: Comparison): object {
+  return {
+    ...job,
+    events: console.events,
+    tests: { counts: countsOf(casesOf(console.tests)), ...console.tests },
+    comparison: comparison ?? null,
+  };
 }

@@ -27,18 +27,57 @@ interface Suite {
  * verdict as its one case, and a suite for each group of tests that ran on its console.
  */
 export function writeJunit(jobs: readonly ReportedJob[]): string {
-  const suites = jobs.flatMap((job) => suitesOf(job, jobs.length > 1));
-  const all = suites.flatMap(({ cases }) => cases);
-  const seconds = jobs.reduce((sum, job) => sum + job.seconds, 0);
-  const totals = { tests: all.length, failures: count(all, "failure"), errors: count(all, "error") };
+  const named = jobs.length > 1;
+  const totals = jobs.reduce((sum, job) => addJunitTotals(sum, job), NO_JUNIT_TOTALS);
+  let suites = 0;
+  const lines = jobs.flatMap((job) => {
+    const written = junitSuites(job, named, suites);
+    suites += written.suites;
+    return written.lines;
+  });
+  return [...junitHead(totals), ...lines, ...JUNIT_TAIL, ""].join("\n");
+}
+
+/** What the head of a report says of all its jobs. */
+export interface JunitTotals {
+  readonly tests: number;
+  readonly failures: number;
+  readonly errors: number;
+  readonly seconds: number;
+}
+export const NO_JUNIT_TOTALS: JunitTotals = { tests: 0, failures: 0, errors: 0, seconds: 0 };
+
+export function addJunitTotals(
+  { tests, failures, errors, seconds }: JunitTotals,
+  job: ReportedJob,
+): JunitTotals {
+  const cases = suitesOf(job, false).flatMap((suite) => suite.cases);
+  return {
+    tests: tests + cases.length,
+    failures: failures + count(cases, "failure"),
+    errors: errors + count(cases, "error"),
+    seconds: seconds + job.seconds,
+  };
+}
+
+export function junitHead({ seconds, ...totals }: JunitTotals): string[] {
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites${attributes({ name: "xenner", ...totals, time: seconds.toFixed(3) })}>`,
-    ...suites.flatMap((suite, index) => suiteLines(suite, index)),
-    "</testsuites>",
-    "",
-  ].join("\n");
+  ];
 }
+
+/** One job's suites, numbered from `first`; `named` if there are other jobs. */
+export function junitSuites(
+  job: ReportedJob,
+  named: boolean,
+  first: number,
+): { readonly lines: readonly string[]; readonly suites: number } {
+  const suites = suitesOf(job, named);
+  return { lines: suites.flatMap((suite, index) => suiteLines(suite, first + index)), suites: suites.length };
+}
+
+export const JUNIT_TAIL: readonly string[] = ["</testsuites>"];
 
 function count(cases: readonly Case[], outcome: Outcome): number {
   return cases.filter((one) => one.outcome === outcome).length;

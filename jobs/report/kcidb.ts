@@ -123,6 +123,7 @@ function addBuild(
   if (linked === undefined && !checkouts.has(checkoutId))
     checkouts.set(checkoutId, { id: checkoutId, origin, ...Object.fromEntries(known), valid: true });
   const buildId = `${origin}:${job.kernel.sha256}`;
+  if (builds.has(buildId)) return buildId;
   builds.set(buildId, {
     id: buildId,
     origin,

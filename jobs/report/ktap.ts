@@ -37,7 +37,8 @@ function resultsOf(job: ReportedJob): readonly TestResult[] {
   return [boot, ...job.console.tests.results];
 }
 
-function groupOf(job: ReportedJob): TestResult {
+/** A job as one of several. */
+export function groupOf(job: ReportedJob): TestResult {
   return {
     name: `${nameOf(job)} ${job.id.slice(0, 8)}`,
     status: statusOf(job),

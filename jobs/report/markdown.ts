@@ -33,18 +33,33 @@ function block(lines: readonly string[]): string[] {
   return [`${fence}text`, ...text, fence];
 }
 
+/** What there is in all, if not all of it is given. */
+export interface MarkdownTotals {
+  readonly verdict: string;
+  readonly jobs: number;
+  readonly passed: number;
+  /** What they are together, if that has a name. */
+  readonly name: string | null;
+}
+
 /** Jobs as Markdown for a pull request's comment. `comparisons`, by a job's id, are to its last known good. */
 export function writeMarkdown(
   jobs: readonly ReportedJob[],
   comparisons: ReadonlyMap<string, Comparison> = new Map(),
+  whole: MarkdownTotals = { verdict: worstOf(jobs), jobs: jobs.length, passed: passedOf(jobs), name: null },
 ): string {
-  const verdict = worstOf(jobs);
+  const { verdict } = whole;
   const [first] = jobs;
+  const title = whole.name === null ? "" : `${code(whole.name)}, `;
   const headline =
-    jobs.length === 1 && first !== undefined
+    whole.jobs === 1 && first !== undefined
       ? [`### xenner: ${verdict} — ${code(nameOf(first))}`]
-      : [`### xenner: ${verdict} — ${jobs.length} jobs, ${passedOf(jobs)} passed`];
-  const parts = [headline, table(jobs), ...jobs.map((job) => details(job, comparisons.get(job.id)))];
+      : [`### xenner: ${verdict} — ${title}${whole.jobs} jobs, ${whole.passed} passed`];
+  const parts = [
+    headline,
+    table(jobs, whole.jobs),
+    ...jobs.map((job) => details(job, comparisons.get(job.id))),
+  ];
   const lines: string[] = [];
   let characters = 0;
   for (const part of parts) {
@@ -63,7 +78,7 @@ function passedOf(jobs: readonly ReportedJob[]): number {
   return jobs.filter(({ verdict }) => verdict === "pass").length;
 }
 
-function table(jobs: readonly ReportedJob[]): string[] {
+function table(jobs: readonly ReportedJob[], total: number): string[] {
   const worst = [...jobs].sort((a, b) => Number(a.verdict === "pass") - Number(b.verdict === "pass"));
   const rows = worst.slice(0, MARKDOWN_ROWS).map((job) => {
     const cells = [
@@ -75,7 +90,7 @@ function table(jobs: readonly ReportedJob[]): string[] {
     ];
     return `| ${cells.join(" | ")} |`;
   });
-  const more = worst.length - rows.length;
+  const more = total - rows.length;
   return [
     "| Kernel | Verdict | Reason | Instructions | Guest time |",
     "|---|---|---|--:|--:|",

@@ -204,15 +204,16 @@ export class Batch extends DurableObject<Env> {
   }
 
   /** What reports say of the members after an index, at most `limit`. */
-  reports(after: number, limit: number): readonly ReportedJob[] {
+  reportsJson(after: number, limit: number): string {
     const record = this.#record;
-    if (record === undefined) return [];
-    return this.#store.reports(after, limit).map(({ member, report }) => reportOf(record, member, report));
+    if (record === undefined) return "[]";
+    const rows = this.#store.reports(after, limit);
+    return JSON.stringify(rows.map(({ member, report }): ReportedJob => reportOf(record, member, report)));
   }
 
-  /** Reads the consoles of the members that have ended, as far as that was not done. */
+  /** Reads the consoles of members that have ended lately. If there are too many for one call, the alarm reads the others. */
   async collect(): Promise<void> {
-    while (await this.#collectSome());
+    for (let round = 0; round < BATCH_LIMITS.collectRounds; round++) if (!(await this.#collectSome())) return;
   }
 
   override async alarm(): Promise<void> {

@@ -21,6 +21,8 @@ export const BATCH_LIMITS = {
   cancelAtOnce: 20,
   /** Consoles of members that are read for reports at a time. */
   collectAtOnce: 5,
+  /** So often in one call: an invocation may make 1000 calls of others. */
+  collectRounds: 40,
   /** What a member's console adds to a batch's reports, as JSON: a row has at most 2 MB. */
   reportCharacters: 256 * 1024,
   /** End of a console in a batch's reports, for a job that did not pass, and for one that did. */

@@ -17,7 +17,7 @@ type AppContext = Context<AppEnv>;
 type Extension = keyof typeof REPORTS;
 
 /** The submitting system in KCIDB reports. */
-const KCIDB_ORIGIN = "xenner";
+export const KCIDB_ORIGIN = "xenner";
 
 const WRITERS: Readonly<Record<Extension, (job: ReportedJob) => string>> = {
   json: (job) => writeJsonReport([job]),
