@@ -1,3 +1,5 @@
+import { BATCH_PATHS, BATCH_SCHEMAS } from "./openapi/batches.ts";
+import { COMPARISON_PATHS } from "./openapi/comparison.ts";
 import { FILE_PATHS } from "./openapi/files.ts";
 import { JOB_PATHS } from "./openapi/jobs.ts";
 import type { Json } from "./openapi/parts.ts";
@@ -20,10 +22,18 @@ export function openApi(version: string): Json {
         "A boot-test runner for guest kernels: POST a kernel, get its console, a verdict and hypercall statistics.",
     },
     security: [{ token: [] }],
-    paths: { ...JOB_PATHS, ...SNAPSHOT_PATHS, ...FILE_PATHS, ...TOKEN_PATHS, ...SERVICE_PATHS },
+    paths: {
+      ...JOB_PATHS,
+      ...BATCH_PATHS,
+      ...SNAPSHOT_PATHS,
+      ...COMPARISON_PATHS,
+      ...FILE_PATHS,
+      ...TOKEN_PATHS,
+      ...SERVICE_PATHS,
+    },
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
-      schemas: SCHEMAS,
+      schemas: { ...SCHEMAS, ...BATCH_SCHEMAS },
     },
   };
 }

@@ -19,7 +19,7 @@ export const SCHEMAS: Json = {
     description: "A kernel, or a snapshot to start from.",
     properties: {
       kernel: reference("BlobReference"),
-      initrd: reference("BlobReference"),
+      initrd: { anyOf: [reference("BlobReference"), { type: "null" }] },
       from: reference("SnapshotReference"),
       config: reference("Config"),
     },
