@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { describeLoops } from "../../engine/cpu/bench/loops.ts";
 import { FixtureUnavailable, type PreparedFixture, prepareFixture } from "../../r2-fixtures/index.ts";
-import { WorkerdBoots } from "./bench/boot-workerd.ts";
+import { type BootMode, WorkerdBoots } from "./bench/boot-workerd.ts";
 import { measureCheckpoints } from "./bench/checkpoints-workerd.ts";
 import { LOOPS_BINARY, STUB } from "./bench/files.ts";
 import { NodeLoops } from "./bench/loops-node.ts";
@@ -16,7 +16,9 @@ import { WorkerdLoops } from "./bench/loops-workerd.ts";
 import { type BenchOptions, type Part, parseOptions, UsageError } from "./bench/options.ts";
 import { bootInQemu, qemuVersion, timeLoopInQemu } from "./bench/qemu.ts";
 import {
+  BOOT_MODES,
   type BootSubject,
+  type BootWork,
   formatReport,
   noSamples,
   type Report,
@@ -28,6 +30,8 @@ const EXIT_FAILED = 2;
 const EXIT_USAGE = 64;
 const BOOT_FIXTURE = "debian-cloud";
 const BOOT_MARKER = "BOOT-OK";
+/** In mode "hvm" and on qemu the kernel does the same work on the same kind of machine. */
+const PC_CMDLINE = "console=ttyS0";
 /** Calls of a loop in one run of qemu: enough that the clock's grain and the pipe's delay do not show. */
 const QEMU_CALLS = 10;
 
@@ -82,27 +86,31 @@ async function measureBoot(
   const fixture = await bootFixture();
   if (fixture === undefined) return undefined;
   const server = parts.has("boot-workerd") ? await WorkerdBoots.start(progress) : undefined;
-  const counts = new Set<number>();
+  const work: Partial<Record<BootMode["mode"], BootWork>> = {};
   try {
     for (let run = 0; run < options.bootRuns; run++) {
       progress(`boot, run ${run + 1} of ${options.bootRuns}`);
-      if (server !== undefined) {
-        const { seconds, instructions } = await server.boot(fixture);
-        samples.boot.workerd.push(seconds);
-        counts.add(instructions);
+      for (const mode of server === undefined ? [] : BOOT_MODES) {
+        const { seconds, ...done } = await server!.boot(
+          fixture,
+          mode === "hvm" ? { mode, cmdline: PC_CMDLINE } : { mode },
+        );
+        samples.boot[mode].push(seconds);
+        work[mode] ??= done;
+        const { instructions } = work[mode];
+        if (instructions !== done.instructions)
+          throw new Error(`boots of the same job differ: ${instructions}, ${done.instructions} instructions`);
       }
       if (parts.has("boot-qemu") && fixture.initrdPath !== undefined) {
         const { kernelPath, initrdPath, memoryMiB } = fixture;
-        const { seconds } = await bootInQemu(kernelPath, initrdPath, memoryMiB, BOOT_MARKER);
+        const { seconds } = await bootInQemu(kernelPath, initrdPath, memoryMiB, BOOT_MARKER, PC_CMDLINE);
         samples.boot.qemu.push(seconds);
       }
     }
   } finally {
     await server?.stop();
   }
-  if (counts.size > 1)
-    throw new Error(`boots of the same job differ: ${[...counts].join(", ")} instructions`);
-  return { fixture: fixture.name, source: fixture.source, instructions: [...counts][0] };
+  return { fixture: fixture.name, source: fixture.source, work };
 }
 
 async function bench(options: BenchOptions): Promise<Report> {

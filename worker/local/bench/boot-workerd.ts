@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { GuestMode, HypercallStatistics } from "../../../engine/machine-api.ts";
 import type { PreparedFixture } from "../../../r2-fixtures/index.ts";
 import type { JobView } from "../../runner/record.ts";
 import { LocalServer } from "../server.ts";
@@ -7,6 +8,13 @@ export interface WorkerdBoot {
   /** From the POST to the verdict. */
   readonly seconds: number;
   readonly instructions: number;
+  readonly hypercalls: HypercallStatistics["totals"];
+}
+
+/** A mode to boot in, and the command line if it is not to be the fixture's. */
+export interface BootMode {
+  readonly mode: GuestMode;
+  readonly cmdline?: string;
 }
 
 /** The product's worker in a local workerd. */
@@ -26,12 +34,12 @@ export class WorkerdBoots {
   }
 
   /** Posts the fixture's files and waits for the verdict, which must be pass. */
-  async boot(fixture: PreparedFixture): Promise<WorkerdBoot> {
-    const { cmdline, memoryMiB: memory, expect, kernelPath, initrdPath } = fixture;
+  async boot(fixture: PreparedFixture, { mode, cmdline = fixture.cmdline }: BootMode): Promise<WorkerdBoot> {
+    const { memoryMiB: memory, expect, kernelPath, initrdPath } = fixture;
     const form = new FormData();
     form.set("kernel", new File([readFileSync(kernelPath)], "kernel"));
     if (initrdPath !== undefined) form.set("initrd", new File([readFileSync(initrdPath)], "initrd"));
-    form.set("config", JSON.stringify({ cmdline, memory, expect }));
+    form.set("config", JSON.stringify({ mode, cmdline, memory, expect }));
 
     const client = this.#server.client();
     const decoder = new TextDecoder();
@@ -46,6 +54,8 @@ export class WorkerdBoots {
     if (job.verdict !== "pass") {
       throw new Error(`${fixture.name}: ${job.verdict}, ${job.reason}\n${consoleText.slice(-2000)}`);
     }
-    return { seconds, instructions: job.instructions };
+    const statistics = await client.request(`/jobs/${id}/hypercalls`);
+    const { totals } = (await statistics.json()) as HypercallStatistics;
+    return { seconds, instructions: job.instructions, hypercalls: totals };
   }
 }

@@ -108,6 +108,7 @@ export async function bootInQemu(
   initrdPath: string,
   memoryMiB: number,
   marker: string,
+  cmdline: string,
 ): Promise<QemuBoot> {
   const start = performance.now();
   let seen: number | undefined;
@@ -116,7 +117,7 @@ export async function bootInQemu(
   const { status, stderr } = await runQemu(
     [
       ...["-accel", "tcg", "-m", String(memoryMiB), "-nographic", "-no-reboot"],
-      ...["-kernel", kernelPath, "-initrd", initrdPath, "-append", "console=ttyS0"],
+      ...["-kernel", kernelPath, "-initrd", initrdPath, "-append", cmdline],
     ],
     BOOT_TIMEOUT_MS,
     (bytes) => {

@@ -7,7 +7,15 @@ import { describeLoops } from "../../../engine/cpu/bench/loops.ts";
 import { formatReport, noSamples, summarize } from "./report.ts";
 
 const MACHINE = { processor: "test", processors: 2, node: "24", qemu: "qemu 7" };
-const SUBJECT = { fixture: "debian-cloud", source: { kernelSha256: "00" }, instructions: 3_000_000_000 };
+const HYPERCALLS = { calls: 4, inEmu: 3, byPort: 1, errors: 0, instructions: 400, shareInEmu: 0.75 };
+const SUBJECT = {
+  fixture: "debian-cloud",
+  source: { kernelSha256: "00" },
+  work: {
+    pv: { instructions: 3_000_000_000, hypercalls: HYPERCALLS },
+    hvm: { instructions: 2_000_000_000, hypercalls: { ...HYPERCALLS, shareInEmu: 0 } },
+  },
+};
 const loops = describeLoops();
 
 describe("summarize", () => {
@@ -17,7 +25,8 @@ describe("summarize", () => {
       samples.loops[name].qemu.push(1, 1, 9);
       samples.loops[name].workerd.push(index < 2 ? 0.5 : 2);
     });
-    samples.boot.workerd.push(12, 10, 11);
+    samples.boot.pv.push(12, 10, 11);
+    samples.boot.hvm.push(16.5);
     samples.boot.qemu.push(5.5);
     const report = summarize(MACHINE, loops, samples, SUBJECT);
     expect(report.ratios.loopsVsQemu).toBeCloseTo(1, 12);
@@ -25,10 +34,13 @@ describe("summarize", () => {
     expect(report.ratios.loopsNodeVsQemu).toBeNull();
     expect(report.loops.crc.qemu).toEqual({ seconds: 1, mips: loops[0]!.instructions / 1e6 });
     expect(report.loops.crc.node).toBeNull();
-    expect(report.boot?.workerd).toMatchObject({ seconds: 11, instructions: 3_000_000_000 });
-    expect(report.boot?.workerd?.mips).toBeCloseTo(3000 / 11, 9);
+    expect(report.ratios.hvmVsQemu).toBeCloseTo(3, 12);
+    expect(report.boot?.modes.pv).toMatchObject({ seconds: 11, instructions: 3_000_000_000 });
+    expect(report.boot?.modes.pv?.mips).toBeCloseTo(3000 / 11, 9);
+    expect(report.boot?.modes.pvh).toBeNull();
     expect(JSON.parse(JSON.stringify(report)).ratios).toEqual(report.ratios);
-    expect(formatReport(report)).toMatch(/ratio +2\.00/);
+    expect(formatReport(report)).toMatch(/pv +11\.00 s +3\.000 G +273 MIPS +4 +75\.0 % +2\.00\n/);
+    expect(formatReport(report)).toMatch(/hvm +16\.50 s +2\.000 G +121 MIPS +4 +0\.0 % +3\.00\n/);
   });
 
   test("what was not measured is null, and no ratio is made of it", () => {
@@ -42,6 +54,7 @@ describe("summarize", () => {
       loopsNodeVsQemu: null,
       loopsWorkerdVsNode: null,
       bootVsQemu: null,
+      hvmVsQemu: null,
     });
     expect(report.boot).toBeNull();
     expect(formatReport(report)).toMatch(/copy +- +- +-/);

@@ -1,5 +1,6 @@
 import type { Loop, LoopName } from "../../../engine/cpu/bench/loops.ts";
 import { LOOP_NAMES } from "../../../engine/cpu/bench/loops.ts";
+import type { GuestMode, HypercallStatistics } from "../../../engine/machine-api.ts";
 import type { FixtureSource } from "../../../r2-fixtures/index.ts";
 import type { CheckpointFigures } from "./checkpoints-workerd.ts";
 import { geometricMean, median } from "./statistics.ts";
@@ -7,17 +8,21 @@ import { geometricMean, median } from "./statistics.ts";
 export const LOOP_PLACES = ["node", "workerd", "qemu"] as const;
 export type LoopPlace = (typeof LOOP_PLACES)[number];
 
+export const BOOT_MODES = ["pv", "pvh", "hvm"] as const satisfies readonly GuestMode[];
+/** Places where a kernel is booted: our worker, in each mode, and qemu. */
+export type BootPlace = GuestMode | "qemu";
+
 /** Seconds of each timed run, in the order they were made. */
 export interface Samples {
   readonly loops: Record<LoopName, Record<LoopPlace, number[]>>;
-  readonly boot: { readonly workerd: number[]; readonly qemu: number[] };
+  readonly boot: Record<BootPlace, number[]>;
 }
 
 export function noSamples(): Samples {
   const places = (): Record<LoopPlace, number[]> => ({ node: [], workerd: [], qemu: [] });
   return {
     loops: Object.fromEntries(LOOP_NAMES.map((name) => [name, places()])) as Samples["loops"],
-    boot: { workerd: [], qemu: [] },
+    boot: { pv: [], pvh: [], hvm: [], qemu: [] },
   };
 }
 
@@ -38,8 +43,8 @@ export interface Report {
   readonly boot: {
     readonly fixture: string;
     readonly source: FixtureSource;
-    /** POST to verdict. */
-    readonly workerd: (Speed & { readonly instructions: number }) | null;
+    /** POST to verdict, in the worker. */
+    readonly modes: Record<GuestMode, (Speed & BootWork) | null>;
     /** Start of qemu to BOOT-OK; the guest sleeps one second of it, which costs ours nothing. */
     readonly qemu: { readonly seconds: number } | null;
   } | null;
@@ -49,8 +54,9 @@ export interface Report {
     readonly loopsVsQemu: number | null;
     readonly loopsNodeVsQemu: number | null;
     readonly loopsWorkerdVsNode: number | null;
-    /** Our seconds in workerd over qemu's. */
+    /** Our seconds in workerd over qemu's: in mode "pv", and in mode "hvm", which is the same work with the same devices. */
     readonly bootVsQemu: number | null;
+    readonly hvmVsQemu: number | null;
   };
   readonly samples: Samples;
 }
@@ -61,11 +67,17 @@ function speed(seconds: readonly number[], instructions: number): Speed | null {
   return { seconds: middle, mips: instructions / middle / 1e6 };
 }
 
+/** What a boot of ours was, whatever time it took. */
+export interface BootWork {
+  readonly instructions: number;
+  readonly hypercalls: HypercallStatistics["totals"];
+}
+
 export interface BootSubject {
   readonly fixture: string;
   readonly source: FixtureSource;
-  /** Instructions of our boots; undefined if none was made. */
-  readonly instructions: number | undefined;
+  /** Our boots; none of a mode that was not measured. */
+  readonly work: Partial<Record<GuestMode, BootWork>>;
 }
 
 /** Medians and ratios of what was measured; null for what was not. */
@@ -97,7 +109,12 @@ export function summarize(
     });
     return each.length === LOOP_NAMES.length ? geometricMean(each) : null;
   };
-  const bootSpeed = boot?.instructions === undefined ? null : speed(samples.boot.workerd, boot.instructions);
+  const bootOf = (mode: GuestMode): (Speed & BootWork) | null => {
+    const work = boot?.work[mode];
+    const measured = work === undefined ? null : speed(samples.boot[mode], work.instructions);
+    return work === undefined || measured === null ? null : { ...measured, ...work };
+  };
+  const modes = { pv: bootOf("pv"), pvh: bootOf("pvh"), hvm: bootOf("hvm") };
   const qemuBoot = samples.boot.qemu.length > 0 ? { seconds: median(samples.boot.qemu) } : null;
   return {
     machine,
@@ -108,7 +125,7 @@ export function summarize(
         : {
             fixture: boot.fixture,
             source: boot.source,
-            workerd: bootSpeed === null ? null : { ...bootSpeed, instructions: boot.instructions! },
+            modes,
             qemu: qemuBoot,
           },
     checkpoints,
@@ -116,7 +133,8 @@ export function summarize(
       loopsVsQemu: ratio("workerd", "qemu"),
       loopsNodeVsQemu: ratio("node", "qemu"),
       loopsWorkerdVsNode: ratio("workerd", "node"),
-      bootVsQemu: bootSpeed === null || qemuBoot === null ? null : bootSpeed.seconds / qemuBoot.seconds,
+      bootVsQemu: modes.pv === null || qemuBoot === null ? null : modes.pv.seconds / qemuBoot.seconds,
+      hvmVsQemu: modes.hvm === null || qemuBoot === null ? null : modes.hvm.seconds / qemuBoot.seconds,
     },
     samples,
   };
@@ -148,18 +166,25 @@ export function formatReport(report: Report): string {
   }
   lines.push(row("geom. mean", ["", "", "", shown(ratios.loopsVsQemu, 2)]));
   if (boot !== null) {
-    const { workerd, qemu } = boot;
     lines.push(
       "",
       `boot of ${boot.fixture} (${boot.source.package ?? "own"} ${boot.source.version ?? ""})`,
-      row("workerd", [
-        shown(workerd?.seconds, 2, " s"),
-        shown(workerd === null ? null : workerd.instructions / 1e9, 3, " G insns"),
-        shown(workerd?.mips, 0, " MIPS"),
-      ]),
-      row("qemu TCG", [shown(qemu?.seconds, 2, " s")]),
-      row("ratio", [shown(ratios.bootVsQemu, 2)]),
+      row("mode", ["POST to verdict", "instructions", "speed", "hypercalls", "in the guest", "x qemu TCG"]),
     );
+    for (const mode of BOOT_MODES) {
+      const measured = boot.modes[mode];
+      lines.push(
+        row(mode, [
+          shown(measured?.seconds, 2, " s"),
+          shown(measured === null ? null : measured.instructions / 1e9, 3, " G"),
+          shown(measured?.mips, 0, " MIPS"),
+          shown(measured?.hypercalls.calls, 0),
+          shown(measured === null ? null : measured.hypercalls.shareInEmu * 100, 1, " %"),
+          shown(boot.qemu === null || measured === null ? null : measured.seconds / boot.qemu.seconds, 2),
+        ]),
+      );
+    }
+    lines.push(row("qemu TCG", [shown(boot.qemu?.seconds, 2, " s")]));
   }
   if (report.checkpoints !== null) lines.push("", ...formatCheckpoints(report.checkpoints));
   return lines.join("\n");
