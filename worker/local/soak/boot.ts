@@ -31,7 +31,7 @@ const WRITE_BURST_BYTES = 512 * 1024;
 const PATIENCE_MILLISECONDS = 300_000;
 
 /** Asks until there is an answer: servers come and go. */
-async function insist<T>(server: KillableServer, ask: (client: Client) => Promise<T>): Promise<T> {
+export async function insist<T>(server: KillableServer, ask: (client: Client) => Promise<T>): Promise<T> {
   const deadline = performance.now() + PATIENCE_MILLISECONDS;
   for (;;) {
     try {
