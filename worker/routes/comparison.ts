@@ -1,0 +1,72 @@
+import { type Context, Hono } from "hono";
+import { IGNORED, type Ignored } from "../../jobs/compare/consoles.ts";
+import { compareJobs, type EndedJob } from "../comparison.ts";
+import { findLastGood } from "../database/last-good.ts";
+import type { AppEnv } from "../env.ts";
+import { HttpError } from "../errors.ts";
+import { jobRunner, readable } from "./runner.ts";
+
+type AppContext = Context<AppEnv>;
+
+const NO_LABELS =
+  "The job has no labels, so there is nothing that it could be compared with; name a job with ?with=JOB.";
+const NO_GOOD =
+  "No job with these labels has passed before, or what passed is kept no more; name a job with ?with=JOB.";
+
+async function ended(context: AppContext, id: string, field: string): Promise<EndedJob> {
+  const runner = await jobRunner(context, id);
+  const view = readable(await runner.status());
+  if (view.endedAt !== null) return { view, runner };
+  throw new HttpError(
+    409,
+    "not-ended",
+    `The job ${id} has not ended yet (${view.state}); compare it when it has.`,
+    { field },
+  );
+}
+
+function ignoredOf(context: AppContext): Ignored {
+  const text = context.req.query("ignore") ?? "stamps";
+  const ignored = IGNORED.find((one) => one === text);
+  if (ignored !== undefined) return ignored;
+  const known = IGNORED.map((one) => `"${one}"`).join(", ");
+  throw new HttpError(400, "wrong-type", `ignore must be one of ${known}.`, { field: "ignore" });
+}
+
+/** The last known good that is still there: as of the job's end, else as the database knows it now. */
+async function lastGood(context: AppContext, { view }: EndedJob): Promise<EndedJob | undefined> {
+  const recorded = view.lastGood?.id;
+  if (recorded !== undefined) {
+    const found = await ended(context, recorded, "id").catch(gone);
+    if (found !== undefined) return found;
+  }
+  const { id, owner, config, createdAt } = view;
+  const labels = config.labels ?? {};
+  const known = await findLastGood(context.env, { id, owner, labels, createdAt: Date.parse(createdAt) });
+  return known === null ? undefined : ended(context, known.id, "id").catch(gone);
+}
+
+/** A job that expired, or that this token may not see, is none. */
+function gone(error: unknown): undefined {
+  if (!(error instanceof HttpError) || error.status !== 404) throw error;
+}
+
+/** A job beside its last known good, or beside another: mounted under /jobs. */
+export function comparisonRoutes(): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  app.get("/:id/comparison", async (context) => {
+    const ignored = ignoredOf(context);
+    const job = await ended(context, context.req.param("id"), "id");
+    const asked = context.req.query("with");
+    const good = asked === undefined ? await lastGood(context, job) : await ended(context, asked, "with");
+    const headers = { "cache-control": "no-store" };
+    if (good === undefined) {
+      const note = Object.keys(job.view.config.labels ?? {}).length === 0 ? NO_LABELS : NO_GOOD;
+      return context.json({ job: job.view.id, with: null, note, ignored, comparison: null }, 200, headers);
+    }
+    const comparison = await compareJobs(job, good, ignored);
+    const answer = { job: job.view.id, with: good.view.id, note: null, ignored, comparison };
+    return context.json(answer, 200, headers);
+  });
+  return app;
+}

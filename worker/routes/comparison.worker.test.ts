@@ -1,0 +1,193 @@
+import { env } from "cloudflare:workers";
+import { describe, expect, test } from "vitest";
+import { JUDGE_INTERVAL } from "../../jobs/limits.ts";
+import { findLastGood } from "../database/last-good.ts";
+import type { JobView } from "../runner/record.ts";
+import { createJob, endOf, errorOf, request } from "../testing/client.ts";
+import type { Script } from "../testing/scripted-machine.ts";
+
+/*
+ * A job is held against the last that passed with the same labels: a kernel developer sees what his change did, and a budget of
+ * instructions that is relative to it decides. The guests are scripts, whose instructions the tests choose.
+ */
+
+let names = 0;
+/** Labels that no other test has. */
+const fresh = () => ({ branch: `branch-${++names}`, arch: "x86" });
+
+/** A guest that prints a line each million instructions and powers off. */
+const guest = (lines: readonly string[], millions = lines.length): Script => ({
+  name: `comparison-${++names}`,
+  events: [
+    ...lines.map((line, index) => ({
+      at: (index + 1) * JUDGE_INTERVAL,
+      print: `[    ${index}.${names}00000] ${line}\n`,
+    })),
+    { at: (millions + 1) * JUDGE_INTERVAL, end: { kind: "shutdown", reason: "poweroff" } as const },
+  ],
+});
+
+async function run(script: Script, config: object): Promise<JobView> {
+  const { id } = await createJob(script, config);
+  const job = await endOf(id);
+  // A token's own list is how a client sees that the index knows.
+  for (let tries = 0; tries < 100; tries++) {
+    const row = await env.DB.prepare("SELECT state FROM jobs WHERE id = ?")
+      .bind(id)
+      .first<{ state: string }>();
+    if (row?.state === job.state) break;
+    await scheduler.wait(10);
+  }
+  return job;
+}
+
+async function comparisonOf(id: string, query = ""): Promise<Record<string, unknown>> {
+  const response = await request(`/jobs/${id}/comparison${query}`);
+  expect(response.status).toBe(200);
+  return (await response.json()) as Record<string, unknown>;
+}
+
+test("a job is compared with the newest that passed with the same labels", async () => {
+  const labels = fresh();
+  const other = await run(guest(["hello", "from elsewhere"]), { labels: { ...labels, arch: "arm" } });
+  const old = await run(guest(["hello"]), { labels });
+  const good = await run(guest(["hello", "all is well"]), { labels });
+  const failed = await run(guest(["hello", "BUG"]), { labels, expect: { fail: ["BUG"] } });
+  expect([other, old, good, failed].map(({ verdict }) => verdict)).toEqual(["pass", "pass", "pass", "fail"]);
+
+  const now = await run(guest(["hello", "all is changed"], 5), { labels });
+  expect(now.lastGood).toEqual({ id: good.id, instructions: good.instructions });
+  expect(await comparisonOf(now.id)).toMatchObject({
+    job: now.id,
+    with: good.id,
+    note: null,
+    ignored: "stamps",
+    comparison: {
+      good: good.id,
+      instructions: { before: 3 * JUDGE_INTERVAL, now: 6 * JUDGE_INTERVAL, percent: 100 },
+      identical: false,
+      // The time stamps differ in each line.
+      console: {
+        line: 2,
+        before: expect.stringMatching(/all is well$/),
+        now: expect.stringMatching(/all is changed$/),
+      },
+      hypercalls: [{ hypercall: "sched_op: SCHEDOP_yield", before: 3000, now: 6000, percent: 100 }],
+    },
+  });
+  expect(await comparisonOf(now.id, "?ignore=nothing")).toMatchObject({
+    comparison: { console: { line: 1 } },
+  });
+  expect(await comparisonOf(now.id, `?with=${old.id}`)).toMatchObject({
+    with: old.id,
+    comparison: { console: { line: 2, before: null } },
+  });
+  expect(await comparisonOf(failed.id)).toMatchObject({ with: good.id });
+  expect(await comparisonOf(good.id)).toMatchObject({ with: old.id });
+});
+
+test("without labels, or with none before that passed, there is nothing, and it is said why", async () => {
+  const plain = await run(guest(["hello"]), {});
+  expect(plain.lastGood).toBeNull();
+  expect(await comparisonOf(plain.id)).toMatchObject({
+    with: null,
+    comparison: null,
+    note: expect.stringMatching(/no labels/),
+  });
+  const first = await run(guest(["hello"]), { labels: fresh() });
+  expect(await comparisonOf(first.id)).toMatchObject({
+    with: null,
+    comparison: null,
+    note: expect.stringMatching(/passed before/),
+  });
+});
+
+test("what cannot be compared is an error with its reason", async () => {
+  const { id } = await run(guest(["hello"]), {});
+  const live = await createJob(
+    { name: `live-${++names}`, events: [] },
+    { limits: { instructions: 1e12, silentInstructions: 1e12 } },
+  );
+  for (const [path, status, code] of [
+    [`/jobs/${live.id}/comparison`, 409, "not-ended"],
+    [`/jobs/${id}/comparison?with=${live.id}`, 409, "not-ended"],
+    [`/jobs/${id}/comparison?with=${"0".repeat(32)}`, 404, "no-job"],
+    [`/jobs/${id}/comparison?with=x`, 404, "no-job"],
+    [`/jobs/${id}/comparison?ignore=all`, 400, "wrong-type"],
+    [`/jobs/${"0".repeat(32)}/comparison`, 404, "no-job"],
+  ] as const) {
+    const response = await request(path);
+    expect([path, response.status]).toEqual([path, status]);
+    expect((await errorOf(response)).code).toBe(code);
+  }
+  await request(`/jobs/${live.id}`, { method: "DELETE" });
+});
+
+describe("a budget of instructions", () => {
+  test("relative to the last good run decides to the instruction", async () => {
+    const labels = fresh();
+    const expectation = { expect: { instructions: "+50%" } };
+    // The first has nothing to be compared with, which is noted and no failure.
+    const first = await run(guest(["hello"], 9), { labels, ...expectation });
+    expect(first).toMatchObject({ verdict: "pass", lastGood: null, budget: { budget: "+50%", limit: null } });
+    expect(first.budget?.note).toMatch(/nothing to compare with/);
+    const within = await run(guest(["hello"], 14), { labels, ...expectation });
+    expect(within).toMatchObject({
+      verdict: "pass",
+      budget: { limit: 15 * JUDGE_INTERVAL, instructions: 15 * JUDGE_INTERVAL },
+    });
+    const above = await run(guest(["hello"], 23), { labels, ...expectation });
+    expect(above).toMatchObject({
+      state: "failed",
+      verdict: "fail",
+      reasonCode: "instruction-budget",
+      lastGood: { id: within.id },
+      budget: { limit: 22.5 * JUDGE_INTERVAL, instructions: 24 * JUDGE_INTERVAL, note: null },
+    });
+    expect(above.reason).toBe(
+      `The run took 24,000,000 instructions, 60.000 % more than the last good run ${within.id}; its budget (expect.instructions) is 22,500,000.`,
+    );
+    // What failed is no measure for the next.
+    expect((await run(guest(["hello"], 23), { labels, ...expectation })).lastGood?.id).toBe(within.id);
+  });
+
+  test("that is a number needs no other run, and does not make a crash a failure", async () => {
+    const tight = await run(guest(["hello"], 5), { expect: { instructions: 5_999_999 } });
+    expect(tight).toMatchObject({ verdict: "fail", reasonCode: "instruction-budget" });
+    expect((await run(guest(["hello"], 5), { expect: { instructions: 6_000_000 } })).verdict).toBe("pass");
+    const crashed = await run(guest(["Kernel panic - not syncing: x"], 5), { expect: { instructions: 1 } });
+    expect(crashed.verdict).toBe("crash");
+    expect(crashed.findings.map(({ code }) => code)).toContain("instruction-budget");
+  });
+});
+
+test("the last known good is of the same owner, or public", async () => {
+  const labels = fresh();
+  const hidden = await run(guest(["hello"]), { labels });
+  const later = { id: "f".repeat(32), labels, createdAt: Date.now() + 1000 };
+  expect((await findLastGood(env, { ...later, owner: "root" }))?.id).toBe(hidden.id);
+  expect(await findLastGood(env, { ...later, owner: "somebody" })).toBeNull();
+  const open = await run(guest(["hello"]), { labels, visibility: "public" });
+  expect((await findLastGood(env, { ...later, owner: "somebody" }))?.id).toBe(open.id);
+  // Not one that was made after it.
+  expect(
+    await findLastGood(env, { ...later, owner: "root", createdAt: Date.parse(hidden.createdAt) - 1 }),
+  ).toBeNull();
+});
+
+test("a badge shows the latest job with a label", async () => {
+  const labels = fresh();
+  const badge = async (label: string, query = "") => {
+    const response = await request(`/badges/${encodeURIComponent(label)}.svg${query}`);
+    expect(response.headers.get("content-type")).toMatch(/^image\/svg\+xml/);
+    return response.text();
+  };
+  expect(await badge(`branch=${labels.branch}`)).toContain(`aria-label="${labels.branch}: unknown"`);
+  await run(guest(["hello"]), { labels });
+  expect(await badge(`branch=${labels.branch}`)).toContain(`aria-label="${labels.branch}: pass"`);
+  await run(guest(["BUG"]), { labels, expect: { fail: ["BUG"] } });
+  expect(await badge(`branch=${labels.branch}`, "?title=main")).toContain('aria-label="main: fail"');
+  expect(await badge("branch=<script>")).not.toContain("<script>");
+  const response = await request("/badges/nothing.svg");
+  expect([response.status, (await errorOf(response)).code]).toEqual([400, "bad-label"]);
+});
