@@ -325,7 +325,7 @@ export class Batch extends DurableObject<Env> {
     const members = this.#store.toReport(BATCH_LIMITS.collectAtOnce);
     await Promise.all(
       members.map(async (member) => {
-        const report = member.made ? await collectReport(this.env, member.job) : undefined;
+        const report = await collectReport(this.env, member.job);
         this.#store.report(member.index, JSON.stringify(report ?? {}));
       }),
     );

@@ -20,7 +20,7 @@ const TABLES = `
   CREATE INDEX IF NOT EXISTS member_by_verdict ON member (verdict, ix);
   CREATE INDEX IF NOT EXISTS member_to_release ON member (ix) WHERE ended = 1 AND released = 0;
   CREATE INDEX IF NOT EXISTS member_to_cancel ON member (ix) WHERE cancel = 1 AND ended = 0;
-  CREATE INDEX IF NOT EXISTS member_to_report ON member (ix) WHERE ended = 1 AND report IS NULL;
+  CREATE INDEX IF NOT EXISTS member_to_report ON member (ix) WHERE ended = 1 AND made = 1 AND report IS NULL;
 `;
 
 interface Row {
@@ -333,7 +333,10 @@ export class BatchStore {
 
   toReport(limit: number): Member[] {
     return this.#sql
-      .exec<Row>(`SELECT ${COLUMNS} FROM member WHERE ended = 1 AND report IS NULL LIMIT ?`, limit)
+      .exec<Row>(
+        `SELECT ${COLUMNS} FROM member WHERE ended = 1 AND made = 1 AND report IS NULL LIMIT ?`,
+        limit,
+      )
       .toArray()
       .map(memberOf);
   }

@@ -11,6 +11,9 @@ import { HttpError } from "../errors.ts";
 import { batchOf } from "./batches.ts";
 import { KCIDB_ORIGIN } from "./reports.ts";
 
+/** What is sent at a time, at least. */
+const CHUNK_CHARACTERS = 64 * 1024;
+
 type Extension = keyof typeof REPORTS;
 
 const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" } as const;
@@ -49,9 +52,17 @@ function streamOf(pieces: AsyncIterable<string>): ReadableStream<Uint8Array> {
   const iterator = pieces[Symbol.asyncIterator]();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const { value, done } = await iterator.next();
-      if (done === true) controller.close();
-      else controller.enqueue(encoder.encode(value));
+      let text = "";
+      while (text.length < CHUNK_CHARACTERS) {
+        const { value, done } = await iterator.next();
+        if (done === true) {
+          if (text !== "") controller.enqueue(encoder.encode(text));
+          controller.close();
+          return;
+        }
+        text += value;
+      }
+      controller.enqueue(encoder.encode(text));
     },
     async cancel() {
       await iterator.return?.();
