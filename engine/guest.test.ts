@@ -75,6 +75,7 @@ class ScriptedCpu implements CpuApi {
 
   setRegister(): void {}
   enterLongMode(): void {}
+  enterProtectedMode(): void {}
   saveState(): Uint8Array {
     return new Uint8Array(0);
   }

@@ -3,6 +3,7 @@ import { featureMask } from "./cpu/models.ts";
 import type { CpuApi, CpuOptions, Paging } from "./cpu/types.ts";
 import { encodeCmdline, prepareDomain } from "./inspect.ts";
 import { DOMAIN_LIMITS } from "./limits.ts";
+import { LoadError } from "./loader/errors.ts";
 import { sourceOf } from "./loader/source.ts";
 import { MemorySpool, type Spool } from "./loader/spool.ts";
 import type {
@@ -18,7 +19,15 @@ import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
 import { stateHash } from "./memory/state-hash.ts";
 import { type StackSample, takeSample } from "./profile/sample.ts";
-import { CONSOLE_PORT, EVENT_VECTOR, emuRegion, LINES, STATISTICS, XENSTORE_PORT } from "./xenner/abi.ts";
+import {
+  CONSOLE_PORT,
+  EVENT_VECTOR,
+  emuRegion,
+  LINES,
+  STATISTICS,
+  type WordBytes,
+  XENSTORE_PORT,
+} from "./xenner/abi.ts";
 import { buildDomain } from "./xenner/domain-builder.ts";
 import { placeEmu } from "./xenner/emu-image.ts";
 import { type SavedHost, type SharedPages, XennerHost } from "./xenner/host.ts";
@@ -28,6 +37,8 @@ import { formatUuid, uuidFromSeed } from "./xenner/uuid.ts";
 /** The JSON part of a checkpoint. */
 interface SavedGuest {
   readonly ramPages: number;
+  /** Of a 32-bit guest 4. */
+  readonly wordBytes?: WordBytes;
   readonly pages: SharedPages;
   readonly inputs: readonly RecordedInput[];
   readonly host: SavedHost;
@@ -44,16 +55,25 @@ export class Guest implements MachineApi {
   readonly #store: PageStore;
   readonly #host: XennerHost;
   readonly #ramPages: number;
+  readonly #wordBytes: WordBytes;
   readonly #pages: SharedPages;
   readonly #inputs: RecordedInput[];
 
-  constructor(cpu: CpuApi, store: PageStore, ramPages: number, pages: SharedPages, saved?: SavedGuest) {
+  constructor(
+    cpu: CpuApi,
+    store: PageStore,
+    ramPages: number,
+    pages: SharedPages,
+    saved?: SavedGuest,
+    wordBytes: WordBytes = saved?.wordBytes ?? 8,
+  ) {
     this.#cpu = cpu;
     this.#store = store;
     this.#ramPages = ramPages;
+    this.#wordBytes = wordBytes;
     this.#pages = pages;
     this.#inputs = [...(saved?.inputs ?? [])];
-    this.#host = new XennerHost(cpu.memory, emuRegion(ramPages), pages, saved?.host);
+    this.#host = new XennerHost(cpu.memory, emuRegion(ramPages, wordBytes), pages, saved?.host);
     this.#setInterrupt();
   }
 
@@ -119,7 +139,7 @@ export class Guest implements MachineApi {
   }
 
   statistics(): HypercallStatistics {
-    const { statistics } = emuRegion(this.#ramPages);
+    const { statistics } = emuRegion(this.#ramPages, this.#wordBytes);
     return decodeStatistics(this.#cpu.memory.read(statistics, STATISTICS.bytes));
   }
 
@@ -146,6 +166,7 @@ export class Guest implements MachineApi {
     const pagesWritten = flushDirtyPages(this.#cpu.memory, this.#store);
     const saved: SavedGuest = {
       ramPages: this.#ramPages,
+      ...(this.#wordBytes === 4 && { wordBytes: 4 }),
       pages: this.#pages,
       inputs: this.#inputs,
       host: this.#host.save(),
@@ -174,6 +195,18 @@ export class Guest implements MachineApi {
   }
 }
 
+/** @throws LoadError mode-not-offered */
+function emuFor({ emu64, emu32pae }: EngineParts, wordBytes: WordBytes): Uint8Array {
+  const emu = wordBytes === 8 ? emu64 : emu32pae;
+  if (emu !== undefined) return emu;
+  throw new LoadError({
+    code: "mode-not-offered",
+    what: "this is a 32-bit (i386) kernel; of Xen PV guests only 64-bit ones are offered here",
+    where: "ELF header, offset 0x4",
+    remedy: "Send a 64-bit kernel",
+  });
+}
+
 /** What stays the same for all guests on one kind of processor. */
 export type CreateCpu = (options: CpuOptions) => CpuApi;
 
@@ -195,7 +228,7 @@ export function guestFactory(createCpu: CreateCpu) {
       const prepared = await prepareDomain(config.kernel, config.memoryMiB, initrd?.size ?? 0, spool);
       const { kernel, layout } = prepared;
       const cmdline = encodeCmdline(config.cmdline);
-      const emu = placeEmu(parts.emu64, layout.ramPages);
+      const emu = placeEmu(emuFor(parts, kernel.wordBytes), layout.ramPages);
       const cpu = createCpu({
         module: parts.core,
         pages: emu.region.machinePages,
@@ -216,13 +249,16 @@ export function guestFactory(createCpu: CreateCpu) {
         rest: () => spool.rest(),
       });
       spool.clear();
-      cpu.enterLongMode(entry.cr3);
+      if (kernel.wordBytes === 8) {
+        cpu.enterLongMode(entry.cr3);
+      } else {
+        cpu.enterProtectedMode();
+        cpu.setRegister("rsi", BigInt(entry.cr3));
+      }
       cpu.setRegister("rip", entry.rip);
       cpu.setRegister("rdi", entry.rdi);
-      const guest = new Guest(cpu, store, layout.ramPages, {
-        xenstore: layout.xenstore,
-        console: layout.console,
-      });
+      const pages = { xenstore: layout.xenstore, console: layout.console };
+      const guest = new Guest(cpu, store, layout.ramPages, pages, undefined, kernel.wordBytes);
       guest.host.xenstore.initialise();
       guest.host.xenstore.populate({
         name: "guest",
@@ -243,7 +279,7 @@ export function guestFactory(createCpu: CreateCpu) {
       const saved = devices as SavedGuest;
       const cpu = createCpu({
         module: parts.core,
-        pages: emuRegion(saved.ramPages).machinePages,
+        pages: emuRegion(saved.ramPages, saved.wordBytes).machinePages,
         ...poolOf(parts),
         store,
       });

@@ -37,6 +37,8 @@ export interface EngineParts {
   readonly core: WebAssembly.Module;
   /** emu64.elf. */
   readonly emu64: Uint8Array;
+  /** emu32pae.elf; without it 32-bit PV guests are not offered. */
+  readonly emu32pae?: Uint8Array;
   /**
    * Most guest pages in memory at a time, the others being in the page store; default POOL_LIMITS.poolPages, Infinity for
    * all. Nothing that the guest does or shows depends on it.

@@ -1,4 +1,5 @@
 import core from "../engine/cpu/core.wasm";
+import emu32pae from "../engine/emu/emu32pae.elf";
 import emu64 from "../engine/emu/emu64.elf";
 import { inspectKernel } from "../engine/inspect.ts";
 import { LoadError } from "../engine/loader/errors.ts";
@@ -12,6 +13,6 @@ export const ENGINE: Engine = {
     machine.checkMode(core, mode);
     return await inspectKernel(kernel, memoryMiB, initrdBytes, spool, mode);
   },
-  parts: { core, emu64: new Uint8Array(emu64) },
+  parts: { core, emu64: new Uint8Array(emu64), emu32pae: new Uint8Array(emu32pae) },
   isLoadError: (error) => error instanceof LoadError,
 };

@@ -20,6 +20,7 @@
 #define LINE_CONSOLE 2
 #define EVENT_VECTOR 0xe0
 
+#ifdef __x86_64__
 #define HYPERVISOR_L4_SLOT 256
 #define HYPERVISOR_LAST_L4_SLOT 271
 #define M2P_VIRTUAL 0xffff800000000000UL
@@ -27,6 +28,16 @@
 #define IMAGE_VIRTUAL 0xffff804000000000UL
 #define GDT_VIRTUAL 0xffff804040000000UL
 #define LDT_VIRTUAL 0xffff804040010000UL
+#else
+#define HYPERVISOR_L2_SLOT 0x1ac
+#define M2P_VIRTUAL 0xf5800000
+#define M2P_VIRTUAL_END 0xf6800000
+#define IMAGE_VIRTUAL 0xf6800000
+#define REGION_VIRTUAL 0xf7000000
+#define GDT_VIRTUAL 0xf8000000
+#define LDT_VIRTUAL 0xf8010000
+#define VIEWS_VIRTUAL 0xf8020000
+#endif
 #define IMAGE_MAX_BYTES 0x100000
 #define MAX_GRANT_FRAMES 32
 
@@ -87,11 +98,11 @@ struct boot_info {
     u64 m2p_bytes; /* its mapped size */
     u64 page_info; /* machine address of u32 pageInfo[machinePages] */
     u64 descriptor_l1; /* machine address of the L1 that maps GDT_VIRTUAL and LDT_VIRTUAL */
-    u64 slot256; /* L4 entry 256, the same in every L4 */
+    u64 slot256; /* L4 entry 256, the same in every L4; 32-bit: refers to the L2 with the hypervisor's entries */
     u64 kernel_entry; /* virtual entry point of the guest kernel */
     u64 start_info; /* virtual address of start_info */
     u64 initial_stack; /* initial RSP of the guest */
-    u64 initial_l4; /* machine address of the initial L4 */
+    u64 initial_l4; /* machine address of the initial L4 (32-bit: L3) */
     u64 xenstore_mfn; /* machine page of the xenstore ring */
     u64 console_mfn; /* machine page of the console ring */
     u32 xenstore_port; /* event channel of LINES.XENSTORE, as in start_info.store_evtchn */

@@ -1,11 +1,11 @@
 /*
- * The committed emu64.elf and hello.elf are what their sources give. Only the compiler they were built with can tell;
+ * The committed emu64.elf and emu32pae.elf are what their sources give. Only the compiler they were built with can tell;
  * CI has it (`node engine/emu/build.ts --check` fails loudly there), other machines skip this.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { EMU64 } from "./emu64-build.ts";
+import { EMU32PAE, EMU64 } from "./builds.ts";
 import { BuildError, check, toolchainVersion } from "./toolchain.ts";
 
 function sameToolchain(): boolean {
@@ -18,9 +18,13 @@ function sameToolchain(): boolean {
 
 const comparable = existsSync("/usr/include/xen/xen.h") && sameToolchain();
 
-test.skipIf(!comparable)("emu64.elf is built from these sources", { timeout: 120_000 }, () => {
-  check(EMU64);
-});
+test.skipIf(!comparable).each([EMU64, EMU32PAE])(
+  "$output is built from these sources",
+  { timeout: 120_000 },
+  (build) => {
+    check(build);
+  },
+);
 
 test.skipIf(!comparable)("a changed source is noticed", { timeout: 120_000 }, () => {
   expect(() => check({ ...EMU64, flags: [...EMU64.flags, "-O1"] })).toThrow(BuildError);

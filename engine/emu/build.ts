@@ -1,11 +1,11 @@
-/** `npm run build:emu`: writes abi.h and emu64.elf; with `--check` compares both with what is committed. */
+/** `npm run build:emu`: writes abi.h, emu64.elf and emu32pae.elf; with `--check` compares them with what is committed. */
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { EMU64 } from "./emu64-build.ts";
+import { EMU32PAE, EMU64 } from "./builds.ts";
 import { HEADER_PATH, header } from "./generate.ts";
 import { BuildError, main } from "./toolchain.ts";
 
-main(EMU64, () => {
+main([EMU64, EMU32PAE], () => {
   if (!existsSync("/usr/include/xen/xen.h"))
     throw new BuildError("Xen's public headers are missing: install libxen-dev");
   if (!process.argv.includes("--check")) writeFileSync(HEADER_PATH, header());

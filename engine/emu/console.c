@@ -7,11 +7,11 @@ u8 *message_page(void)
 }
 
 /* Guest console output, page by page. */
-s64 console_write(u64 address, u64 bytes)
+s64 console_write(word address, word bytes)
 {
-    u64 written = 0;
+    word written = 0;
     while (written < bytes) {
-        u64 chunk = bytes - written;
+        word chunk = bytes - written;
         if (chunk > PAGE_SIZE)
             chunk = PAGE_SIZE;
         if (!copy_from_guest(message_page(), address + written, chunk))

@@ -9,7 +9,8 @@
 /* Leaf 1: SDM vol. 2A, CPUID. */
 #define LEAF1_EDX_HIDDEN                                                                                             \
     (BIT(1) /* VME */ | BIT(3) /* PSE */ | BIT(7) /* MCE */ | BIT(9) /* APIC */ | BIT(12) /* MTRR */ |              \
-     BIT(13) /* PGE */ | BIT(14) /* MCA */ | BIT(17) /* PSE36 */ | BIT(22) /* ACPI */ | BIT(28) /* HTT */)
+     BIT(13) /* PGE */ | BIT(14) /* MCA */ | BIT(17) /* PSE36 */ | BIT(22) /* ACPI */ | BIT(28) /* HTT */ |          \
+     ALSO_HIDDEN_LEAF1_EDX)
 #define LEAF1_ECX_HIDDEN                                                                                             \
     (BIT(2) /* DTES64 */ | BIT(3) /* MONITOR */ | BIT(4) /* DS-CPL */ | BIT(5) /* VMX */ | BIT(6) /* SMX */ |       \
      BIT(7) /* EIST */ | BIT(8) /* TM2 */ | BIT(12) /* FMA */ | BIT(15) /* PDCM */ | BIT(17) /* PCID */ |           \
@@ -23,7 +24,7 @@
 #define LEAF7_EDX_SHOWN BIT(4) /* FSRM */
 #define EXTENDED1_EDX_HIDDEN                                                                                         \
     (BIT(1) | BIT(3) | BIT(7) | BIT(9) | BIT(12) | BIT(13) | BIT(14) | BIT(17) /* as in leaf 1 */ |                 \
-     BIT(26) /* 1 GiB pages */)
+     BIT(26) /* 1 GiB pages */ | ALSO_HIDDEN_EXTENDED1_EDX)
 #define EXTENDED1_ECX_SHOWN                                                                                          \
     (BIT(0) /* LAHF */ | BIT(5) /* LZCNT */ | BIT(6) /* SSE4A */ | BIT(7) /* misaligned SSE */ | BIT(8) /* PREFETCHW */)
 
@@ -61,7 +62,7 @@ static void xen_leaf(u32 leaf, u32 subleaf, u32 *eax, u32 *ebx, u32 *ecx, u32 *e
         }
         return;
     case XEN_LEAVES + 5: /* machine address width */
-        *ebx = 64 - (u32)__builtin_clzl(boot.machine_pages - 1) + PAGE_SHIFT;
+        *ebx = 64 - (u32)__builtin_clzll(boot.machine_pages - 1) + PAGE_SHIFT;
         return;
     }
 }

@@ -15,7 +15,7 @@
 #define REX_R 4
 #define REX_W 8
 
-enum immediate { IMMEDIATE_NONE, IMMEDIATE_BYTE, IMMEDIATE_OPERAND /* at most 4 bytes */ };
+enum immediate { IMMEDIATE_NONE, IMMEDIATE_BYTE, IMMEDIATE_OPERAND /* at most 4 bytes */, IMMEDIATE_ADDRESS };
 
 struct shape {
     bool known, modrm, byte_by_low_bit;
@@ -43,6 +43,12 @@ static struct shape one_byte_shape(u8 opcode)
     case 0x88: /* mov to r/m */
     case 0x89:
         return with_modrm;
+#if !HAS_REX
+    case 0xa2: /* mov from the accumulator to an address, which stands in place of an immediate */
+    case 0xa3:
+        plain.immediate = IMMEDIATE_ADDRESS;
+        return plain;
+#endif
     case 0xe4: /* in, out with a port number */
     case 0xe5:
     case 0xe6:
@@ -122,13 +128,13 @@ static void skip_memory_operand(struct instruction *in)
         next_signed(in, 4);
 }
 
-/* False if the instruction at `rip` cannot be read or is none of those above. */
-bool decode(struct instruction *in, u64 rip)
+/* False if the instruction at `ip` cannot be read or is none of those above. */
+bool decode(struct instruction *in, word ip)
 {
     u8 rex = 0, byte;
 
     *in = (struct instruction){0};
-    in->available = (u8)copy_from_guest_partly(in->bytes, rip, sizeof(in->bytes));
+    in->available = (u8)copy_from_guest_partly(in->bytes, ip, sizeof(in->bytes));
     for (;;) {
         byte = next(in);
         if (in->length > in->available)
@@ -142,10 +148,10 @@ bool decode(struct instruction *in, u64 rip)
         else if (byte == PREFIX_REPNE)
             in->repne = true;
         else if (byte != 0x2e && byte != 0x36 && byte != 0x3e && byte != 0x26 && byte != 0x64 && byte != 0x65 &&
-                 byte != PREFIX_ADDRESS_SIZE)
+                 (byte != PREFIX_ADDRESS_SIZE || ADDRESSES_OF_16_BITS))
             break;
     }
-    if ((byte & 0xf0) == 0x40) {
+    if (HAS_REX && (byte & 0xf0) == 0x40) {
         rex = byte;
         in->rex = true;
         byte = next(in);
@@ -178,5 +184,11 @@ bool decode(struct instruction *in, u64 rip)
         in->immediate = next_signed(in, 1);
     else if (shape.immediate == IMMEDIATE_OPERAND)
         in->immediate = next_signed(in, in->operand_bytes < 4 ? in->operand_bytes : 4);
+#if !HAS_REX
+    else if (shape.immediate == IMMEDIATE_ADDRESS) {
+        next_signed(in, sizeof(word));
+        in->memory = true;
+    }
+#endif
     return in->length <= in->available;
 }

@@ -3,6 +3,7 @@
 #define EMU_H
 
 #include "abi.h"
+#include "arch.h"
 #include "processor.h"
 #include "regs.h"
 #include "types.h"
@@ -11,12 +12,15 @@
 #define CALLBACK_TYPES (CALLBACKTYPE_syscall32 + 1)
 
 struct callback {
-    u64 address; /* 0: none */
+    word address; /* 0: none */
     bool mask_events;
+#if WORD_BITS == 32
+    u16 cs;
+#endif
 };
 
 struct trap_entry {
-    u64 address; /* 0: none */
+    word address; /* 0: none */
     u16 cs;
     u8 flags; /* bits 0-1 DPL, bit 2 "mask events on entry" (xen.h: TI_GET_DPL, TI_GET_IF) */
 };
@@ -24,14 +28,14 @@ struct trap_entry {
 /* The state of the one virtual processor that is not in the frame on the stack. */
 struct vcpu {
     bool in_kernel; /* guest kernel mode: both modes run in ring 3 */
-    u64 kernel_l4;  /* machine page of the L4 in guest kernel mode */
-    u64 user_l4;    /* and in guest user mode; 0: none yet */
-    u64 kernel_rsp, kernel_ss; /* stack_switch */
+    u64 kernel_table; /* machine page of the top page table in guest kernel mode */
+    u64 user_table;   /* and in guest user mode; 0: none yet. 64-bit guests only */
+    word kernel_rsp, kernel_ss; /* stack_switch */
     struct vcpu_info *info;
     struct callback callbacks[CALLBACK_TYPES];
     struct trap_entry traps[256];
-    u64 cr4;
-    u64 debug[8];
+    word cr4;
+    word debug[8];
     u8 iopl; /* PHYSDEVOP_set_iopl */
     u64 assists; /* VMASST_TYPE_* bits that are on */
     bool nmi_pending, nmi_masked;
@@ -43,16 +47,13 @@ extern struct vcpu vcpu;
 extern struct boot_info boot;
 extern struct shared_info *shared_info;
 
-/* Machine memory through the supervisor-only direct map. */
-static inline void *machine(u64 address)
-{
-    return (void *)(DIRECT_MAP_VIRTUAL + address);
-}
-
-static inline void *machine_page(u64 mfn)
-{
-    return machine(mfn << PAGE_SHIFT);
-}
+/*
+ * Machine memory. emu's own region is always in view, at machine(). A page of the guest's is seen by view(): emu64 has
+ * all memory in a direct map; emu32pae has no room for one and sees a page at a time for each purpose, so a pointer is
+ * good until the next view for the same purpose. Tables of different levels do not get into each other's way.
+ */
+enum view { VIEW_PAGE, VIEW_L1, VIEW_L2, VIEW_L3, VIEW_L4, VIEW_ENTRY, VIEW_SOURCE, VIEW_VCPU_INFO, VIEWS };
+#include "views.h"
 
 /* ports.c: the only way out. */
 void port_write(u16 port, u32 value);
@@ -60,7 +61,7 @@ u32 port_read(u16 port);
 
 /* console.c */
 u8 *message_page(void);
-s64 console_write(u64 address, u64 bytes);
+s64 console_write(word address, word bytes);
 
 /* log.c: for the developer; `name=value` pairs may follow the text. None of them returns to a guest that is lost. */
 void log_refusal(const char *what, u64 value, u64 other);
@@ -71,7 +72,7 @@ _Noreturn void crash_guest(const char *why, const struct regs *regs);
 extern struct statistics *statistics;
 void count_trap(enum trap_kind kind);
 void calls_begin(void);
-void call_is(u64 number, u64 arg1, u64 arg3);
+void call_is(word number, word arg1, word arg3);
 void call_request(u64 number, u64 subop);
 void call_done(s64 result);
 void call_failed(u64 number);
@@ -79,13 +80,13 @@ void exclude_idle(u64 ticks);
 
 /* copy.c: guest virtual memory. Addresses in the hypervisor's hole, and pages that are missing or (for writing)
  * read-only, are refused. */
-bool copy_from_guest(void *to, u64 from, u64 bytes);
-bool copy_to_guest(u64 to, const void *from, u64 bytes);
+bool copy_from_guest(void *to, word from, word bytes);
+bool copy_to_guest(word to, const void *from, word bytes);
 /* The bytes before the first that cannot be read, at most `bytes`. */
-u64 copy_from_guest_partly(void *to, u64 from, u64 bytes);
-bool guest_range_ok(u64 address, u64 bytes);
-void copy_memory(void *to, const void *from, u64 bytes);
-void fill_memory(void *to, u8 value, u64 bytes);
+word copy_from_guest_partly(void *to, word from, word bytes);
+bool guest_range_ok(word address, word bytes);
+void copy_memory(void *to, const void *from, word bytes);
+void fill_memory(void *to, u8 value, word bytes);
 
 /* pages.c: what each machine page is in use as. */
 enum page_type { PAGE_NONE, PAGE_L1, PAGE_L2, PAGE_L3, PAGE_L4, PAGE_DESCRIPTORS, PAGE_WRITABLE };
@@ -95,7 +96,7 @@ enum page_type { PAGE_NONE, PAGE_L1, PAGE_L2, PAGE_L3, PAGE_L4, PAGE_DESCRIPTORS
 /* Given back by decrease_reservation: no memory of the guest's until populate_physmap. */
 #define PAGE_RELEASED (1u << 29)
 extern u32 *page_info;
-extern u64 *machine_to_phys;
+extern xen_pfn_t *machine_to_phys;
 void pages_init(void);
 bool page_is_ram(u64 mfn);
 enum page_type page_type(u64 mfn);
@@ -106,46 +107,45 @@ void page_put(u64 mfn, enum page_type type);
 s64 table_validate(u64 mfn, unsigned level);
 void table_devalidate(u64 mfn, unsigned level);
 s64 entry_update(u64 table_mfn, u64 *entry, u64 value, bool preserve_ad);
-u64 *walk_to_l1(u64 address, u64 *l1_mfn);
-bool walk_to_mfn(u64 address, u64 *mfn);
-s64 load_kernel_l4(u64 mfn);
-s64 load_user_l4(u64 mfn);
+u64 *walk_to_l1(word address, u64 *l1_mfn);
+bool walk_to_mfn(word address, u64 *mfn);
+s64 load_kernel_table(u64 mfn);
+s64 load_user_table(u64 mfn);
 void load_cr3(u64 mfn);
 void flush_tlb(void);
 
 /* mmu.c */
-s64 do_mmu_update(u64 requests, u64 count, u64 done, u64 domain);
-s64 do_mmuext_op(u64 requests, u64 count, u64 done, u64 domain);
-s64 do_update_va_mapping(u64 address, u64 value, u64 flags);
+s64 do_mmu_update(word requests, word count, word done, word domain);
+s64 do_mmuext_op(word requests, word count, word done, word domain);
+s64 do_update_va_mapping(word address, u64 value, word flags);
 
 /* descriptors.c */
 void descriptors_init(void);
 bool descriptor_acceptable(u64 *descriptor);
 s64 descriptors_validate(u64 mfn);
-s64 do_set_gdt(u64 frames, u64 entries);
+s64 do_set_gdt(word frames, word entries);
 s64 do_update_descriptor(u64 address, u64 descriptor);
-s64 set_ldt(u64 address, u64 entries);
-bool map_ldt_page(u64 fault_address, u64 *guest_address);
+s64 set_ldt(word address, word entries);
+bool map_ldt_page(word fault_address, word *guest_address);
 void ldt_forget_pages(void);
 
 /* bounce.c: into the guest. */
 void to_guest_kernel(void);
 void to_guest_user(const struct regs *regs);
-void bounce_exception(struct regs *regs, unsigned vector, bool has_error, u64 error);
+void bounce_exception(struct regs *regs, unsigned vector, bool has_error, word error);
 void bounce_interrupt(struct regs *regs, unsigned vector);
 void bounce_callback(struct regs *regs, unsigned type);
 void bounce_failsafe(struct regs *regs);
 void do_iret(struct regs *regs);
 void deliver_events(struct regs *regs);
-s64 do_set_trap_table(u64 table);
-s64 do_stack_switch(u64 ss, u64 rsp);
-s64 do_set_callbacks(u64 event, u64 failsafe, u64 syscall);
-s64 do_callback_op(u64 command, u64 argument);
-s64 do_nmi_op(u64 command, u64 argument);
+s64 do_set_trap_table(word table);
+s64 do_stack_switch(word ss, word sp);
+s64 do_callback_op(word command, word argument);
+s64 do_nmi_op(word command, word argument);
 
 /* pagefault.c, ptwrite.c */
 void handle_page_fault(struct regs *regs);
-bool emulate_table_write(struct regs *regs, u64 address, u64 table_mfn, u64 *entry);
+bool emulate_table_write(struct regs *regs, word address, u64 table_mfn, u64 *entry);
 
 /* decode.c */
 struct instruction {
@@ -159,7 +159,7 @@ struct instruction {
     bool has_modrm, memory, rex, lock, rep, repne, operand_size;
     u64 immediate; /* sign-extended */
 };
-bool decode(struct instruction *instruction, u64 rip);
+bool decode(struct instruction *instruction, word ip);
 
 /* privileged.c, cpuid.c, msr.c */
 bool emulate_privileged(struct regs *regs);
@@ -167,17 +167,17 @@ bool emulate_forced_cpuid(struct regs *regs);
 void guest_cpuid(u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 bool guest_read_msr(u32 msr, u64 *value);
 bool guest_write_msr(u32 msr, u64 value);
-s64 do_set_debugreg(u64 number, u64 value);
-s64 do_get_debugreg(u64 number);
-s64 do_set_segment_base(u64 which, u64 value);
-s64 do_fpu_taskswitch(u64 set);
+s64 do_set_debugreg(word number, word value);
+s64 do_get_debugreg(word number);
+s64 do_set_segment_base(word which, word value);
+s64 do_fpu_taskswitch(word set);
 
 /* events.c */
 void events_init(void);
 void event_virq(unsigned virq);
 void poll_lines(void);
 bool event_pending(u32 port);
-s64 do_event_channel_op(u64 command, u64 argument);
+s64 do_event_channel_op(word command, word argument);
 
 /* time.c */
 enum timer { TIMER_SINGLESHOT, TIMER_PERIODIC, TIMER_POLL, TIMERS };
@@ -194,30 +194,28 @@ s64 set_periodic_timer(u64 period);
 /* runstate.c */
 void runstate_init(void);
 void runstate_change(unsigned state);
-s64 runstate_register(u64 area);
+s64 runstate_register(word area);
 void runstate_get(struct vcpu_runstate_info *info);
 
 /* The other hypercalls: vcpu_op.c, sched.c, memory.c, grants.c, version.c, physdev.c */
-s64 do_vcpu_op(u64 command, u64 id, u64 argument);
-s64 do_sched_op(u64 command, u64 argument);
-s64 do_memory_op(u64 command, u64 argument);
-s64 do_grant_table_op(u64 command, u64 argument, u64 count);
+s64 do_vcpu_op(word command, word id, word argument);
+s64 do_sched_op(word command, word argument);
+s64 do_memory_op(word command, word argument);
+s64 do_grant_table_op(word command, word argument, word count);
 void grants_init(void);
 bool grant_frame(u64 mfn);
-s64 do_xen_version(u64 command, u64 argument);
-s64 do_physdev_op(u64 command, u64 argument);
-s64 do_vm_assist(u64 command, u64 type);
+s64 do_xen_version(word command, word argument);
+s64 do_physdev_op(word command, word argument);
+s64 do_vm_assist(word command, word type);
 
 /* hypercalls.c */
 void hypercall(struct regs *regs);
 
 /* entry.S */
-extern char syscall_entry[], syscall32_entry[], trap_stubs[], exit_iretq[];
+extern char trap_stubs[];
 extern char stack_top[], double_fault_stack_top[], nmi_stack_top[];
-u64 copy_bytes(void *to, const void *from, u64 bytes);
-bool write_msr_safe(u32 msr, u64 value);
-bool write_dr_safe(u32 number, u64 value);
-void load_gs_user(u32 selector);
+word copy_bytes(void *to, const void *from, word bytes);
+bool write_dr_safe(u32 number, word value);
 void load_descriptor_tables(const void *gdtr, const void *idtr);
 void wait_for_interrupt(void);
 

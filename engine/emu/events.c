@@ -1,8 +1,7 @@
 /* Event channels, two-level ABI (xen/include/public/event_channel.h), and the lines that connect some to xenner. */
 #include "emu.h"
 
-#define PORTS (64 * 64)
-#define WORD_BITS 64
+#define PORTS (WORD_BITS * WORD_BITS)
 #define LINES_MAX 32
 
 enum channel_state { CLOSED, UNBOUND, LOCAL /* bound to another port of this domain */, LINE, VIRQ, IPI };
@@ -18,14 +17,14 @@ static struct channel channels[PORTS];
 static u32 virq_port[NR_VIRQS]; /* 0: not bound */
 static u32 line_port[LINES_MAX];
 
-static u64 *pending_words(void)
+static word *pending_words(void)
 {
-    return (u64 *)shared_info->evtchn_pending;
+    return (word *)shared_info->evtchn_pending;
 }
 
-static u64 *mask_words(void)
+static word *mask_words(void)
 {
-    return (u64 *)shared_info->evtchn_mask;
+    return (word *)shared_info->evtchn_mask;
 }
 
 static void mark_selector(u32 port)
@@ -36,11 +35,11 @@ static void mark_selector(u32 port)
 
 static void set_pending(u32 port)
 {
-    u64 bit = 1UL << (port % WORD_BITS);
-    u64 *word = &pending_words()[port / WORD_BITS];
-    if (*word & bit)
+    word bit = 1UL << (port % WORD_BITS);
+    word *at = &pending_words()[port / WORD_BITS];
+    if (*at & bit)
         return;
-    *word |= bit;
+    *at |= bit;
     if (!(mask_words()[port / WORD_BITS] & bit))
         mark_selector(port);
 }
@@ -103,13 +102,13 @@ static struct channel *open_channel(u32 port)
 /* A port number must reach the guest, or the channel does not come to be. */
 static s64 open_as(u32 port, struct channel channel)
 {
-    u64 bit = 1UL << (port % WORD_BITS);
+    word bit = 1UL << (port % WORD_BITS);
     channels[port] = channel;
     pending_words()[port / WORD_BITS] &= ~bit;
     return 0;
 }
 
-static s64 bind_virq(u64 argument)
+static s64 bind_virq(word argument)
 {
     evtchn_bind_virq_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -129,7 +128,7 @@ static s64 bind_virq(u64 argument)
     return open_as(request.port, (struct channel){.state = VIRQ, .detail = (u8)request.virq});
 }
 
-static s64 bind_ipi(u64 argument)
+static s64 bind_ipi(word argument)
 {
     evtchn_bind_ipi_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -144,7 +143,7 @@ static s64 bind_ipi(u64 argument)
     return open_as(request.port, (struct channel){.state = IPI});
 }
 
-static s64 alloc_unbound(u64 argument)
+static s64 alloc_unbound(word argument)
 {
     evtchn_alloc_unbound_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -160,7 +159,7 @@ static s64 alloc_unbound(u64 argument)
     return open_as(request.port, (struct channel){.state = UNBOUND, .remote_domain = remote});
 }
 
-static s64 bind_interdomain(u64 argument)
+static s64 bind_interdomain(word argument)
 {
     evtchn_bind_interdomain_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -218,7 +217,7 @@ static s64 send(u32 port)
     return -XEN_EINVAL;
 }
 
-static s64 status(u64 argument)
+static s64 status(word argument)
 {
     evtchn_status_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -254,7 +253,7 @@ static s64 status(u64 argument)
     return copy_to_guest(argument, &request, sizeof(request)) ? 0 : -XEN_EFAULT;
 }
 
-static s64 bind_vcpu(u64 argument)
+static s64 bind_vcpu(word argument)
 {
     evtchn_bind_vcpu_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -269,7 +268,7 @@ static s64 bind_vcpu(u64 argument)
 
 static s64 unmask(u32 port)
 {
-    u64 bit = 1UL << (port % WORD_BITS);
+    word bit = 1UL << (port % WORD_BITS);
     if (port >= PORTS)
         return -XEN_EINVAL;
     mask_words()[port / WORD_BITS] &= ~bit;
@@ -278,7 +277,7 @@ static s64 unmask(u32 port)
     return 0;
 }
 
-static s64 reset(u64 argument)
+static s64 reset(word argument)
 {
     evtchn_reset_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -290,7 +289,7 @@ static s64 reset(u64 argument)
     return 0;
 }
 
-s64 do_event_channel_op(u64 command, u64 argument)
+s64 do_event_channel_op(word command, word argument)
 {
     u32 port;
     switch (command) {

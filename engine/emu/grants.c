@@ -29,7 +29,7 @@ static bool own_domain(u16 domain)
     return domain == DOMID_SELF || domain == boot.domid;
 }
 
-static s64 setup_table(u64 argument)
+static s64 setup_table(word argument)
 {
     gnttab_setup_table_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -41,15 +41,15 @@ static s64 setup_table(u64 argument)
         request.status = GNTST_general_error;
     else if (request.nr_frames > frames)
         frames = request.nr_frames;
-    for (u64 index = 0; request.status == GNTST_okay && index < request.nr_frames; index++) {
-        u64 mfn = (boot.grant_frames >> PAGE_SHIFT) + index;
-        if (!copy_to_guest((u64)request.frame_list.p + index * sizeof(mfn), &mfn, sizeof(mfn)))
+    for (word index = 0; request.status == GNTST_okay && index < request.nr_frames; index++) {
+        xen_pfn_t mfn = (xen_pfn_t)((boot.grant_frames >> PAGE_SHIFT) + index);
+        if (!copy_to_guest((word)request.frame_list.p + index * sizeof(mfn), &mfn, sizeof(mfn)))
             return -XEN_EFAULT;
     }
     return copy_to_guest(argument, &request, sizeof(request)) ? 0 : -XEN_EFAULT;
 }
 
-static s64 query_size(u64 argument)
+static s64 query_size(word argument)
 {
     gnttab_query_size_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -60,7 +60,7 @@ static s64 query_size(u64 argument)
     return copy_to_guest(argument, &request, sizeof(request)) ? 0 : -XEN_EFAULT;
 }
 
-static s64 set_version(u64 argument)
+static s64 set_version(word argument)
 {
     gnttab_set_version_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -70,7 +70,7 @@ static s64 set_version(u64 argument)
     return copy_to_guest(argument, &request, sizeof(request)) ? result : -XEN_EFAULT;
 }
 
-static s64 get_version(u64 argument)
+static s64 get_version(word argument)
 {
     gnttab_get_version_t request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -82,11 +82,11 @@ static s64 get_version(u64 argument)
 }
 
 /* Each request names a domain that does not exist. */
-static s64 map_refs(u64 argument, u64 count)
+static s64 map_refs(word argument, word count)
 {
     gnttab_map_grant_ref_t request;
-    for (u64 index = 0; index < count; index++) {
-        u64 at = argument + index * sizeof(request);
+    for (word index = 0; index < count; index++) {
+        word at = argument + index * sizeof(request);
         if (!copy_from_guest(&request, at, sizeof(request)))
             return -XEN_EFAULT;
         request.status = GNTST_bad_domain;
@@ -96,7 +96,7 @@ static s64 map_refs(u64 argument, u64 count)
     return 0;
 }
 
-s64 do_grant_table_op(u64 command, u64 argument, u64 count)
+s64 do_grant_table_op(word command, word argument, word count)
 {
     switch (command) {
     case GNTTABOP_map_grant_ref:

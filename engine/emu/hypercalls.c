@@ -1,18 +1,22 @@
-/* The hypercall table. Arguments are in rdi, rsi, rdx, r10, r8; the number and the result in rax. */
+/*
+ * The hypercall table. The number and the result are in rax, arguments in rdi, rsi, rdx, r10 (ebx, ecx, edx, esi for a
+ * 32-bit guest, which gives a 64-bit value in two of them: hypercall-arguments.h).
+ */
 #include "emu.h"
+#include "hypercall-arguments.h"
 
 static bool in_multicall;
 
-static s64 do_multicall(u64 calls, u64 count);
+static s64 do_multicall(word calls, word count);
 
-static s64 do_console_io(u64 command, u64 count, u64 buffer)
+static s64 do_console_io(word command, word count, word buffer)
 {
     if (command == CONSOLEIO_write)
         return console_write(buffer, (u32)count);
     return command == CONSOLEIO_read ? -XEN_EPERM : -XEN_ENOSYS;
 }
 
-static s64 dispatch(u64 number, u64 a1, u64 a2, u64 a3, u64 a4)
+static s64 dispatch(word number, word a1, word a2, word a3, word a4)
 {
     switch (number) {
     case __HYPERVISOR_set_trap_table:
@@ -24,7 +28,7 @@ static s64 dispatch(u64 number, u64 a1, u64 a2, u64 a3, u64 a4)
     case __HYPERVISOR_stack_switch:
         return do_stack_switch(a1, a2);
     case __HYPERVISOR_set_callbacks:
-        return do_set_callbacks(a1, a2, a3);
+        return do_set_callbacks(SET_CALLBACKS_ARGUMENTS);
     case __HYPERVISOR_fpu_taskswitch:
         return do_fpu_taskswitch(a1);
     case __HYPERVISOR_set_debugreg:
@@ -32,15 +36,15 @@ static s64 dispatch(u64 number, u64 a1, u64 a2, u64 a3, u64 a4)
     case __HYPERVISOR_get_debugreg:
         return do_get_debugreg(a1);
     case __HYPERVISOR_update_descriptor:
-        return do_update_descriptor(a1, a2);
+        return do_update_descriptor(UPDATE_DESCRIPTOR_ARGUMENTS);
     case __HYPERVISOR_memory_op:
         return do_memory_op(a1, a2);
     case __HYPERVISOR_multicall:
         return do_multicall(a1, a2);
     case __HYPERVISOR_update_va_mapping:
-        return do_update_va_mapping(a1, a2, a3);
+        return do_update_va_mapping(UPDATE_VA_MAPPING_ARGUMENTS);
     case __HYPERVISOR_set_timer_op:
-        return do_set_timer_op(a1);
+        return do_set_timer_op(SET_TIMER_ARGUMENT);
     case __HYPERVISOR_xen_version:
         return do_xen_version(a1, a2);
     case __HYPERVISOR_console_io:
@@ -74,7 +78,7 @@ static s64 dispatch(u64 number, u64 a1, u64 a2, u64 a3, u64 a4)
 }
 
 /* As Xen: the entries run to the end whatever they return; only a list that cannot be read or written stops it. */
-static s64 do_multicall(u64 calls, u64 count)
+static s64 do_multicall(word calls, word count)
 {
     multicall_entry_t entry;
     s64 result = 0;
@@ -83,14 +87,15 @@ static s64 do_multicall(u64 calls, u64 count)
     in_multicall = true;
     call_done(0);
     for (u32 index = 0; index < (u32)count; index++) {
-        u64 at = calls + index * sizeof(entry);
+        word at = calls + index * sizeof(entry);
         if (!copy_from_guest(&entry, at, sizeof(entry))) {
             result = -XEN_EFAULT;
             break;
         }
         call_is(entry.op, entry.args[0], entry.args[2]);
-        entry.result = (xen_ulong_t)dispatch(entry.op, entry.args[0], entry.args[1], entry.args[2], entry.args[3]);
-        call_done((s64)entry.result);
+        s64 answer = dispatch(entry.op, entry.args[0], entry.args[1], entry.args[2], entry.args[3]);
+        entry.result = (xen_ulong_t)answer;
+        call_done(answer);
         if (!copy_to_guest(at + offsetof(multicall_entry_t, result), &entry.result, sizeof(entry.result))) {
             result = -XEN_EFAULT;
             break;
@@ -104,14 +109,15 @@ static s64 do_multicall(u64 calls, u64 count)
 
 void hypercall(struct regs *regs)
 {
-    u64 number = regs->rax;
-    call_is(number, regs->rdi, regs->rdx);
+    word number = regs->ax;
+    call_is(number, ARGUMENT_1(regs), ARGUMENT_3(regs));
     if (number == __HYPERVISOR_iret) {
         do_iret(regs);
         call_done(0);
         return;
     }
-    regs->rax = (u64)dispatch(number, regs->rdi, regs->rsi, regs->rdx, regs->r10);
+    s64 result = dispatch(number, ARGUMENT_1(regs), ARGUMENT_2(regs), ARGUMENT_3(regs), ARGUMENT_4(regs));
+    regs->ax = (word)result;
     if (number != __HYPERVISOR_multicall)
-        call_done((s64)regs->rax);
+        call_done(result);
 }

@@ -61,15 +61,15 @@ static _Noreturn void last_words(const char *who, const char *why, const struct 
     if (regs) {
         put_pair("vector", regs->vector);
         put_pair("error", regs->error);
-        put_pair("rip", regs->rip);
+        put_pair("rip", regs->ip);
         put_pair("cs", regs->cs);
-        put_pair("rflags", regs->rflags);
-        put_pair("rsp", regs->rsp);
+        put_pair("rflags", regs->flags);
+        put_pair("rsp", regs->sp);
         put_pair("cr2", read_cr2());
         put_pair("cr3", read_cr3());
-        put_pair("rax", regs->rax);
-        put_pair("rdi", regs->rdi);
-        put_pair("rsi", regs->rsi);
+        put_pair("rax", regs->ax);
+        put_pair("rdi", regs->di);
+        put_pair("rsi", regs->si);
     }
     port_write(PORT_PANIC, (u32)length);
     for (;;)

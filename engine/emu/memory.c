@@ -17,7 +17,7 @@ static bool own_domain(u16 domain)
     return domain == DOMID_SELF || domain == boot.domid;
 }
 
-static s64 memory_map(u64 argument)
+static s64 memory_map(word argument)
 {
     struct xen_memory_map request;
     struct e820_entry ram = {0, boot.ram_pages << PAGE_SHIFT, E820_RAM};
@@ -26,13 +26,13 @@ static s64 memory_map(u64 argument)
     if (request.nr_entries < 1)
         return -XEN_EINVAL;
     request.nr_entries = 1;
-    if (!copy_to_guest((u64)request.buffer.p, &ram, sizeof(ram)) ||
+    if (!copy_to_guest((word)request.buffer.p, &ram, sizeof(ram)) ||
         !copy_to_guest(argument, &request, sizeof(request)))
         return -XEN_EFAULT;
     return 0;
 }
 
-static s64 machphys_mapping(u64 argument)
+static s64 machphys_mapping(word argument)
 {
     struct xen_machphys_mapping mapping = {
         .v_start = M2P_VIRTUAL,
@@ -43,7 +43,7 @@ static s64 machphys_mapping(u64 argument)
 }
 
 /* The number of pages, for this domain alone. */
-static s64 reservation(u64 argument, u64 pages)
+static s64 reservation(word argument, u64 pages)
 {
     u16 domain;
     if (!copy_from_guest(&domain, argument, sizeof(domain)))
@@ -71,22 +71,22 @@ static bool decrease_extent(u64 first, unsigned order)
 }
 
 /* A released page, zeroed; the search goes round so that a big balloon is not searched from its start again. */
-static bool take_page(u64 *mfn)
+static bool take_page(xen_pfn_t *mfn)
 {
-    static u64 hand;
+    static word hand;
     if (released_pages == 0)
         return false;
-    while (!(page_info[hand % boot.ram_pages] & PAGE_RELEASED))
+    while (!(page_info[hand % (word)boot.ram_pages] & PAGE_RELEASED))
         hand++;
-    *mfn = hand++ % boot.ram_pages;
+    *mfn = hand++ % (word)boot.ram_pages;
     page_info[*mfn] = 0;
     released_pages--;
-    fill_memory(machine_page(*mfn), 0, PAGE_SIZE);
+    fill_memory(view(VIEW_PAGE, *mfn), 0, PAGE_SIZE);
     return true;
 }
 
 /* increase_reservation, decrease_reservation and populate_physmap: the number of extents done. */
-static s64 change_reservation(u64 command, u64 argument)
+static s64 change_reservation(word command, word argument)
 {
     struct xen_memory_reservation request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -96,9 +96,10 @@ static s64 change_reservation(u64 command, u64 argument)
     bool decrease = command == XENMEM_decrease_reservation;
     if (request.extent_order > MAX_EXTENT_ORDER)
         return -XEN_EPERM;
-    u64 list = (u64)request.extent_start.p, done;
+    word list = (word)request.extent_start.p, done;
     for (done = 0; done < request.nr_extents; done++) {
-        u64 slot = list + done * sizeof(u64), frame = 0, mfn;
+        word slot = list + done * sizeof(xen_pfn_t);
+        xen_pfn_t frame = 0, mfn;
         bool has_list = list != 0 || command != XENMEM_increase_reservation;
         if (has_list && !copy_from_guest(&frame, slot, sizeof(frame)))
             return done ? (s64)done : -XEN_EFAULT;
@@ -120,7 +121,7 @@ static s64 change_reservation(u64 command, u64 argument)
     return (s64)done;
 }
 
-s64 do_memory_op(u64 command, u64 argument)
+s64 do_memory_op(word command, word argument)
 {
     switch (command & COMMAND_MASK) {
     case XENMEM_memory_map:

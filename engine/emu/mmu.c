@@ -5,9 +5,9 @@
 #define CONTINUED 0x80000000UL
 
 /* No other domain's tables or pages can be named. */
-static s64 check_domain(u64 domain)
+static s64 check_domain(word domain)
 {
-    u64 page_table_domain = domain >> 16;
+    word page_table_domain = domain >> 16;
     if ((u16)domain == DOMID_IO)
         return -XEN_EPERM;
     if ((u16)domain != DOMID_SELF || (page_table_domain != 0 && page_table_domain != DOMID_SELF + 1u))
@@ -15,7 +15,7 @@ static s64 check_domain(u64 domain)
     return 0;
 }
 
-static s64 report_done(u64 done, u64 count, s64 result)
+static s64 report_done(word done, word count, s64 result)
 {
     u32 value = (u32)count;
     if (done != 0 && !copy_to_guest(done, &value, sizeof(value)))
@@ -34,7 +34,7 @@ static s64 machphys_update(u64 mfn, u64 pfn)
 static s64 one_update(const mmu_update_t *request)
 {
     u64 command = request->ptr & 3;
-    u64 address = request->ptr & ~3UL;
+    u64 address = request->ptr & ~3ULL;
     u64 mfn = address >> PAGE_SHIFT;
 
     switch (command) {
@@ -45,16 +45,16 @@ static s64 one_update(const mmu_update_t *request)
     case MMU_PT_UPDATE_PRESERVE_AD:
         if (!page_is_ram(mfn) || address % sizeof(u64))
             return -XEN_EINVAL;
-        return entry_update(mfn, machine(address), request->val, command == MMU_PT_UPDATE_PRESERVE_AD);
+        return entry_update(mfn, view_at(VIEW_ENTRY, address), request->val, command == MMU_PT_UPDATE_PRESERVE_AD);
     }
     return -XEN_ENOSYS;
 }
 
-s64 do_mmu_update(u64 requests, u64 count, u64 done, u64 domain)
+s64 do_mmu_update(word requests, word count, word done, word domain)
 {
     mmu_update_t request;
     s64 result = check_domain(domain);
-    u64 index = 0;
+    word index = 0;
 
     count &= ~CONTINUED;
     if (result != 0)
@@ -100,7 +100,7 @@ static s64 clear_page(u64 mfn)
 {
     s64 result = page_get(mfn, PAGE_WRITABLE);
     if (result == 0) {
-        fill_memory(machine_page(mfn), 0, PAGE_SIZE);
+        fill_memory(view(VIEW_PAGE, mfn), 0, PAGE_SIZE);
         page_put(mfn, PAGE_WRITABLE);
     }
     return result;
@@ -112,14 +112,14 @@ static s64 copy_page(u64 to, u64 from)
         return -XEN_EINVAL;
     s64 result = page_get(to, PAGE_WRITABLE);
     if (result == 0) {
-        copy_memory(machine_page(to), machine_page(from), PAGE_SIZE);
+        copy_memory(view(VIEW_PAGE, to), view(VIEW_SOURCE, from), PAGE_SIZE);
         page_put(to, PAGE_WRITABLE);
     }
     return result;
 }
 
 /* The set of processors must be readable, even though there is only one to flush. */
-static s64 check_cpu_mask(u64 mask)
+static s64 check_cpu_mask(word mask)
 {
     u8 first;
     return copy_from_guest(&first, mask, sizeof(first)) ? 0 : -XEN_EINVAL;
@@ -136,15 +136,15 @@ static s64 one_extended(const struct mmuext_op *op)
     case MMUEXT_PIN_L3_TABLE:
         return pin(mfn, PAGE_L3);
     case MMUEXT_PIN_L4_TABLE:
-        return pin(mfn, PAGE_L4);
+        return WORD_BITS == 64 ? pin(mfn, PAGE_L4) : -XEN_EINVAL;
     case MMUEXT_UNPIN_TABLE:
         return unpin(mfn);
     case MMUEXT_NEW_BASEPTR:
-        return load_kernel_l4(mfn);
+        return load_kernel_table(mfn);
     case MMUEXT_NEW_USER_BASEPTR:
-        return load_user_l4(mfn);
+        return WORD_BITS == 64 ? load_user_table(mfn) : -XEN_EINVAL;
     case MMUEXT_TLB_FLUSH_MULTI:
-        if (check_cpu_mask((u64)op->arg2.vcpumask.p) != 0)
+        if (check_cpu_mask((word)op->arg2.vcpumask.p) != 0)
             return -XEN_EINVAL;
         flush_tlb();
         return 0;
@@ -153,7 +153,7 @@ static s64 one_extended(const struct mmuext_op *op)
         flush_tlb();
         return 0;
     case MMUEXT_INVLPG_MULTI:
-        if (check_cpu_mask((u64)op->arg2.vcpumask.p) != 0)
+        if (check_cpu_mask((word)op->arg2.vcpumask.p) != 0)
             return -XEN_EINVAL;
         invalidate_page(op->arg1.linear_addr);
         return 0;
@@ -177,11 +177,11 @@ static s64 one_extended(const struct mmuext_op *op)
     return -XEN_ENOSYS;
 }
 
-s64 do_mmuext_op(u64 requests, u64 count, u64 done, u64 domain)
+s64 do_mmuext_op(word requests, word count, word done, word domain)
 {
     struct mmuext_op op;
     s64 result = check_domain(domain);
-    u64 index = 0;
+    word index = 0;
 
     count &= ~CONTINUED;
     if (result != 0)
@@ -201,7 +201,7 @@ s64 do_mmuext_op(u64 requests, u64 count, u64 done, u64 domain)
     return report_done(done, index, result);
 }
 
-s64 do_update_va_mapping(u64 address, u64 value, u64 flags)
+s64 do_update_va_mapping(word address, u64 value, word flags)
 {
     u64 l1_mfn;
     u64 *entry = is_canonical(address) ? walk_to_l1(address, &l1_mfn) : 0;
@@ -210,7 +210,7 @@ s64 do_update_va_mapping(u64 address, u64 value, u64 flags)
     s64 result = entry_update(l1_mfn, entry, value, false);
     if (result != 0)
         return result;
-    u64 cpu_mask = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
+    word cpu_mask = flags & ~(UVMF_FLUSHTYPE_MASK | UVMF_ALL);
     switch (flags & UVMF_FLUSHTYPE_MASK) {
     case UVMF_TLB_FLUSH:
         if (cpu_mask && check_cpu_mask(cpu_mask) != 0)

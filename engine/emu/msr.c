@@ -7,29 +7,34 @@
 #define MSR_IA32_MISC_ENABLE 0x1a0
 #define MSR_IA32_PAT 0x277
 /* WB, WT, UC-, UC, WC, WP: what PAT says under Xen, whose guests must not change it. */
-#define XEN_PAT 0x050100070406UL
+#define XEN_PAT 0x050100070406ULL
 
 #define EFER_SCE 1UL
 #define EFER_LME (1UL << 8)
 #define EFER_LMA (1UL << 10)
 #define EFER_NXE (1UL << 11)
 
+/* A 32-bit guest is not to know of the longer mode. */
+#define GUEST_EFER (WORD_BITS == 64 ? EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE : EFER_SCE | EFER_NXE)
+
 #define DR6_FIXED 0xffff0ff0UL
 #define DR6_SETTABLE 0xe00fUL
 #define DR7_FIXED 0x400UL
 #define DR7_ENABLES 0xffUL
-#define DR7_REFUSED 0xffffffff00002000UL /* GD, and what is reserved */
+#define DR7_REFUSED 0xffffffff00002000ULL /* GD, and what is reserved */
 
 bool guest_read_msr(u32 msr, u64 *value)
 {
     switch (msr) {
+#if WORD_BITS == 64
     case MSR_FS_BASE:
     case MSR_GS_BASE:
     case MSR_KERNEL_GS_BASE:
         *value = read_msr(msr);
         return true;
+#endif
     case MSR_EFER:
-        *value = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
+        *value = GUEST_EFER;
         return true;
     case MSR_IA32_TSC:
         *value = read_tsc();
@@ -52,7 +57,9 @@ bool guest_read_msr(u32 msr, u64 *value)
 
 bool guest_write_msr(u32 msr, u64 value)
 {
+    (void)value; /* only segment bases are stored */
     switch (msr) {
+#if WORD_BITS == 64
     case MSR_FS_BASE:
     case MSR_GS_BASE:
     case MSR_KERNEL_GS_BASE:
@@ -60,6 +67,7 @@ bool guest_write_msr(u32 msr, u64 value)
             return false;
         write_msr(msr, value);
         return true;
+#endif
     case MSR_EFER: /* writes that would change nothing, or nothing that matters */
     case MSR_IA32_PAT:
     case MSR_IA32_APIC_BASE:
@@ -70,7 +78,8 @@ bool guest_write_msr(u32 msr, u64 value)
     return false;
 }
 
-s64 do_set_segment_base(u64 which, u64 value)
+#if WORD_BITS == 64
+s64 do_set_segment_base(word which, word value)
 {
     if (which != SEGBASE_GS_USER_SEL && !is_canonical(value))
         return -XEN_EINVAL;
@@ -91,17 +100,27 @@ s64 do_set_segment_base(u64 which, u64 value)
     return -XEN_EINVAL;
 }
 
-s64 do_fpu_taskswitch(u64 set)
+#else
+/* Descriptors say all there is to say. */
+s64 do_set_segment_base(word which, word value)
 {
-    u64 cr0 = read_cr0();
-    u64 wanted = set ? cr0 | CR0_TS : cr0 & ~CR0_TS;
+    (void)which;
+    (void)value;
+    return -XEN_ENOSYS;
+}
+#endif
+
+s64 do_fpu_taskswitch(word set)
+{
+    word cr0 = read_cr0();
+    word wanted = set ? cr0 | CR0_TS : cr0 & ~CR0_TS;
     if (wanted != cr0)
         write_cr0(wanted);
     return 0;
 }
 
 /* Breakpoints are for the guest's own addresses. */
-s64 do_set_debugreg(u64 number, u64 value)
+s64 do_set_debugreg(word number, word value)
 {
     switch (number) {
     case 0:
@@ -138,7 +157,7 @@ s64 do_set_debugreg(u64 number, u64 value)
     return 0;
 }
 
-s64 do_get_debugreg(u64 number)
+s64 do_get_debugreg(word number)
 {
     switch (number) {
     case 6:

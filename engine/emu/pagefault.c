@@ -2,7 +2,7 @@
 #include "emu.h"
 
 /* A write of the guest kernel to one of its page tables, which it has mapped read-only: "writable page tables". */
-static bool page_table_write(struct regs *regs, u64 address)
+static bool page_table_write(struct regs *regs, word address)
 {
     u64 l1_mfn, *entry;
     if (!(vcpu.assists & (1UL << VMASST_TYPE_writable_pagetables)))
@@ -14,7 +14,7 @@ static bool page_table_write(struct regs *regs, u64 address)
     u64 target = PTE_MFN(*entry);
     if (!page_is_ram(target) || page_type(target) != PAGE_L1)
         return false;
-    u64 *table_entry = machine((target << PAGE_SHIFT) | (address & (PAGE_SIZE - 1) & ~7UL));
+    u64 *table_entry = view_at(VIEW_ENTRY, (target << PAGE_SHIFT) | (address & (PAGE_SIZE - 1) & ~7UL));
     if (!emulate_table_write(regs, address, target, table_entry))
         return false;
     count_trap(TRAP_EMULATED_PAGE_TABLE_WRITE);
@@ -23,8 +23,8 @@ static bool page_table_write(struct regs *regs, u64 address)
 
 void handle_page_fault(struct regs *regs)
 {
-    u64 address = read_cr2();
-    u64 error = regs->error;
+    word address = read_cr2();
+    word error = regs->error;
 
     if (address >= LDT_VIRTUAL && address < LDT_VIRTUAL + 0x10000 && map_ldt_page(address, &address))
         return;

@@ -6,7 +6,7 @@
 #include "emu.h"
 
 u32 *page_info;
-u64 *machine_to_phys;
+xen_pfn_t *machine_to_phys;
 
 /*
  * The TLB may hold what the page types no longer allow: a writable mapping that was given up, a page table that was
@@ -20,7 +20,7 @@ void pages_init(void)
     machine_to_phys = machine(boot.m2p);
     for (u64 mfn = 0; mfn < boot.ram_pages; mfn++)
         machine_to_phys[mfn] = mfn;
-    fill_memory(&machine_to_phys[boot.ram_pages], 0xff, boot.m2p_bytes - boot.ram_pages * sizeof(u64));
+    fill_memory(&machine_to_phys[boot.ram_pages], 0xff, boot.m2p_bytes - boot.ram_pages * sizeof(xen_pfn_t));
 }
 
 /* RAM that belongs to the guest at present. */
@@ -98,7 +98,7 @@ void flush_tlb(void)
 
 void load_cr3(u64 mfn)
 {
-    u64 cr3 = mfn << PAGE_SHIFT;
+    word cr3 = mfn << PAGE_SHIFT;
     if (read_cr3() != cr3)
         statistics->cr3_switches++;
     stale_writable = stale_table = false;

@@ -7,40 +7,27 @@
 #define ENTRIES 512
 #define GROUP 8
 
-/* PAT, PWT and PCD select memory types a guest without devices may not use; PS in upper levels is not for PV guests. */
-#define L1_REFUSED (PTE_WRITE_THROUGH | PTE_CACHE_DISABLE | PTE_LARGE)
-#define UPPER_REFUSED (PTE_WRITE_THROUGH | PTE_CACHE_DISABLE | PTE_LARGE | PTE_GLOBAL)
-
-static bool hypervisor_slot(unsigned level, unsigned index)
-{
-    return level == PAGE_L4 && index >= HYPERVISOR_L4_SLOT && index <= HYPERVISOR_LAST_L4_SLOT;
-}
-
-/* As the processor shall see it: the guest kernel runs in ring 3 too, and no mapping may survive a CR3 load. */
-static u64 adjusted(u64 entry)
-{
-    return entry & PTE_PRESENT ? (entry | PTE_USER) & ~PTE_GLOBAL : entry;
-}
+#include "tables.h"
 
 /* Takes the references a present entry needs. */
-static s64 entry_get(unsigned level, u64 entry)
+static s64 entry_get(unsigned kind, u64 entry)
 {
     u64 mfn = PTE_MFN(entry);
-    if (entry & (level == PAGE_L1 ? L1_REFUSED : UPPER_REFUSED))
+    if (entry & REFUSED(kind))
         return -XEN_EINVAL;
-    if (level > PAGE_L1)
-        return page_get(mfn, (enum page_type)(level - 1));
+    if (kind > PAGE_L1)
+        return page_get(mfn, TABLE_BELOW(kind));
     if (!page_is_ram(mfn))
         return mfn == boot.shared_info >> PAGE_SHIFT || grant_frame(mfn) ? 0 : -XEN_EINVAL;
     return entry & PTE_WRITE ? page_get(mfn, PAGE_WRITABLE) : 0;
 }
 
 /* Gives them back. */
-static void entry_put(unsigned level, u64 entry)
+static void entry_put(unsigned kind, u64 entry)
 {
     u64 mfn = PTE_MFN(entry);
-    if (level > PAGE_L1)
-        page_put(mfn, (enum page_type)(level - 1));
+    if (kind > PAGE_L1)
+        page_put(mfn, TABLE_BELOW(kind));
     else if (mfn >= boot.ram_pages)
         return;
     else if (entry & PTE_WRITE)
@@ -71,39 +58,35 @@ static inline unsigned next_present(const u64 *table, unsigned level, unsigned i
 static void put_entries(u64 *table, unsigned level, unsigned end)
 {
     for (unsigned index = 0; (index = next_present(table, level, index)) < end; index++)
-        entry_put(level, table[index]);
+        entry_put(ENTRY_KIND(level, index), table[index]);
 }
 
 /* Checks a page that is about to become a table of `level`; it holds no references if the answer is an error. */
 s64 table_validate(u64 mfn, unsigned level)
 {
-    u64 *table = machine_page(mfn);
+    u64 *table = view(VIEW_PAGE + level, mfn);
     for (unsigned index = 0; (index = next_present(table, level, index)) < ENTRIES; index++) {
         u64 entry = table[index];
-        s64 result = entry_get(level, entry);
+        s64 result = entry_get(ENTRY_KIND(level, index), entry);
         if (result != 0) {
             log_refusal("page-table entry refused: value, table * 16 + level", entry, mfn << 4 | level);
             put_entries(table, level, index);
             return result;
         }
-        if (adjusted(entry) != entry)
-            table[index] = adjusted(entry);
+        if (adjusted(level, entry) != entry)
+            table[index] = adjusted(level, entry);
     }
-    if (level == PAGE_L4) {
-        /* emu may be running on this very table: its own slot must never be empty. */
-        table[HYPERVISOR_L4_SLOT] = boot.slot256;
-        for (unsigned index = HYPERVISOR_L4_SLOT + 1; index <= HYPERVISOR_LAST_L4_SLOT; index++)
-            table[index] = 0;
-    }
-    return 0;
+    s64 result = complete_table(level, table);
+    if (result != 0)
+        put_entries(table, level, ENTRIES);
+    return result;
 }
 
 void table_devalidate(u64 mfn, unsigned level)
 {
-    u64 *table = machine_page(mfn);
+    u64 *table = view(VIEW_PAGE + level, mfn);
     put_entries(table, level, ENTRIES);
-    if (level == PAGE_L4)
-        table[HYPERVISOR_L4_SLOT] = 0;
+    strip_table(level, table);
 }
 
 static s64 plain_write(u64 mfn, u64 *at, u64 value)
@@ -127,45 +110,47 @@ s64 entry_update(u64 table_mfn, u64 *entry, u64 value, bool preserve_ad)
 
     if (level == PAGE_NONE || level > PAGE_L4)
         return plain_write(table_mfn, entry, value);
-    if (hypervisor_slot(level, ((u64)entry / sizeof(u64)) % ENTRIES))
+    unsigned index = ((word)entry / sizeof(u64)) % ENTRIES;
+    if (fixed_slot(level, index))
         return -XEN_EINVAL;
     if (preserve_ad)
         value |= old & (PTE_ACCESSED | PTE_DIRTY);
-    value = adjusted(value);
-    if (!((old ^ value) & (PTE_ADDRESS | PTE_PRESENT | PTE_WRITE | UPPER_REFUSED | L1_REFUSED))) {
+    value = adjusted(level, value);
+    if (!((old ^ value) & CHECKED_BITS)) {
         *entry = value;
         return 0;
     }
     if (value & PTE_PRESENT) {
-        s64 result = entry_get(level, value);
+        s64 result = entry_get(ENTRY_KIND(level, index), value);
         if (result != 0) {
             log_refusal("page-table update refused: value, table * 16 + level", value, table_mfn << 4 | level);
             return result;
         }
     }
     *(volatile u64 *)entry = value;
+    table_changed(level, table_mfn);
     if (old & PTE_PRESENT)
-        entry_put(level, old);
+        entry_put(ENTRY_KIND(level, index), old);
     return 0;
 }
 
 /* The L1 entry for a guest kernel address, and the page it lies in; 0 if there is no L1 there. */
-u64 *walk_to_l1(u64 address, u64 *l1_mfn)
+u64 *walk_to_l1(word address, u64 *l1_mfn)
 {
-    u64 mfn = vcpu.kernel_l4;
-    for (unsigned level = PAGE_L4; level > PAGE_L1; level--) {
+    u64 mfn = vcpu.kernel_table;
+    for (unsigned level = TOP_LEVEL; level > PAGE_L1; level--) {
         unsigned index = (address >> (PAGE_SHIFT + 9 * (level - 1))) % ENTRIES;
-        u64 entry = ((u64 *)machine_page(mfn))[index];
-        if (!(entry & PTE_PRESENT) || hypervisor_slot(level, index))
+        u64 entry = ((u64 *)view(VIEW_ENTRY, mfn))[index];
+        if (!(entry & PTE_PRESENT) || not_to_walk(level, index, address))
             return 0;
         mfn = PTE_MFN(entry);
     }
     *l1_mfn = mfn;
-    return (u64 *)machine_page(mfn) + (address >> PAGE_SHIFT) % ENTRIES;
+    return (u64 *)view(VIEW_ENTRY, mfn) + (address >> PAGE_SHIFT) % ENTRIES;
 }
 
 /* The RAM page behind a guest kernel address. */
-bool walk_to_mfn(u64 address, u64 *mfn)
+bool walk_to_mfn(word address, u64 *mfn)
 {
     u64 l1_mfn;
     u64 *entry = is_canonical(address) ? walk_to_l1(address, &l1_mfn) : 0;
@@ -176,30 +161,30 @@ bool walk_to_mfn(u64 address, u64 *mfn)
 }
 
 /* The new base is in force before the old one is given up. */
-s64 load_kernel_l4(u64 mfn)
+s64 load_kernel_table(u64 mfn)
 {
     static bool loaded;
-    u64 old = vcpu.kernel_l4;
-    s64 result = page_get(mfn, PAGE_L4);
+    u64 old = vcpu.kernel_table;
+    s64 result = page_get(mfn, TOP_LEVEL);
     if (result != 0)
         return result;
-    vcpu.kernel_l4 = mfn;
+    vcpu.kernel_table = mfn;
     if (vcpu.in_kernel)
         load_cr3(mfn);
     if (loaded)
-        page_put(old, PAGE_L4);
+        page_put(old, TOP_LEVEL);
     loaded = true;
     return 0;
 }
 
 /* `mfn` 0: the guest has no user mode for now. */
-s64 load_user_l4(u64 mfn)
+s64 load_user_table(u64 mfn)
 {
-    u64 old = vcpu.user_l4;
-    if (mfn != 0 && page_get(mfn, PAGE_L4) != 0)
+    u64 old = vcpu.user_table;
+    if (mfn != 0 && page_get(mfn, TOP_LEVEL) != 0)
         return -XEN_EINVAL;
-    vcpu.user_l4 = mfn;
+    vcpu.user_table = mfn;
     if (old != 0)
-        page_put(old, PAGE_L4);
+        page_put(old, TOP_LEVEL);
     return 0;
 }

@@ -25,14 +25,14 @@ static void read_port(struct regs *regs, u16 port, unsigned bytes)
     bool pit = port == PORT_PIT_CHANNEL2 || port == PORT_PIT_CONTROL || port == PORT_SYSTEM_CONTROL;
     u64 mask = operand_mask(bytes);
     u64 value = pit ? ~0xffUL & mask : mask;
-    regs->rax = bytes == 4 ? value : (regs->rax & ~mask) | value;
+    regs->ax = bytes == 4 ? value : (regs->ax & ~mask) | value;
 }
 
 static bool emulate_port(struct regs *regs, const struct instruction *in)
 {
     bool immediate = in->opcode < 0xe8, write = in->opcode & 2;
     unsigned bytes = in->operand_bytes == 8 ? 4 : in->operand_bytes;
-    u16 port = immediate ? (u8)in->immediate : (u16)regs->rdx;
+    u16 port = immediate ? (u8)in->immediate : (u16)regs->dx;
     if (vcpu.iopl == 0)
         return false;
     count_trap(TRAP_EMULATED_PORT_IO);
@@ -41,7 +41,7 @@ static bool emulate_port(struct regs *regs, const struct instruction *in)
     return true;
 }
 
-static u64 read_control(unsigned number)
+static word read_control(unsigned number)
 {
     switch (number) {
     case 0:
@@ -49,13 +49,13 @@ static u64 read_control(unsigned number)
     case 2:
         return vcpu.info->arch.cr2;
     case 3:
-        return vcpu.kernel_l4 << PAGE_SHIFT;
+        return MFN_TO_CR3(vcpu.kernel_table);
     default:
         return vcpu.cr4;
     }
 }
 
-static bool write_control(unsigned number, u64 value)
+static bool write_control(unsigned number, word value)
 {
     switch (number) {
     case 0: /* only TS is the guest's */
@@ -67,7 +67,7 @@ static bool write_control(unsigned number, u64 value)
         vcpu.info->arch.cr2 = value;
         return true;
     case 3:
-        return load_kernel_l4(PTE_MFN(value)) == 0;
+        return load_kernel_table(CR3_TO_MFN(value)) == 0;
     case 4: /* the features are on or off as CPUID says; the guest may believe what it likes */
         vcpu.cr4 = value;
         return true;
@@ -77,7 +77,7 @@ static bool write_control(unsigned number, u64 value)
 
 static bool emulate_control(struct regs *regs, const struct instruction *in)
 {
-    u64 *operand = general_register(regs, in->rm);
+    word *operand = general_register(regs, in->rm);
     if (in->reg != 0 && in->reg != 2 && in->reg != 3 && in->reg != 4)
         return false;
     if (in->opcode == 0x0f20)
@@ -90,11 +90,11 @@ static bool emulate_control(struct regs *regs, const struct instruction *in)
 
 static bool emulate_debug(struct regs *regs, const struct instruction *in)
 {
-    u64 *operand = general_register(regs, in->rm);
+    word *operand = general_register(regs, in->rm);
     if (in->reg > 7)
         return false;
     if (in->opcode == 0x0f21)
-        *operand = (u64)do_get_debugreg(in->reg);
+        *operand = (word)do_get_debugreg(in->reg);
     else if (do_set_debugreg(in->reg, *operand) != 0)
         return false;
     count_trap(TRAP_EMULATED_DEBUG_REGISTER);
@@ -105,17 +105,17 @@ static bool emulate_read_msr(struct regs *regs)
 {
     u64 value;
     count_trap(TRAP_EMULATED_RDMSR);
-    if (!guest_read_msr((u32)regs->rcx, &value))
+    if (!guest_read_msr((u32)regs->cx, &value))
         return false;
-    regs->rax = (u32)value;
-    regs->rdx = value >> 32;
+    regs->ax = (u32)value;
+    regs->dx = value >> 32;
     return true;
 }
 
 static bool emulate_write_msr(struct regs *regs)
 {
     count_trap(TRAP_EMULATED_WRMSR);
-    return guest_write_msr((u32)regs->rcx, (u32)regs->rax | regs->rdx << 32);
+    return guest_write_msr((u32)regs->cx, (u32)regs->ax | (u64)regs->dx << 32);
 }
 
 static bool emulate_simple(void)
@@ -155,9 +155,9 @@ static bool emulate(struct regs *regs, const struct instruction *in)
 bool emulate_privileged(struct regs *regs)
 {
     struct instruction in;
-    if (regs->cs != FLAT_RING3_CS64 || !decode(&in, regs->rip) || in.lock || !emulate(regs, &in))
+    if (!flat_code(regs->cs) || !decode(&in, regs->ip) || in.lock || !emulate(regs, &in))
         return false;
-    regs->rip += in.length;
+    regs->ip += in.length;
     return true;
 }
 
@@ -165,20 +165,20 @@ bool emulate_privileged(struct regs *regs)
 bool emulate_forced_cpuid(struct regs *regs)
 {
     u8 code[sizeof(forced_emulation_prefix) + 2];
-    if (!copy_from_guest(code, regs->rip, sizeof(code)))
+    if (!copy_from_guest(code, regs->ip, sizeof(code)))
         return false;
     for (unsigned index = 0; index < sizeof(forced_emulation_prefix); index++)
         if (code[index] != forced_emulation_prefix[index])
             return false;
     if (code[sizeof(forced_emulation_prefix)] != 0x0f || code[sizeof(forced_emulation_prefix) + 1] != 0xa2)
         return false;
-    u32 eax = (u32)regs->rax, ebx, ecx = (u32)regs->rcx, edx;
+    u32 eax = (u32)regs->ax, ebx, ecx = (u32)regs->cx, edx;
     guest_cpuid(&eax, &ebx, &ecx, &edx);
-    regs->rax = eax;
-    regs->rbx = ebx;
-    regs->rcx = ecx;
-    regs->rdx = edx;
-    regs->rip += sizeof(code);
+    regs->ax = eax;
+    regs->bx = ebx;
+    regs->cx = ecx;
+    regs->dx = edx;
+    regs->ip += sizeof(code);
     count_trap(TRAP_EMULATED_CPUID);
     return true;
 }

@@ -7,17 +7,17 @@
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
 /* Page-table entry, SDM vol. 3A table 4-20. */
-#define PTE_PRESENT (1UL << 0)
-#define PTE_WRITE (1UL << 1)
-#define PTE_USER (1UL << 2)
-#define PTE_WRITE_THROUGH (1UL << 3)
-#define PTE_CACHE_DISABLE (1UL << 4)
-#define PTE_ACCESSED (1UL << 5)
-#define PTE_DIRTY (1UL << 6)
-#define PTE_LARGE (1UL << 7) /* PS above L1; PAT in L1 */
-#define PTE_GLOBAL (1UL << 8)
-#define PTE_NO_EXECUTE (1UL << 63)
-#define PTE_ADDRESS 0x000ffffffffff000UL
+#define PTE_PRESENT (1ULL << 0)
+#define PTE_WRITE (1ULL << 1)
+#define PTE_USER (1ULL << 2)
+#define PTE_WRITE_THROUGH (1ULL << 3)
+#define PTE_CACHE_DISABLE (1ULL << 4)
+#define PTE_ACCESSED (1ULL << 5)
+#define PTE_DIRTY (1ULL << 6)
+#define PTE_LARGE (1ULL << 7) /* PS above L1; PAT in L1 */
+#define PTE_GLOBAL (1ULL << 8)
+#define PTE_NO_EXECUTE (1ULL << 63)
+#define PTE_ADDRESS 0x000ffffffffff000ULL
 #define PTE_MFN(entry) (((entry)&PTE_ADDRESS) >> PAGE_SHIFT)
 
 /* RFLAGS */
@@ -48,31 +48,21 @@
 #define VECTOR_GP 13
 #define VECTOR_PF 14
 #define VECTOR_MC 18
+#define VECTOR_SYSTEM_CALL 0x80
 #define EXCEPTIONS 32
-/* Not a vector of the processor: the SYSCALL instruction. */
-#define VECTOR_SYSCALL 256
-#define VECTOR_SYSCALL32 257
 
 /* #PF error code */
 #define PF_PRESENT 1UL
 #define PF_WRITE 2UL
 #define PF_USER 4UL
 
-#define MSR_EFER 0xc0000080
-#define MSR_STAR 0xc0000081
-#define MSR_LSTAR 0xc0000082
-#define MSR_CSTAR 0xc0000083
-#define MSR_FMASK 0xc0000084
-#define MSR_FS_BASE 0xc0000100
-#define MSR_GS_BASE 0xc0000101
-#define MSR_KERNEL_GS_BASE 0xc0000102
-#define MSR_TSC_AUX 0xc0000103
-
-/* Selectors emu's own page of the GDT provides; those of ring 3 are fixed by arch-x86/xen-x86_64.h. */
+/* Selectors emu's own page of the GDT provides; those of the guest's rings are fixed by arch-x86/xen-x86_*.h. */
 #define EMU_CS 0xe008
 #define EMU_SS 0xe010
 #define EMU_TSS 0xe040
 #define EMU_LDT 0xe050
+
+#define MSR_EFER 0xc0000080
 
 #ifndef __ASSEMBLER__
 
@@ -97,55 +87,45 @@ static inline u64 read_tsc(void)
     return low | (u64)high << 32;
 }
 
-static inline u64 read_cr0(void)
+static inline word read_cr0(void)
 {
-    u64 value;
+    word value;
     asm volatile("mov %%cr0, %0" : "=r"(value));
     return value;
 }
 
-static inline void write_cr0(u64 value)
+static inline void write_cr0(word value)
 {
     asm volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
 
-static inline u64 read_cr2(void)
+static inline word read_cr2(void)
 {
-    u64 value;
+    word value;
     asm volatile("mov %%cr2, %0" : "=r"(value));
     return value;
 }
 
-static inline u64 read_cr3(void)
+static inline word read_cr3(void)
 {
-    u64 value;
+    word value;
     asm volatile("mov %%cr3, %0" : "=r"(value));
     return value;
 }
 
-static inline void write_cr3(u64 value)
+static inline void write_cr3(word value)
 {
     asm volatile("mov %0, %%cr3" : : "r"(value) : "memory");
 }
 
-static inline void invalidate_page(u64 address)
+static inline void invalidate_page(word address)
 {
     asm volatile("invlpg (%0)" : : "r"(address) : "memory");
-}
-
-static inline void swap_gs(void)
-{
-    asm volatile("swapgs" : : : "memory");
 }
 
 static inline void cpuid(u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
 {
     asm volatile("cpuid" : "+a"(*eax), "=b"(*ebx), "+c"(*ecx), "=d"(*edx));
-}
-
-static inline bool is_canonical(u64 address)
-{
-    return (u64)((s64)(address << 16) >> 16) == address;
 }
 
 #endif

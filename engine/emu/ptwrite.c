@@ -13,7 +13,7 @@ enum { BTS = 5, BTR, BTC };
 
 static u64 mask_of(unsigned bytes)
 {
-    return bytes == 8 ? ~0UL : (1UL << (8 * bytes)) - 1;
+    return bytes == 8 ? ~0ULL : (1ULL << (8 * bytes)) - 1;
 }
 
 /* A register as an operand of `bytes`: AH, CH, DH, BH without REX. */
@@ -25,16 +25,16 @@ static u64 register_operand(struct regs *regs, const struct instruction *in)
 }
 
 /* 32-bit results clear the upper half, shorter ones leave it (SDM vol. 1, 3.4.1.1). */
-static void set_register(u64 *reg, u64 value, unsigned bytes)
+static void set_register(word *reg, u64 value, unsigned bytes)
 {
-    u64 mask = bytes == 4 ? ~0UL : mask_of(bytes);
+    u64 mask = bytes == 4 ? ~0ULL : mask_of(bytes);
     *reg = (*reg & ~mask) | (value & mask);
 }
 
 static void set_register_operand(struct regs *regs, const struct instruction *in, u64 value)
 {
     if (in->operand_bytes == 1 && !in->rex && in->reg >= 4) {
-        u64 *reg = general_register(regs, in->reg - 4);
+        word *reg = general_register(regs, in->reg - 4);
         *reg = (*reg & ~0xff00UL) | (value & 0xff) << 8;
     } else {
         set_register(general_register(regs, in->reg), value, in->operand_bytes);
@@ -43,7 +43,7 @@ static void set_register_operand(struct regs *regs, const struct instruction *in
 
 static void set_flags(struct regs *regs, u64 changed, u64 flags)
 {
-    regs->rflags = (regs->rflags & ~changed) | (flags & changed);
+    regs->flags = (regs->flags & ~changed) | (flags & changed);
 }
 
 static u64 result_flags(u64 result, unsigned bytes)
@@ -92,7 +92,7 @@ static u64 logical(struct regs *regs, u64 result, unsigned bytes)
 
 static u64 arithmetic(struct regs *regs, unsigned operation, u64 a, u64 b, unsigned bytes)
 {
-    u64 carry = regs->rflags & FLAG_CF;
+    u64 carry = regs->flags & FLAG_CF;
     switch (operation) {
     case ADD:
         return add(regs, a, b, 0, bytes);
@@ -116,11 +116,11 @@ static u64 bit_operation(struct regs *regs, unsigned operation, u64 value, u64 b
     set_flags(regs, FLAG_CF, value >> bit & 1 ? FLAG_CF : 0);
     switch (operation) {
     case BTS:
-        return value | 1UL << bit;
+        return value | 1ULL << bit;
     case BTR:
-        return value & ~(1UL << bit);
+        return value & ~(1ULL << bit);
     default:
-        return value ^ 1UL << bit;
+        return value ^ 1ULL << bit;
     }
 }
 
@@ -154,6 +154,12 @@ static bool execute(struct regs *regs, const struct instruction *in, u64 old, u6
         set_register_operand(regs, in, old);
         *new = source;
         return true;
+#if !HAS_REX
+    case 0xa2:
+    case 0xa3:
+        *new = regs->ax & mask;
+        return true;
+#endif
     case 0x88:
     case 0x89:
     case 0x0fc3:
@@ -167,10 +173,10 @@ static bool execute(struct regs *regs, const struct instruction *in, u64 old, u6
         return true;
     case 0x0fb0:
     case 0x0fb1: {
-        u64 expected = regs->rax & mask;
+        u64 expected = regs->ax & mask;
         subtract(regs, expected, old, 0, bytes);
         if (expected != old)
-            set_register(&regs->rax, old, bytes);
+            set_register(&regs->ax, old, bytes);
         *new = expected == old ? source : old;
         return true;
     }
@@ -196,26 +202,26 @@ static bool execute(struct regs *regs, const struct instruction *in, u64 old, u6
 }
 
 /* One element of STOS, which is how a guest clears or fills a table; the rest of a REP faults again. */
-static bool execute_stos(struct regs *regs, const struct instruction *in, u64 address, u64 *new, bool *finished)
+static bool execute_stos(struct regs *regs, const struct instruction *in, word address, u64 *new, bool *finished)
 {
-    u64 step = regs->rflags & FLAG_DF ? -(u64)in->operand_bytes : in->operand_bytes;
-    if (regs->rdi != address)
+    word step = regs->flags & FLAG_DF ? -(word)in->operand_bytes : in->operand_bytes;
+    if (regs->di != address)
         return false;
-    *new = regs->rax & mask_of(in->operand_bytes);
-    regs->rdi += step;
-    *finished = !in->rep || --regs->rcx == 0;
+    *new = regs->ax & mask_of(in->operand_bytes);
+    regs->di += step;
+    *finished = !in->rep || --regs->cx == 0;
     return true;
 }
 
 /* False if the fault is not for emu after all; nothing has changed then. */
-bool emulate_table_write(struct regs *regs, u64 address, u64 table_mfn, u64 *entry)
+bool emulate_table_write(struct regs *regs, word address, u64 table_mfn, u64 *entry)
 {
     struct instruction in;
     struct regs changed = *regs;
     bool finished = true;
     u64 new;
 
-    if (regs->cs != FLAT_RING3_CS64 || !decode(&in, regs->rip))
+    if (!flat_code(regs->cs) || !decode(&in, regs->ip))
         return false;
     unsigned offset = address % sizeof(u64);
     if (offset + in.operand_bytes > sizeof(u64))
@@ -233,6 +239,6 @@ bool emulate_table_write(struct regs *regs, u64 address, u64 table_mfn, u64 *ent
         return false;
     *regs = changed;
     if (finished)
-        regs->rip += in.length;
+        regs->ip += in.length;
     return true;
 }

@@ -2,7 +2,7 @@
 #include "emu.h"
 
 static struct vcpu_runstate_info info;
-static u64 guest_area; /* the guest kernel's virtual address; 0: none */
+static word guest_area; /* the guest kernel's virtual address; 0: none */
 
 void runstate_init(void)
 {
@@ -21,7 +21,7 @@ void runstate_change(unsigned state)
         copy_to_guest(guest_area, &info, sizeof(info));
 }
 
-s64 runstate_register(u64 area)
+s64 runstate_register(word area)
 {
     if (area != 0 && !copy_to_guest(area, &info, sizeof(info)))
         return -XEN_EFAULT;

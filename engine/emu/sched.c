@@ -29,7 +29,7 @@ static bool any_pending(const u32 *ports, unsigned count)
 }
 
 /* Waits for one of some ports, masked or not, or an absolute time (0: none). */
-static s64 poll(u64 argument)
+static s64 poll(word argument)
 {
     struct sched_poll request;
     u32 ports[MAX_POLL_PORTS];
@@ -37,7 +37,7 @@ static s64 poll(u64 argument)
         return -XEN_EFAULT;
     if (request.nr_ports > MAX_POLL_PORTS)
         return -XEN_EINVAL;
-    if (!copy_from_guest(ports, (u64)request.ports.p, request.nr_ports * sizeof(u32)))
+    if (!copy_from_guest(ports, (word)request.ports.p, request.nr_ports * sizeof(u32)))
         return -XEN_EFAULT;
     if (any_pending(ports, request.nr_ports))
         return 0;
@@ -60,7 +60,7 @@ static _Noreturn void shut_down(u32 reason)
         asm volatile("cli; hlt");
 }
 
-s64 do_sched_op(u64 command, u64 argument)
+s64 do_sched_op(word command, word argument)
 {
     struct sched_shutdown shutdown;
     switch (command) {

@@ -5,12 +5,6 @@
 #define ABI_STATISTICS_TABLES
 #include "emu.h"
 
-/*
- * Instructions of entry.S and handle_syscall before the first and after the last reading of the TSC, when nothing else
- * happens on the way out; measured by calls.test.ts.
- */
-#define EDGE_INSTRUCTIONS 115
-
 struct statistics *statistics;
 
 static struct statistics_row *row;
@@ -40,7 +34,7 @@ void calls_begin(void)
 }
 
 /* The call that runs from here on. Requests of a batch name themselves by call_request. */
-void call_is(u64 number, u64 arg1, u64 arg3)
+void call_is(word number, word arg1, word arg3)
 {
     if (number >= 64 || statistics_groups[number].first == 0) {
         row = (struct statistics_row *)statistics->rows;

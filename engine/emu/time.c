@@ -1,7 +1,7 @@
 /* System time, and the three kinds of timers that share xenner's one. */
 #include "emu.h"
 
-#define UNARMED (~0UL)
+#define UNARMED (~0ULL)
 /* XEN_PVCLOCK_TSC_STABLE_BIT: one processor, one TSC. */
 #define TSC_STABLE 1
 #define SHORTEST_PERIOD 1000000 /* ns, as Xen */
@@ -19,7 +19,7 @@ u64 system_time(void)
         ticks <<= boot.tsc_shift;
     else
         ticks >>= -boot.tsc_shift;
-    return (u64)((unsigned __int128)ticks * boot.tsc_to_system_mul >> 32);
+    return SCALED(ticks, boot.tsc_to_system_mul);
 }
 
 void fill_time_info(struct vcpu_time_info *info)

@@ -90,12 +90,14 @@ export function check(what: Build): void {
   }
 }
 
-/** The command line of a build script: builds, or compares with `--check`; exit code 1 and a message if it fails. */
-export function main(what: Build, requirements: () => void): void {
+/** The command line of a build script: builds what is given, or compares with `--check`; exit code 1 and a message if it fails. */
+export function main(what: Build | readonly Build[], requirements: () => void): void {
   try {
     requirements();
-    if (process.argv.includes("--check")) check(what);
-    else build(what);
+    for (const one of "output" in what ? [what] : what) {
+      if (process.argv.includes("--check")) check(one);
+      else build(one);
+    }
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
     console.error(error.message);

@@ -8,46 +8,17 @@
 #define ERROR_IS_VECTOR 2
 
 struct exception_fixup {
-    u64 at, to;
+    word at, to;
 };
 
 extern const struct exception_fixup exception_table_start[], exception_table_end[];
 
-u64 *general_register(struct regs *regs, unsigned number)
-{
-    u64 *const registers[16] = {
-        &regs->rax, &regs->rcx, &regs->rdx, &regs->rbx, &regs->rsp, &regs->rbp, &regs->rsi, &regs->rdi,
-        &regs->r8, &regs->r9, &regs->r10, &regs->r11, &regs->r12, &regs->r13, &regs->r14, &regs->r15,
-    };
-    return registers[number & 15];
-}
-
-/* SYSCALL. True if the hypercall returns to its caller with nothing else to do, so that SYSRET will do. */
-bool handle_syscall(struct regs *regs);
-bool handle_syscall(struct regs *regs)
-{
-    if (!vcpu.in_kernel || regs->vector == VECTOR_SYSCALL32) {
-        unsigned type = regs->vector == VECTOR_SYSCALL32 ? CALLBACKTYPE_syscall32 : CALLBACKTYPE_syscall;
-        count_trap(TRAP_USER_SYSCALL);
-        if (vcpu.callbacks[type].address)
-            bounce_callback(regs, type);
-        else
-            bounce_exception(regs, VECTOR_UD, false, 0);
-        deliver_events(regs);
-        return false;
-    }
-    calls_begin();
-    u64 rip = regs->rip;
-    hypercall(regs);
-    deliver_events(regs);
-    return regs->rip == rip && regs->rcx == rip && vcpu.in_kernel && regs->cs == FLAT_RING3_CS64 &&
-           regs->r11 == regs->rflags && is_canonical(rip);
-}
+#include "ways.h"
 
 /* True if the fault in emu was foreseen, or was the guest's. */
 static bool handle_own_fault(struct regs *regs)
 {
-    u64 guest_address;
+    word guest_address;
     if (regs->vector == EVENT_VECTOR) {
         statistics->interrupts++;
         poll_lines();
@@ -58,24 +29,11 @@ static bool handle_own_fault(struct regs *regs)
     if (regs->vector == VECTOR_PF && map_ldt_page(read_cr2(), &guest_address))
         return true;
     for (const struct exception_fixup *fixup = exception_table_start; fixup < exception_table_end; fixup++)
-        if (fixup->at == regs->rip) {
-            regs->rip = fixup->to;
+        if (fixup->at == regs->ip) {
+            regs->ip = fixup->to;
             return true;
         }
     return false;
-}
-
-/* IRETQ to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told. */
-static void handle_failed_iret(struct regs *regs)
-{
-    const u64 *frame = (const u64 *)regs->rsp;
-    u64 rip = frame[0], cs = frame[1], flags = frame[2], rsp = frame[3], ss = frame[4];
-    regs->rip = rip;
-    regs->cs = cs;
-    regs->rflags = flags;
-    regs->rsp = rsp;
-    regs->ss = ss;
-    bounce_failsafe(regs);
 }
 
 static void handle_general_protection(struct regs *regs)
@@ -84,7 +42,7 @@ static void handle_general_protection(struct regs *regs)
         unsigned vector = (regs->error >> 3) & 0xff;
         const struct trap_entry *entry = &vcpu.traps[vector];
         if (entry->address && (vcpu.in_kernel || TI_GET_DPL(entry) == 3)) {
-            regs->rip += 2; /* INT n */
+            regs->ip += 2; /* INT n */
             bounce_interrupt(regs, vector);
             return;
         }
@@ -97,6 +55,7 @@ static void handle_general_protection(struct regs *regs)
 static void handle_from_guest(struct regs *regs)
 {
     unsigned vector = (unsigned)regs->vector;
+    note_mode(regs);
     switch (vector) {
     case EVENT_VECTOR:
         statistics->interrupts++;
@@ -137,9 +96,7 @@ struct regs *handle_trap(struct regs *regs)
     } else {
         if (handle_own_fault(regs))
             return regs;
-        if (regs->rip != (u64)exit_iretq)
-            panic("fault in emu", regs);
-        handle_failed_iret(regs);
+        regs = handle_failed_exit(regs);
     }
     deliver_events(regs);
     return regs;

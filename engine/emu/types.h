@@ -12,5 +12,11 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int32_t s32;
 typedef int64_t s64;
+/* A general register of the guest, and an address in it. */
+#ifdef __x86_64__
+#define word u64
+#else
+#define word u32
+#endif
 
 #endif

@@ -1,18 +1,18 @@
 /* HYPERVISOR_vcpu_op (xen/include/public/vcpu.h), for the one virtual processor there is. */
 #include "emu.h"
 
-static s64 register_info(u64 argument)
+static s64 register_info(word argument)
 {
     static bool registered;
     struct vcpu_register_vcpu_info request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
         return -XEN_EFAULT;
-    if (registered || request.offset > PAGE_SIZE - sizeof(struct vcpu_info) || request.offset % sizeof(u64))
+    if (registered || request.offset > PAGE_SIZE - sizeof(struct vcpu_info) || request.offset % sizeof(word))
         return -XEN_EINVAL;
     /* The reference keeps the page from becoming a page table as long as emu writes to it: for ever. */
     if (page_get(request.mfn, PAGE_WRITABLE) != 0)
         return -XEN_EINVAL;
-    struct vcpu_info *info = machine((request.mfn << PAGE_SHIFT) + request.offset);
+    struct vcpu_info *info = view_for_ever(((u64)request.mfn << PAGE_SHIFT) + request.offset);
     copy_memory(info, vcpu.info, sizeof(*info));
     vcpu.info = info;
     registered = true;
@@ -22,7 +22,7 @@ static s64 register_info(u64 argument)
     return 0;
 }
 
-static s64 register_time_area(u64 argument)
+static s64 register_time_area(word argument)
 {
     struct vcpu_register_time_memory_area request;
     struct vcpu_time_info info = {0};
@@ -32,7 +32,7 @@ static s64 register_time_area(u64 argument)
     return copy_to_guest(request.addr.p, &info, sizeof(info)) ? 0 : -XEN_EFAULT;
 }
 
-static s64 set_singleshot(u64 argument)
+static s64 set_singleshot(word argument)
 {
     struct vcpu_set_singleshot_timer request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -43,7 +43,7 @@ static s64 set_singleshot(u64 argument)
     return 0;
 }
 
-static s64 set_periodic(u64 argument)
+static s64 set_periodic(word argument)
 {
     struct vcpu_set_periodic_timer request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -51,7 +51,7 @@ static s64 set_periodic(u64 argument)
     return set_periodic_timer(request.period_ns);
 }
 
-s64 do_vcpu_op(u64 command, u64 id, u64 argument)
+s64 do_vcpu_op(word command, word id, word argument)
 {
     if (id != 0)
         return -XEN_ENOENT;
@@ -75,7 +75,7 @@ s64 do_vcpu_op(u64 command, u64 id, u64 argument)
         struct vcpu_register_runstate_memory_area request;
         if (!copy_from_guest(&request, argument, sizeof(request)))
             return -XEN_EFAULT;
-        return runstate_register((u64)request.addr.h.p);
+        return runstate_register((word)request.addr.h.p);
     }
     case VCPUOP_set_periodic_timer:
         return set_periodic(argument);

@@ -4,7 +4,7 @@
 #define VERSION 0x00040011 /* 4.17 */
 
 static const xen_extraversion_t extra_version = ".0-emu";
-static const xen_capabilities_info_t capabilities = "xen-3.0-x86_64 ";
+static const xen_capabilities_info_t capabilities = CAPABILITIES;
 static const xen_changeset_info_t changeset = "none";
 static const struct xen_compile_info compile_info = {
     .compiler = "gcc " __VERSION__,
@@ -18,12 +18,12 @@ static const struct xen_compile_info compile_info = {
     (1u << XENFEAT_mmu_pt_update_preserve_ad | 1u << XENFEAT_gnttab_map_avail_bits |                                \
      1u << XENFEAT_pae_pgdir_above_4gb | 1u << XENFEAT_highmem_assist)
 
-static s64 give(u64 argument, const void *what, u64 bytes)
+static s64 give(word argument, const void *what, word bytes)
 {
     return copy_to_guest(argument, what, bytes) ? 0 : -XEN_EFAULT;
 }
 
-static s64 get_features(u64 argument)
+static s64 get_features(word argument)
 {
     struct xen_feature_info request;
     if (!copy_from_guest(&request, argument, sizeof(request)))
@@ -34,9 +34,9 @@ static s64 get_features(u64 argument)
     return give(argument, &request, sizeof(request));
 }
 
-s64 do_xen_version(u64 command, u64 argument)
+s64 do_xen_version(word command, word argument)
 {
-    u64 virtual_start = HYPERVISOR_VIRT_START;
+    word virtual_start = HYPERVISOR_VIRT_START;
     switch (command) {
     case XENVER_version:
         return VERSION;

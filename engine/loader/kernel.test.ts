@@ -128,7 +128,12 @@ describe("what is no PV kernel is told what it is", () => {
       /32-bit ARM; guests are x86-64/,
     ],
     ["a PowerPC ELF", pvKernel(pvNotes(), { machine: 21 }), "wrong-architecture", /PowerPC/],
-    ["an i386 PV kernel", pvKernel(pvNotes(), { bits: 32 }), "mode-not-offered", /32-bit.*not|only 64-bit/],
+    [
+      "an i386 PV kernel without PAE",
+      pvKernel(pvNotes(), { bits: 32 }),
+      "mode-not-offered",
+      /two levels.*PAE only/,
+    ],
     [
       "an ELF without Xen notes",
       pvKernel(new Uint8Array(0)),

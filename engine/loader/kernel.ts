@@ -2,7 +2,7 @@ import { LOADER_LIMITS } from "../limits.ts";
 import type { RandomAccess } from "./bytes.ts";
 import { isBzImage, openBzImage } from "./bzimage.ts";
 import type { Compression } from "./decompress/index.ts";
-import { type ElfImage, EM_386, isElf, PT_LOAD, parseElf } from "./elf.ts";
+import { type ElfImage, isElf, PT_LOAD, parseElf } from "./elf.ts";
 import { hex, LoadError } from "./errors.ts";
 import { imageOf } from "./image.ts";
 import { notAKernel } from "./recognise.ts";
@@ -21,7 +21,7 @@ export interface KernelSegment {
   readonly memoryBytes: number;
 }
 
-/** A 64-bit Xen PV kernel, checked and ready to be placed by the domain builder. */
+/** A Xen PV kernel, checked and ready to be placed by the domain builder. */
 export interface Kernel {
   readonly format: "elf" | "bzImage";
   /** Of a bzImage's payload; undefined if it is not compressed. */
@@ -29,6 +29,8 @@ export interface Kernel {
   /** The decompressed kernel: an ELF file. Good until the spool it is in is cleared or used again. */
   readonly image: RandomAccess;
   readonly notes: XenNotes;
+  /** Bytes of a word: 8 for ELFCLASS64, 4 for ELFCLASS32. */
+  readonly wordBytes: 4 | 8;
   /** Virtual address of the entry point. */
   readonly entry: bigint;
   /** Virtual address of guest-physical address 0 in the initial mapping: VIRT_BASE. */
@@ -53,6 +55,8 @@ const LOADER = "generic";
 /** The hole that belongs to the hypervisor: xen/include/public/arch-x86/xen-x86_64.h. */
 const HYPERVISOR_START = 0xffff800000000000n;
 const HYPERVISOR_END = 0xffff880000000000n;
+/** And of 32-bit guests: xen/include/public/arch-x86/xen-x86_32.h. */
+const HYPERVISOR_START_32 = 0xf5800000n;
 const PAGE_BYTES = 4096;
 /** More than any guest's memory; addresses below it are exact as numbers. */
 const PHYSICAL_LIMIT = 1n << 40n;
@@ -63,7 +67,7 @@ const REMEDY_PV = "Send a kernel built with Xen PV support (CONFIG_XEN=y, CONFIG
 const HEAD_BYTES = 4096;
 
 /**
- * Reads a kernel file (ELF or bzImage) as a 64-bit Xen PV guest, with the rules of xen/common/libelf. The file is read in
+ * Reads a kernel file (ELF or bzImage) as a Xen PV guest of the word size of its ELF class, with the rules of xen/common/libelf. The file is read in
  * pieces, once.
  *
  * @param spool holds the decompressed kernel, for as long as the result is used
@@ -118,14 +122,6 @@ export async function openKernel(
 }
 
 function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "image"> {
-  if (elf.machine === EM_386) {
-    throw new LoadError({
-      code: "mode-not-offered",
-      what: "this is a 32-bit (i386) kernel; of Xen PV guests only 64-bit ones are offered yet",
-      where: "ELF header, offset 0x12",
-      remedy: "Send a 64-bit kernel",
-    });
-  }
   const notes = findXenNotes(elf);
   if (notes === undefined) {
     throw new LoadError({
@@ -136,6 +132,8 @@ function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "imag
     });
   }
   checkMode(notes);
+  const wordBytes = elf.bits === 64 ? 8 : 4;
+  if (wordBytes === 4) checkPae(notes);
 
   const virtBase = notes.virtBase ?? 0n;
   // The legacy string has the ELF's addresses virtual, the notes have them physical, if they do not say otherwise.
@@ -145,14 +143,14 @@ function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "imag
   const segments = placeSegments(elf, paddrOffset);
   const physicalStart = segments[0]!.physicalAddress;
   const physicalEnd = Math.max(...segments.map((s) => s.physicalAddress + s.memoryBytes));
-  const toVirtual = (physical: number): bigint => BigInt.asUintN(64, virtBase + BigInt(physical));
+  const toVirtual = (physical: number): bigint => BigInt.asUintN(wordBytes * 8, virtBase + BigInt(physical));
 
   const start = toVirtual(physicalStart);
   const end = toVirtual(physicalEnd);
   if (end < start) {
     throw badNote("VIRT_BASE", `the image would wrap around the end of the address space at ${hex(start)}`);
   }
-  if (!isCanonical(start) || !isCanonical(end - 1n) || (start < HYPERVISOR_END && end > HYPERVISOR_START)) {
+  if (!isOutsideHole(wordBytes, start, end)) {
     throw badNote(
       "VIRT_BASE",
       `the image at ${hex(start)} to ${hex(end)} is not in the guest's part of the address space`,
@@ -165,11 +163,13 @@ function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "imag
       `the entry point ${hex(entry)} lies outside the image, ${hex(start)} to ${hex(end)}`,
     );
   }
-  const initP2m = notes.initP2m === UNSET ? undefined : notes.initP2m;
+  // As Xen's domain builder: a p2m of its own place is for 64-bit guests.
+  const initP2m = notes.initP2m === UNSET || wordBytes === 4 ? undefined : notes.initP2m;
   if (initP2m !== undefined) checkInitP2m(initP2m, start, end);
   const hypercallPage = findHypercallPage(notes, virtBase, start, end);
   return {
     notes,
+    wordBytes,
     entry,
     virtBase,
     segments,
@@ -179,6 +179,22 @@ function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "imag
     ...(initP2m !== undefined && { initP2m }),
     acceptsUnmappedInitrd: (notes.modStartPfn ?? 0n) !== 0n,
   };
+}
+
+function isOutsideHole(wordBytes: 4 | 8, start: bigint, end: bigint): boolean {
+  if (wordBytes === 4) return end <= HYPERVISOR_START_32;
+  return isCanonical(start) && isCanonical(end - 1n) && !(start < HYPERVISOR_END && end > HYPERVISOR_START);
+}
+
+/** 32-bit guests of Xen have page tables of three levels; those of two levels ended with Xen 3.3. */
+function checkPae({ paeMode, source }: XenNotes): void {
+  if (paeMode !== undefined && (paeMode.startsWith("yes") || paeMode.includes("bimodal"))) return;
+  throw new LoadError({
+    code: "mode-not-offered",
+    what: `this 32-bit kernel is for page tables of two levels (PAE mode "${paeMode?.slice(0, 40) ?? "no"}"); 32-bit PV guests are offered with PAE only`,
+    where: source === "__xen_guest" ? "section __xen_guest, PAE" : "XEN_ELFNOTE_PAE_MODE",
+    remedy: "Send a kernel built with PAE (CONFIG_X86_PAE=y), or a 64-bit one",
+  });
 }
 
 /** Whether the kernel is a PV guest of this ABI at all (elf_xen_note_check of libelf). */

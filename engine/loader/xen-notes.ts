@@ -29,6 +29,16 @@ const NOTE_NAMES = [
 ] as const;
 type NoteName = (typeof NOTE_NAMES)[number];
 
+const TEXT_NOTES: ReadonlySet<NoteName> = new Set([
+  "XEN_VERSION",
+  "GUEST_OS",
+  "GUEST_VERSION",
+  "LOADER",
+  "PAE_MODE",
+  "FEATURES",
+  "BSD_SYMTAB",
+] as const);
+
 /** Xen's notes of one kernel. Addresses are virtual, except where said otherwise. */
 export interface XenNotes {
   /** Where they were found. */
@@ -107,16 +117,19 @@ function readNotes(file: Bytes, part: Part, place: string, notes: MutableNotes):
   for (let index = 0; length - at >= 12; index++) {
     if (index >= LOADER_LIMITS.notes) throw badNote(`more than ${LOADER_LIMITS.notes} notes`, place);
     const nameBytes = word(at);
-    const valueBytes = word(at + 4);
     const type = word(at + 8);
     const nameAt = at + 12;
     const valueAt = nameAt + alignToWord(nameBytes);
-    if (nameBytes > length || valueBytes > length || valueAt + valueBytes > length) {
-      throw badNote("the note reaches past the end of its segment or section", `${place}, note ${index}`);
+    if (valueAt > length) throw pastTheEnd(place, index);
+    const name = nameBytes === 4 && word(nameAt) === NAME_XEN ? NOTE_NAMES[type] : undefined;
+    let valueBytes = word(at + 4);
+    if (valueAt + valueBytes > length) {
+      // A text ends at its NUL, whatever its note says (libelf). GRUB's PAE_MODE has a length that is too large.
+      const rest = file.slice(part.fileOffset + valueAt, length - valueAt, place);
+      if (name === undefined || !TEXT_NOTES.has(name) || !rest.includes(0)) throw pastTheEnd(place, index);
+      valueBytes = rest.length;
     }
     at = valueAt + alignToWord(valueBytes);
-    if (nameBytes !== 4 || word(nameAt) !== NAME_XEN) continue;
-    const name = NOTE_NAMES[type];
     if (name === undefined) continue;
     found++;
     const where = `${place}, note ${index} (XEN_ELFNOTE_${name})`;
@@ -125,6 +138,10 @@ function readNotes(file: Bytes, part: Part, place: string, notes: MutableNotes):
     storeNote(name, file.slice(part.fileOffset + valueAt, kept, place), where, notes);
   }
   return found;
+}
+
+function pastTheEnd(place: string, index: number): LoadError {
+  return badNote("the note reaches past the end of its segment or section", `${place}, note ${index}`);
 }
 
 function alignToWord(length: number): number {

@@ -9,6 +9,11 @@
  * no stack, GDT or IDT from xenner; it makes its own, validates the initial page tables, and enters the guest kernel
  * at `kernelEntry` with RSI = `startInfo` and RSP = `initialStack`.
  *
+ * START OF DAY, 32 BITS. The hypervisor's entries go into the L2 of the highest GiB of the initial tables, and the processor
+ * starts in 32-bit protected mode, ring 0, flat segments, paging and interrupts off, EIP = the *machine* address of emu's
+ * ELF entry, ESI = the machine address of an L3 that maps emu's region and that very address, EDI = the address of
+ * BOOT_INFO in emu's map of its region.
+ *
  * TIME. Guest system time in ns is ((TSC << tscShift) * tscToSystemMul) >> 32 as in pvclock (a negative shift goes
  * right), zero at TSC zero. On our own core one tick is one nanosecond: CORE_TSC.
  *
@@ -70,10 +75,35 @@ export const GDT_VIRTUAL = 0xffff804040000000n;
 /** The guest's LDT, 16 pages. */
 export const LDT_VIRTUAL = 0xffff804040010000n;
 
+/** Bytes of a general register of the guest: 8 for emu64, 4 for emu32pae. */
+export type WordBytes = 4 | 8;
+
+/**
+ * The same for 32-bit guests: the top of the 4 GiB, 0xf5800000 and up (HYPERVISOR_VIRT_START_PAE), which is the end of the
+ * L2 that entry 3 of each L3 refers to. The guest's segments end where the m2p ends.
+ */
+export const MAP_32 = {
+  /** The first of the hypervisor's entries in an L2 of the highest GiB. */
+  HYPERVISOR_L2_SLOT: 428,
+  /** The machine-to-physical table, u32 for each machine page, read-only (MACH2PHYS_VIRT_START_PAE). */
+  M2P_VIRTUAL: 0xf5800000,
+  /** Room for it; the guest's segments reach up to here (MACH2PHYS_VIRT_END_PAE). */
+  M2P_VIRTUAL_END: 0xf6800000,
+  IMAGE_VIRTUAL: 0xf6800000,
+  /** emu's whole region, by 2 MiB pages: there is no room for a direct map of all memory. */
+  REGION_VIRTUAL: 0xf7000000,
+  GDT_VIRTUAL: 0xf8000000,
+  LDT_VIRTUAL: 0xf8010000,
+  /** Pages of the guest's that emu looks at, one for each purpose. */
+  VIEWS_VIRTUAL: 0xf8020000,
+} as const;
+
 export const PAGE_BYTES = 4096;
 const LARGE_PAGE_BYTES = 0x200000;
 /** The largest guest: 4 GiB. */
 export const MAX_RAM_PAGES = 0x100000;
+/** The largest 32-bit guest, 3 GiB: CR3 holds 32 bits, and emu's region has to lie below 4 GiB, too. */
+export const MAX_RAM_PAGES_32 = 0xc0000;
 
 /** Virtual address of machine address `address` in emu's direct map. */
 export function directMap(address: number): bigint {
@@ -124,11 +154,12 @@ export interface EmuRegion {
 
 /**
  * The region for a guest with `ramPages` pages of RAM at machine page 0 and up.
- * @throws RangeError if `ramPages` is not an integer in 1..MAX_RAM_PAGES.
+ * @throws RangeError if `ramPages` is not an integer in 1..MAX_RAM_PAGES (MAX_RAM_PAGES_32).
  */
-export function emuRegion(ramPages: number): EmuRegion {
-  if (!Number.isInteger(ramPages) || ramPages < 1 || ramPages > MAX_RAM_PAGES)
-    throw new RangeError(`guest RAM of ${ramPages} pages; 1 to ${MAX_RAM_PAGES} are possible`);
+export function emuRegion(ramPages: number, wordBytes: WordBytes = 8): EmuRegion {
+  const most = wordBytes === 8 ? MAX_RAM_PAGES : MAX_RAM_PAGES_32;
+  if (!Number.isInteger(ramPages) || ramPages < 1 || ramPages > most)
+    throw new RangeError(`guest RAM of ${ramPages} pages; 1 to ${most} are possible`);
   const base = roundUp(ramPages * PAGE_BYTES, LARGE_PAGE_BYTES);
   const fixed = base + M2P_OFFSET;
   // The tables describe the whole of machine memory, themselves included; a second round settles their size.
@@ -136,7 +167,7 @@ export function emuRegion(ramPages: number): EmuRegion {
   let m2pBytes = 0;
   for (let round = 0; round < 2; round++) {
     const pages = machineBytes / PAGE_BYTES;
-    m2pBytes = roundUp((pages + LARGE_PAGE_BYTES / PAGE_BYTES) * 8, LARGE_PAGE_BYTES);
+    m2pBytes = roundUp((pages + LARGE_PAGE_BYTES / PAGE_BYTES) * wordBytes, LARGE_PAGE_BYTES);
     machineBytes = fixed + m2pBytes + roundUp((pages + (2 * m2pBytes) / PAGE_BYTES) * 4, LARGE_PAGE_BYTES);
   }
   return {
@@ -173,11 +204,15 @@ export const BOOT_INFO: Structure = structure("boot_info", [
     type: "u64",
     doc: "machine address of the L1 that maps GDT_VIRTUAL and LDT_VIRTUAL",
   },
-  { name: "slot256", type: "u64", doc: "L4 entry 256, the same in every L4" },
+  {
+    name: "slot256",
+    type: "u64",
+    doc: "L4 entry 256, the same in every L4; 32-bit: refers to the L2 with the hypervisor's entries",
+  },
   { name: "kernelEntry", type: "u64", doc: "virtual entry point of the guest kernel" },
   { name: "startInfo", type: "u64", doc: "virtual address of start_info" },
   { name: "initialStack", type: "u64", doc: "initial RSP of the guest" },
-  { name: "initialL4", type: "u64", doc: "machine address of the initial L4" },
+  { name: "initialL4", type: "u64", doc: "machine address of the initial L4 (32-bit: L3)" },
   { name: "xenstoreMfn", type: "u64", doc: "machine page of the xenstore ring" },
   { name: "consoleMfn", type: "u64", doc: "machine page of the console ring" },
   {

@@ -10,14 +10,16 @@ import {
   CORE_TSC,
   directMap,
   HYPERVISOR_L4_SLOT,
+  MAP_32,
   PAGE_BYTES,
+  type WordBytes,
   XENSTORE_PORT,
 } from "./abi.ts";
 import type { PlacedEmu } from "./emu-image.ts";
 import { hypercallPage } from "./hypercall-page.ts";
 import type { DomainLayout } from "./layout.ts";
-import { fillTables } from "./page-tables.ts";
-import { encodeStartInfo } from "./start-info.ts";
+import { fillTables, paeTopL2 } from "./page-tables.ts";
+import { encodeStartInfo, type StartInfo } from "./start-info.ts";
 import { encode } from "./structure.ts";
 
 /** What a domain is built from. */
@@ -36,7 +38,7 @@ export interface DomainSpec {
 
 /** How the processor has to start. */
 export interface EntryState {
-  /** Physical address of the initial L4. */
+  /** Physical address of the initial L4; of a 32-bit guest the L3 that emu starts with, for ESI, as paging is off. */
   readonly cr3: number;
   readonly rip: bigint;
   readonly rdi: bigint;
@@ -55,7 +57,7 @@ const COPY_BYTES = 16 * PAGE_BYTES;
 export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Promise<EntryState> {
   const { kernel, layout, emu } = spec;
   for (const segment of kernel.segments) await copySegment(memory, spec, segment);
-  if (kernel.hypercallPage !== undefined) memory.write(kernel.hypercallPage, hypercallPage());
+  if (kernel.hypercallPage !== undefined) memory.write(kernel.hypercallPage, hypercallPage(kernel.wordBytes));
   if (layout.initrd !== undefined && spec.initrd !== undefined) {
     const start = layout.initrd.pfn * PAGE_BYTES;
     const { size } = spec.initrd;
@@ -63,14 +65,21 @@ export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Pro
       memory.load(start + at, piece),
     );
   }
-  memory.load(layout.p2m.pfn * PAGE_BYTES, identityP2m(layout.ramPages));
+  memory.load(layout.p2m.pfn * PAGE_BYTES, identityP2m(layout.ramPages, kernel.wordBytes));
   memory.write(layout.startInfo * PAGE_BYTES, startInfo(spec));
   writePageTables(memory, layout);
 
   for (const { address, bytes } of emu.writes) memory.write(address, bytes);
   const cr3 = layout.tables.pfn * PAGE_BYTES;
-  memory.writeU64(cr3 + HYPERVISOR_L4_SLOT * 8, emu.slot256);
   memory.write(emu.region.bootInfo, bootInfo(spec, cr3));
+  if (emu.pae !== undefined) {
+    const top = paeTopL2(layout.tables) * PAGE_BYTES;
+    for (const [index, entry] of emu.pae.entries.entries())
+      memory.writeU64(top + (MAP_32.HYPERVISOR_L2_SLOT + index) * 8, entry);
+    const bootInfoAt = MAP_32.REGION_VIRTUAL + (emu.region.bootInfo - emu.region.base);
+    return { cr3: emu.pae.startTable, rip: emu.entry, rdi: BigInt(bootInfoAt) };
+  }
+  memory.writeU64(cr3 + HYPERVISOR_L4_SLOT * 8, emu.slot256);
   return { cr3, rip: emu.entry, rdi: directMap(emu.region.bootInfo) };
 }
 
@@ -98,10 +107,10 @@ export async function copySegment(
 }
 
 /** pfn and mfn are the same, so the guest's table is a row of numbers. */
-function identityP2m(pages: number): Uint8Array {
-  const table = new Uint8Array(pages * 8);
+function identityP2m(pages: number, wordBytes: WordBytes): Uint8Array {
+  const table = new Uint8Array(pages * wordBytes);
   const view = new DataView(table.buffer);
-  for (let pfn = 0; pfn < pages; pfn++) view.setUint32(pfn * 8, pfn, true);
+  for (let pfn = 0; pfn < pages; pfn++) view.setUint32(pfn * wordBytes, pfn, true);
   return table;
 }
 
@@ -109,9 +118,9 @@ function virtualAddress(layout: DomainLayout, pfn: number): bigint {
   return layout.virtBase + BigInt(pfn) * BigInt(PAGE_BYTES);
 }
 
-function startInfo({ layout, emu, cmdline }: DomainSpec): Uint8Array {
+function startInfo({ kernel, layout, emu, cmdline }: DomainSpec): Uint8Array {
   const { initrd, p2m, tables } = layout;
-  return encodeStartInfo({
+  const info: StartInfo = {
     nrPages: layout.ramPages,
     sharedInfo: emu.region.sharedInfo,
     storeMfn: layout.xenstore,
@@ -127,7 +136,8 @@ function startInfo({ layout, emu, cmdline }: DomainSpec): Uint8Array {
     cmdline,
     firstP2mPfn: p2m.tables === undefined ? 0 : p2m.pfn,
     nrP2mFrames: p2m.tables === undefined ? 0 : p2m.pages + p2m.tables.count,
-  });
+  };
+  return encodeStartInfo(info, kernel.wordBytes);
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
- * Places emu in machine memory: its ELF segments and the page tables behind PML4 slot 256 (abi.ts, "Virtual memory
- * map"). The result is a list of writes, so that a host other than our own core can use it too.
+ * Places emu in machine memory: its ELF segments and the page tables behind PML4 slot 256, or behind the end of the L2 of
+ * the highest GiB for emu32pae (abi.ts, "Virtual memory map"). The result is a list of writes, so that a host other than
+ * our own core can use it too.
  */
 
 import {
@@ -11,8 +12,10 @@ import {
   IMAGE_MAX_BYTES,
   IMAGE_VIRTUAL,
   M2P_VIRTUAL,
+  MAP_32,
   MAX_REGION_PAGE_TABLES,
   PAGE_BYTES,
+  type WordBytes,
 } from "./abi.ts";
 import type { FieldValue } from "./structure.ts";
 
@@ -23,11 +26,14 @@ export interface MemoryWrite {
 }
 
 export interface PlacedEmu {
+  readonly wordBytes: WordBytes;
   readonly region: EmuRegion;
-  /** Virtual address of emu's entry point. */
+  /** Address of emu's entry point: virtual, or of the machine for emu32pae, which starts without paging. */
   readonly entry: bigint;
-  /** What entry 256 of the initial L4 must hold. */
+  /** What entry 256 of the initial L4 must hold; for emu32pae an entry that refers to the L2 it has of its own. */
   readonly slot256: bigint;
+  /** emu32pae: the entries for the end of the initial L2 of the highest GiB, and the machine address of its first L3. */
+  readonly pae?: { readonly entries: readonly bigint[]; readonly startTable: number };
   /** Machine memory not written here is expected to be zero. */
   readonly writes: readonly MemoryWrite[];
   /** The BOOT_INFO fields that follow from the placement; the rest is the domain builder's. */
@@ -49,14 +55,16 @@ const LARGE_PAGE_BYTES = 0x200000;
 /** Hands out the region's page-table pages and fills them by virtual address. */
 class TableBuilder {
   readonly #base: number;
+  readonly #rootLevel: number;
   readonly #tables: { readonly address: number; readonly entries: BigUint64Array }[] = [];
 
-  constructor(base: number) {
+  constructor(base: number, rootLevel: number) {
     this.#base = base;
-    this.#allocate();
+    this.#rootLevel = rootLevel;
+    this.allocate();
   }
 
-  #allocate(): number {
+  allocate(): number {
     if (this.#tables.length === MAX_REGION_PAGE_TABLES)
       throw new Error("emu's page tables do not fit its region");
     const address = this.#base + this.#tables.length * PAGE_BYTES;
@@ -64,7 +72,7 @@ class TableBuilder {
     return address;
   }
 
-  #entries(address: number): BigUint64Array {
+  entries(address: number): BigUint64Array {
     return this.#tables[(address - this.#base) / PAGE_BYTES]!.entries;
   }
 
@@ -74,17 +82,17 @@ class TableBuilder {
    */
   table(virtual: bigint, level: number, flags = 0n): number {
     let address = this.#base;
-    for (let at = 3; at > level; at--) {
-      const entries = this.#entries(address);
+    for (let at = this.#rootLevel; at > level; at--) {
+      const entries = this.entries(address);
       const index = Number((virtual >> BigInt(12 + 9 * (at - 1))) & 511n);
-      if (entries[index] === 0n) entries[index] = BigInt(this.#allocate()) | TABLE | flags;
+      if (entries[index] === 0n) entries[index] = BigInt(this.allocate()) | TABLE | flags;
       address = Number(entries[index]! & 0x000ffffffffff000n);
     }
     return address;
   }
 
   map(virtual: bigint, physical: number, level: number, leaf: bigint, upper = 0n): void {
-    const entries = this.#entries(this.table(virtual, level, upper));
+    const entries = this.entries(this.table(virtual, level, upper));
     const index = Number((virtual >> BigInt(12 + 9 * (level - 1))) & 511n);
     entries[index] = BigInt(physical) | leaf;
   }
@@ -106,10 +114,19 @@ const PT_LOAD = 1;
 const PF_X = 1;
 const PF_W = 2;
 
-/** emu64.elf is our own build, so this reads only what it needs and trusts the rest. */
-function readElf(elf: Uint8Array): { entry: bigint; segments: Segment[] } {
+const ELFCLASS32 = 1;
+
+interface EmuElf {
+  readonly wordBytes: WordBytes;
+  readonly entry: bigint;
+  readonly segments: Segment[];
+}
+
+/** Both are our own builds, so this reads only what it needs and trusts the rest. */
+function readElf(elf: Uint8Array): EmuElf {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
   if (view.getUint32(0) !== 0x7f454c46) throw new Error("emu's image is not an ELF file");
+  if (view.getUint8(4) === ELFCLASS32) return readElf32(view, elf);
   const headers = Number(view.getBigUint64(32, true));
   const segments: Segment[] = [];
   for (let index = 0; index < view.getUint16(56, true); index++) {
@@ -123,32 +140,35 @@ function readElf(elf: Uint8Array): { entry: bigint; segments: Segment[] } {
       flags: view.getUint32(at + 4, true),
     });
   }
-  return { entry: view.getBigUint64(24, true), segments };
+  return { wordBytes: 8, entry: view.getBigUint64(24, true), segments };
 }
 
-/**
- * @param elf emu64.elf
- * @param ramPages guest RAM in 4 KiB pages
- * @throws RangeError for an impossible `ramPages`, Error if `elf` is not emu or does not fit.
- */
-export function placeEmu(elf: Uint8Array, ramPages: number): PlacedEmu {
-  const region = emuRegion(ramPages);
-  const { entry, segments } = readElf(elf);
-  const tables = new TableBuilder(region.pageTables);
-  const writes: MemoryWrite[] = [];
+function readElf32(view: DataView, elf: Uint8Array): EmuElf {
+  const word = (at: number): number => view.getUint32(at, true);
+  const segments: Segment[] = [];
+  for (let index = 0; index < view.getUint16(44, true); index++) {
+    const at = word(28) + index * view.getUint16(42, true);
+    if (word(at) !== PT_LOAD) continue;
+    segments.push({
+      virtual: BigInt(word(at + 8)),
+      bytes: elf.slice(word(at + 4), word(at + 4) + word(at + 16)),
+      memoryBytes: word(at + 20),
+      flags: word(at + 24),
+    });
+  }
+  return { wordBytes: 4, entry: BigInt(word(24)), segments };
+}
 
-  for (let offset = 0; offset < region.m2pBytes; offset += LARGE_PAGE_BYTES)
-    tables.map(
-      M2P_VIRTUAL + BigInt(offset),
-      region.m2p + offset,
-      2,
-      PRESENT | USER | ACCESSED | LARGE | NO_EXECUTE,
-      USER,
-    );
-  for (let address = 0; address < region.machinePages * PAGE_BYTES; address += LARGE_PAGE_BYTES)
-    tables.map(DIRECT_MAP_VIRTUAL + BigInt(address), address, 2, DATA | LARGE);
+/** Copies the segments behind `region.base` and maps them with their rights. */
+function placeSegments(
+  segments: readonly Segment[],
+  image: bigint,
+  region: EmuRegion,
+  tables: TableBuilder,
+): MemoryWrite[] {
+  const writes: MemoryWrite[] = [];
   for (const segment of segments) {
-    const offset = Number(segment.virtual - IMAGE_VIRTUAL);
+    const offset = Number(segment.virtual - image);
     if (offset < 0 || offset % PAGE_BYTES !== 0 || offset + segment.memoryBytes > IMAGE_MAX_BYTES)
       throw new Error(`emu's segment at offset ${offset} does not fit its region`);
     writes.push({ address: region.base + offset, bytes: segment.bytes });
@@ -159,31 +179,104 @@ export function placeEmu(elf: Uint8Array, ramPages: number): PlacedEmu {
       (segment.flags & PF_W ? WRITE : 0n) |
       (segment.flags & PF_X ? 0n : NO_EXECUTE);
     for (let at = offset; at < offset + segment.memoryBytes; at += PAGE_BYTES)
-      tables.map(IMAGE_VIRTUAL + BigInt(at), region.base + at, 1, leaf);
+      tables.map(image + BigInt(at), region.base + at, 1, leaf);
   }
+  return writes;
+}
+
+function mapM2p(tables: TableBuilder, virtual: bigint, region: EmuRegion): void {
+  for (let offset = 0; offset < region.m2pBytes; offset += LARGE_PAGE_BYTES)
+    tables.map(
+      virtual + BigInt(offset),
+      region.m2p + offset,
+      2,
+      PRESENT | USER | ACCESSED | LARGE | NO_EXECUTE,
+      USER,
+    );
+}
+
+function placementInfo(region: EmuRegion, ramPages: number): Record<string, FieldValue> {
+  return {
+    ramPages,
+    machinePages: region.machinePages,
+    regionBase: region.base,
+    message: region.message,
+    sharedInfo: region.sharedInfo,
+    grantFrames: region.grantFrames,
+    statistics: region.statistics,
+    m2p: region.m2p,
+    m2pBytes: region.m2pBytes,
+    pageInfo: region.pageInfo,
+  };
+}
+
+/**
+ * @param elf emu64.elf or emu32pae.elf
+ * @param ramPages guest RAM in 4 KiB pages
+ * @throws RangeError for an impossible `ramPages`, Error if `elf` is not emu or does not fit.
+ */
+export function placeEmu(elf: Uint8Array, ramPages: number): PlacedEmu {
+  const image = readElf(elf);
+  const region = emuRegion(ramPages, image.wordBytes);
+  return image.wordBytes === 8 ? placeEmu64(image, region, ramPages) : placeEmu32(image, region, ramPages);
+}
+
+function placeEmu64({ entry, segments }: EmuElf, region: EmuRegion, ramPages: number): PlacedEmu {
+  const tables = new TableBuilder(region.pageTables, 3);
+  mapM2p(tables, M2P_VIRTUAL, region);
+  for (let address = 0; address < region.machinePages * PAGE_BYTES; address += LARGE_PAGE_BYTES)
+    tables.map(DIRECT_MAP_VIRTUAL + BigInt(address), address, 2, DATA | LARGE);
+  const writes = placeSegments(segments, IMAGE_VIRTUAL, region, tables);
   // The L1 of the GDT and LDT windows; emu fills it as the guest sets its tables.
   const descriptorL1 = tables.table(GDT_VIRTUAL, 1);
   const slot256 = BigInt(region.pageTables) | TABLE | USER;
   writes.push(...tables.writes());
-
   return {
+    wordBytes: 8,
     region,
     entry,
     slot256,
     writes,
-    bootInfo: {
-      ramPages,
-      machinePages: region.machinePages,
-      regionBase: region.base,
-      message: region.message,
-      sharedInfo: region.sharedInfo,
-      grantFrames: region.grantFrames,
-      statistics: region.statistics,
-      m2p: region.m2p,
-      m2pBytes: region.m2pBytes,
-      pageInfo: region.pageInfo,
-      descriptorL1,
-      slot256,
-    },
+    bootInfo: { ...placementInfo(region, ramPages), descriptorL1, slot256 },
+  };
+}
+
+const GIB = 0x40000000;
+const L2_ENTRIES = 512;
+const L3_TOP_ENTRY = 3;
+
+function placeEmu32({ entry, segments }: EmuElf, region: EmuRegion, ramPages: number): PlacedEmu {
+  // The root is an L2: the hypervisor's part of the highest GiB.
+  const tables = new TableBuilder(region.pageTables, 2);
+  mapM2p(tables, BigInt(MAP_32.M2P_VIRTUAL), region);
+  const regionBytes = region.machinePages * PAGE_BYTES - region.base;
+  if (regionBytes > MAP_32.GDT_VIRTUAL - MAP_32.REGION_VIRTUAL)
+    throw new Error("emu's region does not fit its place in the address space");
+  for (let offset = 0; offset < regionBytes; offset += LARGE_PAGE_BYTES)
+    tables.map(BigInt(MAP_32.REGION_VIRTUAL + offset), region.base + offset, 2, DATA | LARGE);
+  const writes = placeSegments(segments, BigInt(MAP_32.IMAGE_VIRTUAL), region, tables);
+  const descriptorL1 = tables.table(BigInt(MAP_32.GDT_VIRTUAL), 1);
+  const slot256 = BigInt(region.pageTables) | PRESENT;
+  const entries = [...tables.entries(region.pageTables).subarray(MAP_32.HYPERVISOR_L2_SLOT)];
+
+  // To start with: what is above, and the image where it lies in the machine.
+  const startTable = tables.allocate();
+  const topL2 = tables.allocate();
+  tables.entries(topL2).set(entries, MAP_32.HYPERVISOR_L2_SLOT);
+  tables.entries(startTable)[L3_TOP_ENTRY] = BigInt(topL2) | PRESENT;
+  const gib = Math.floor(region.base / GIB);
+  const imageL2 = gib === L3_TOP_ENTRY ? topL2 : tables.allocate();
+  tables.entries(startTable)[gib] = BigInt(imageL2) | PRESENT;
+  const index = Math.floor(region.base / LARGE_PAGE_BYTES) % L2_ENTRIES;
+  tables.entries(imageL2)[index] = BigInt(region.base) | PRESENT | ACCESSED | LARGE;
+  writes.push(...tables.writes());
+  return {
+    wordBytes: 4,
+    region,
+    entry: entry - BigInt(MAP_32.IMAGE_VIRTUAL) + BigInt(region.base),
+    slot256,
+    pae: { entries, startTable },
+    writes,
+    bootInfo: { ...placementInfo(region, ramPages), descriptorL1, slot256 },
   };
 }

@@ -1,8 +1,8 @@
 import { DOMAIN_LIMITS } from "../limits.ts";
 import { LoadError } from "../loader/errors.ts";
 import type { Kernel } from "../loader/kernel.ts";
-import { HYPERVISOR_L4_SLOT, HYPERVISOR_LAST_L4_SLOT, PAGE_BYTES } from "./abi.ts";
-import { planTables, type TablePlan } from "./page-tables.ts";
+import { HYPERVISOR_L4_SLOT, HYPERVISOR_LAST_L4_SLOT, MAP_32, MAX_RAM_PAGES_32, PAGE_BYTES } from "./abi.ts";
+import { type Levels, planTables, type TablePlan } from "./page-tables.ts";
 
 /*
  * Where everything lies in a new domain's memory: the contract of "Start-of-day memory layout" in
@@ -48,6 +48,14 @@ const MIB = 1024 * 1024;
  *   the address space
  */
 export function planLayout(kernel: Kernel, initrdBytes: number, ramPages: number): DomainLayout {
+  if (kernel.wordBytes === 4 && ramPages > MAX_RAM_PAGES_32) {
+    throw new LoadError({
+      code: "bad-memory",
+      field: "memory",
+      what: `a 32-bit guest cannot have ${(ramPages * PAGE_BYTES) / MIB} MiB`,
+      remedy: `Give at most ${(MAX_RAM_PAGES_32 * PAGE_BYTES) / MIB} MiB`,
+    });
+  }
   if (kernel.physicalEnd > DOMAIN_LIMITS.maxMemoryMiB * MIB) {
     throw new LoadError({
       code: "does-not-fit",
@@ -67,7 +75,8 @@ function tryLayout(
   ramPages: number,
 ): { layout: DomainLayout; usedPages: number } {
   const virtual = (pfn: number): bigint => kernel.virtBase + BigInt(pfn) * BigInt(PAGE_BYTES);
-  const p2mPages = toPages(ramPages * 8);
+  const levels: Levels = kernel.wordBytes === 8 ? 4 : 3;
+  const p2mPages = toPages(ramPages * kernel.wordBytes);
   const initrdPages = toPages(initrdBytes);
   const mapInitrd = initrdBytes > 0 && !kernel.acceptsUnmappedInitrd;
   // Xen, too, ignores an INIT_P2M that is not below the image.
@@ -78,7 +87,7 @@ function tryLayout(
 
   const kernelEnd = toPages(kernel.physicalEnd);
   const beforeTables = (mapInitrd ? initrdPages : 0) + (p2mBase === undefined ? p2mPages : 0) + 3;
-  const { start, tableCount, end } = fitMapping(kernel.virtBase, kernelEnd, beforeTables);
+  const { start, tableCount, end } = fitMapping(kernel.virtBase, kernelEnd, beforeTables, levels);
 
   let next = start;
   const take = (pages: number): number => {
@@ -91,10 +100,10 @@ function tryLayout(
   const startInfo = take(1);
   const xenstore = take(1);
   const console = take(1);
-  const tables = planTables(take(tableCount), kernel.virtBase, virtual(end));
+  const tables = planTables(take(tableCount), kernel.virtBase, virtual(end), undefined, levels);
   const stack = take(1);
   next = end;
-  checkAddresses(kernel.virtBase, virtual(end));
+  checkAddresses(kernel.virtBase, virtual(end), levels);
 
   const initrdPfn = mapInitrd ? mappedInitrd : initrdBytes > 0 ? take(initrdPages) : 0;
   const initrd = initrdBytes > 0 && {
@@ -108,9 +117,9 @@ function tryLayout(
     p2m = { pfn: mappedP2m, pages: p2mPages, virtual: virtual(mappedP2m) };
   } else {
     const p2mEnd = p2mBase + BigInt(p2mPages * PAGE_BYTES);
-    checkAddresses(p2mBase, p2mEnd);
+    checkAddresses(p2mBase, p2mEnd, levels);
     const pfn = take(p2mPages);
-    const own = planTables(next, p2mBase, p2mEnd, tables);
+    const own = planTables(next, p2mBase, p2mEnd, tables, levels);
     take(own.count);
     p2m = { pfn, pages: p2mPages, virtual: p2mBase, tables: own };
   }
@@ -140,13 +149,14 @@ function fitMapping(
   virtBase: bigint,
   kernelEnd: number,
   beforeTables: number,
+  levels: Levels,
 ): { start: number; tableCount: number; end: number } {
   let start = kernelEnd;
   let tableCount = 4;
   for (;;) {
     const tablesEnd = start + beforeTables + tableCount;
     const end = alignEnd(virtBase, tablesEnd + 1 + SLACK_BYTES / PAGE_BYTES);
-    const { count } = planTables(0, virtBase, virtBase + BigInt(end) * BigInt(PAGE_BYTES));
+    const { count } = planTables(0, virtBase, virtBase + BigInt(end) * BigInt(PAGE_BYTES), undefined, levels);
     const unmappedByLinux = alignEnd(virtBase, tablesEnd);
     if (count > tableCount) tableCount = count;
     else if (unmappedByLinux < end) start += unmappedByLinux - tablesEnd + 1;
@@ -167,12 +177,13 @@ function toPages(bytes: number): number {
 
 const L4_SHIFT = 39n;
 
-function checkAddresses(start: bigint, end: bigint): void {
+function checkAddresses(start: bigint, end: bigint, levels: Levels): void {
   const last = end - 1n;
+  if (levels === 3 && end <= BigInt(MAP_32.M2P_VIRTUAL)) return;
   const canonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
   const slot = (address: bigint): number => Number((address >> L4_SHIFT) & 511n);
   const inHole = slot(last) >= HYPERVISOR_L4_SLOT && slot(start) <= HYPERVISOR_LAST_L4_SLOT;
-  if (canonical(start) && canonical(last) && start >> 47n === last >> 47n && !inHole) return;
+  if (levels === 4 && canonical(start) && canonical(last) && start >> 47n === last >> 47n && !inHole) return;
   throw new LoadError({
     code: "bad-note",
     what: `the initial mapping at 0x${start.toString(16)} to 0x${end.toString(16)} does not lie in the guest's part of the address space`,

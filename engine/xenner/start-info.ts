@@ -1,7 +1,10 @@
-/* struct start_info of xen/include/public/xen.h, as a 64-bit guest sees it. */
+import type { WordBytes } from "./abi.ts";
 
-const MAGIC = "xen-3.0-x86_64";
+/* struct start_info of xen/include/public/xen.h, as a guest of either word size sees it. */
+
+const MAGIC = { 8: "xen-3.0-x86_64", 4: "xen-3.0-x86_32p" } as const;
 export const START_INFO_BYTES = 1168;
+export const START_INFO_BYTES_32 = 1112;
 /** SIF_MOD_START_PFN: mod_start is a page number. */
 export const SIF_MOD_START_PFN = 1 << 3;
 
@@ -23,6 +26,26 @@ export const START_INFO = {
   CMD_LINE: 128,
   FIRST_P2M_PFN: 1152,
   NR_P2M_FRAMES: 1160,
+} as const;
+
+/** The same for a 32-bit guest. */
+export const START_INFO_32 = {
+  MAGIC: 0,
+  NR_PAGES: 32,
+  SHARED_INFO: 36,
+  FLAGS: 40,
+  STORE_MFN: 44,
+  STORE_EVTCHN: 48,
+  CONSOLE_MFN: 52,
+  CONSOLE_EVTCHN: 56,
+  PT_BASE: 60,
+  NR_PT_FRAMES: 64,
+  MFN_LIST: 68,
+  MOD_START: 72,
+  MOD_LEN: 76,
+  CMD_LINE: 80,
+  FIRST_P2M_PFN: 1104,
+  NR_P2M_FRAMES: 1108,
 } as const;
 
 export interface StartInfo {
@@ -50,26 +73,30 @@ export interface StartInfo {
   readonly nrP2mFrames: number;
 }
 
-export function encodeStartInfo(info: StartInfo): Uint8Array {
-  const bytes = new Uint8Array(START_INFO_BYTES);
+/** The structure in the layout of a guest whose words have so many bytes. */
+export function encodeStartInfo(info: StartInfo, wordBytes: WordBytes = 8): Uint8Array {
+  const at = wordBytes === 8 ? START_INFO : START_INFO_32;
+  const bytes = new Uint8Array(wordBytes === 8 ? START_INFO_BYTES : START_INFO_BYTES_32);
   const view = new DataView(bytes.buffer);
-  const word = (offset: number, value: number | bigint): void =>
-    view.setBigUint64(offset, BigInt(value), true);
-  bytes.set(new TextEncoder().encode(MAGIC), START_INFO.MAGIC);
-  word(START_INFO.NR_PAGES, info.nrPages);
-  word(START_INFO.SHARED_INFO, info.sharedInfo);
-  view.setUint32(START_INFO.FLAGS, info.modStartIsPfn ? SIF_MOD_START_PFN : 0, true);
-  word(START_INFO.STORE_MFN, info.storeMfn);
-  view.setUint32(START_INFO.STORE_EVTCHN, info.storePort, true);
-  word(START_INFO.CONSOLE_MFN, info.consoleMfn);
-  view.setUint32(START_INFO.CONSOLE_EVTCHN, info.consolePort, true);
-  word(START_INFO.PT_BASE, info.ptBase);
-  word(START_INFO.NR_PT_FRAMES, info.nrPtFrames);
-  word(START_INFO.MFN_LIST, info.mfnList);
-  word(START_INFO.MOD_START, info.modStart);
-  word(START_INFO.MOD_LEN, info.modLen);
-  bytes.set(info.cmdline, START_INFO.CMD_LINE);
-  word(START_INFO.FIRST_P2M_PFN, info.firstP2mPfn);
-  word(START_INFO.NR_P2M_FRAMES, info.nrP2mFrames);
+  const word = (offset: number, value: number | bigint): void => {
+    if (wordBytes === 8) view.setBigUint64(offset, BigInt(value), true);
+    else view.setUint32(offset, Number(value), true);
+  };
+  bytes.set(new TextEncoder().encode(MAGIC[wordBytes]), at.MAGIC);
+  word(at.NR_PAGES, info.nrPages);
+  word(at.SHARED_INFO, info.sharedInfo);
+  view.setUint32(at.FLAGS, info.modStartIsPfn ? SIF_MOD_START_PFN : 0, true);
+  word(at.STORE_MFN, info.storeMfn);
+  view.setUint32(at.STORE_EVTCHN, info.storePort, true);
+  word(at.CONSOLE_MFN, info.consoleMfn);
+  view.setUint32(at.CONSOLE_EVTCHN, info.consolePort, true);
+  word(at.PT_BASE, info.ptBase);
+  word(at.NR_PT_FRAMES, info.nrPtFrames);
+  word(at.MFN_LIST, info.mfnList);
+  word(at.MOD_START, info.modStart);
+  word(at.MOD_LEN, info.modLen);
+  bytes.set(info.cmdline, at.CMD_LINE);
+  word(at.FIRST_P2M_PFN, info.firstP2mPfn);
+  word(at.NR_P2M_FRAMES, info.nrP2mFrames);
   return bytes;
 }

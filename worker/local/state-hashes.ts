@@ -43,6 +43,7 @@ export async function stateHashes(
     {
       core: new NodeModule(await readFile(join(ENGINE, "cpu/core.wasm"))),
       emu64: await readFile(join(ENGINE, "emu/emu64.elf")),
+      emu32pae: await readFile(join(ENGINE, "emu/emu32pae.elf")),
       ...(poolPages !== undefined && { poolPages }),
     },
     {

@@ -209,6 +209,5 @@ function noteResume(job: JobState, milliseconds: number): void {
 }
 
 function partsOf(job: JobState, engine: Engine): EngineParts {
-  const { core, emu64 } = engine.parts;
-  return { core, emu64, poolPages: job.settings.poolPages };
+  return { ...engine.parts, poolPages: job.settings.poolPages };
 }

@@ -1,7 +1,7 @@
 /** emu with qemu's devices in place of xenner's ports, and the stub that starts it. */
 
 import { execFileSync } from "node:child_process";
-import { EMU64 } from "../emu64-build.ts";
+import { EMU64 } from "../builds.ts";
 import { compile } from "../toolchain.ts";
 
 const directory = import.meta.dirname;

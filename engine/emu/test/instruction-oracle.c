@@ -42,7 +42,7 @@ s64 entry_update(u64 table_mfn, u64 *entry, u64 value, bool preserve_ad)
 u64 *general_register(struct regs *regs, unsigned number)
 {
     u64 *const registers[16] = {
-        &regs->rax, &regs->rcx, &regs->rdx, &regs->rbx, &regs->rsp, &regs->rbp, &regs->rsi, &regs->rdi,
+        &regs->ax, &regs->cx, &regs->dx, &regs->bx, &regs->sp, &regs->bp, &regs->si, &regs->di,
         &regs->r8, &regs->r9, &regs->r10, &regs->r11, &regs->r12, &regs->r13, &regs->r14, &regs->r15,
     };
     return registers[number & 15];
@@ -157,13 +157,13 @@ static void run_natively(struct state *state)
 static bool run_emulated(struct state *state, unsigned length)
 {
     struct regs regs = {
-        .rax = state->rax, .rcx = state->rcx, .rdi = state->rdi, .rbp = state->rbp, .r9 = state->r9,
-        .rflags = state->flags, .rip = (u64)code, .cs = FLAT_RING3_CS64,
+        .ax = state->rax, .cx = state->rcx, .di = state->rdi, .bp = state->rbp, .r9 = state->r9,
+        .flags = state->flags, .ip = (u64)code, .cs = FLAT_RING3_CS64,
     };
     u64 entry_address = state->rdi & ~7UL;
-    if (!emulate_table_write(&regs, state->rdi, 0, (u64 *)entry_address) || regs.rip != (u64)code + length)
+    if (!emulate_table_write(&regs, state->rdi, 0, (u64 *)entry_address) || regs.ip != (u64)code + length)
         return false;
-    *state = (struct state){regs.rax, regs.rcx, regs.rdi, regs.rbp, regs.r9, regs.rflags, 0};
+    *state = (struct state){regs.ax, regs.cx, regs.di, regs.bp, regs.r9, regs.flags, 0};
     return true;
 }
 
@@ -206,7 +206,7 @@ static int compare(const struct kind *kind)
 /* Code that must be refused: no write, not known, or cut off. */
 static int refuse(const char *name, const u8 *bytes, unsigned length)
 {
-    struct regs regs = {.rdi = (u64)operand, .rip = (u64)code, .cs = FLAT_RING3_CS64};
+    struct regs regs = {.di = (u64)operand, .ip = (u64)code, .cs = FLAT_RING3_CS64};
     memcpy(code, bytes, length);
     if (!emulate_table_write(&regs, (u64)operand, 0, operand))
         return 0;

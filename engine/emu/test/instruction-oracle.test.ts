@@ -19,7 +19,7 @@ test.skipIf(!possible)("emulated writes agree with the processor", { timeout: 60
   try {
     const program = join(directory, "oracle");
     const sources = ["test/instruction-oracle.c", "decode.c", "ptwrite.c"];
-    const flags = ["-std=gnu11", "-O1", "-mno-red-zone", "-Wall", "-Wextra", "-Werror", "-I."];
+    const flags = ["-std=gnu11", "-O1", "-mno-red-zone", "-Wall", "-Wextra", "-Werror", "-I.", "-Iarch64"];
     execFileSync("gcc", [...flags, "-o", program, ...sources], { cwd: emu, stdio: "inherit" });
     const { status, stdout } = spawnSync(program, { encoding: "utf8" });
     expect(stdout).toMatch(/^39 kinds of instruction, 0 failures\n$/);

@@ -5,6 +5,7 @@
  * All entries build a struct regs (regs.h) on emu's only stack and hand its address to C, which answers with the frame
  * to leave by.
  */
+#include "arch.h"
 #include "processor.h"
 
 #define FLAT_CS32 0xe023
