@@ -10,7 +10,7 @@
 
 import { decodeBlock } from "./decode";
 import {
-  ARENA, ARENA_END, ARENA_ONCE_BYTES, CURRENT_OP, HASH, HASH_BYTES, HASH_MASK, JUMPS, JUMPS_BYTES, MODE, RIP, SIDE, SLOT_CS,
+  ARENA, ARENA_END, ARENA_ONCE_BYTES, CURRENT_OP, HASH, HASH_BYTES, HASH_MASK, JUMPS, JUMPS_BYTES, MODE, SIDE, SLOT_CS,
   REGS, TAG_HIGH, MODE_64,
 } from "./layout";
 import { clearCode, codeHeadOf, codeMapOf, setCodeHead, setCodeMap } from "./memory";

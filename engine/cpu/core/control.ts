@@ -2,7 +2,7 @@
 
 import { DR6_BD, DR7_GD, breakpointsChanged, setDr6 } from "./breakpoints";
 import { DB, GP, UD, raise, raiseNoError } from "./exception";
-import { CR0, CR2, CR3, CR4, CR8, DR, EFER, MODE, MODE_64, PDPTE, REGS, SEG_TR } from "./layout";
+import { CR0, CR2, CR3, CR4, CR8, DR, EFER, MODE, MODE_64, PDPTE, SEG_TR } from "./layout";
 import {
   CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, PHYSICAL_BITS, flushAll, switchContext,
 } from "./mmu";

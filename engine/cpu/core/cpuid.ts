@@ -3,7 +3,7 @@
 // The processor calls itself an in-order Intel Atom: it does not speculate, and kernels then leave out the mitigations
 // that only cost time here. It has fast string instructions (ERMS, FSRM), because a REP moves whole pages at a time.
 
-import { CPU_MODEL, CR4, REGS, RAX, RCX, RDX } from "./layout";
+import { CPU_MODEL, REGS, RAX, RCX, RDX } from "./layout";
 import { PHYSICAL_BITS } from "./mmu";
 
 export const FEATURE_SSE3: u32 = 1;

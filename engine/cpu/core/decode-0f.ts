@@ -1,11 +1,11 @@
 // Opcodes behind 0F (SDM vol. 2D, table A-3), 0F 38 and 0F 3A. Vector instructions are looked up in vector-decode.ts.
 
 import { jcc } from "./decode-branch";
-import { fwait, gen, genSlots, immediate, invalid, rare, rareSimple, refuseLock, rmToSlot } from "./decode-common";
+import { fwait, gen, genSlots, invalid, rare, rareSimple, refuseLock, rmToSlot } from "./decode-common";
 import {
-  SEG_PRIVILEGED_READ, SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, count, default64, emit, emit64, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
-  next8, nextRip, nextS8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, setRmRegister, setSize, size, slot,
-  slot8, terminate,
+  SEG_PRIVILEGED_READ, SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, default64, emit, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
+  next8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, size, slot,
+  slot8,
 } from "./decode-state";
 import { INTERCEPTS, MODE_64 } from "./layout";
 import {

@@ -10,10 +10,11 @@ import {
 import { EFER_SCE, isCanonical, readable, readableAs, writableAs, writeDone } from "./mmu";
 import {
   ATTR_DB, ATTR_L, ATTR_P, ATTR_S, applyDescriptor, attributesOf, baseOf, descriptorAttributes, descriptorBase, descriptorDpl,
-  descriptorHigh, descriptorLimit, descriptorLow, dropPrivilegedSegments, isLong, isRealStyle, limitOf, loadStackSegment,
-  readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode, withinLimit,
+  descriptorHigh, descriptorLimit, descriptorLow, dropPrivilegedSegments, isLong, isRealStyle, limitOf,
+  readDescriptor, readDescriptorHigh, readRingStack, ringSp, ringSs, selectorOf, setDescriptorType, setSegment, updateMode,
+  withinLimit,
 } from "./segment";
-import { peek, popped, push, release, setSp, stackMask } from "./stack";
+import { peek, popped, push, putWord, release, setSp, stackMask } from "./stack";
 import { TASK_CALL, TASK_IRET, TASK_JUMP, switchTask } from "./task";
 
 /** Masks an instruction pointer to an operand size. */
@@ -172,14 +173,9 @@ function innerStack(cpl: u32, log2: i32, parameters: i32): i32 {
     sp = load<u64>(h);
     if (!isCanonical(sp)) return raise(SS, 0);
   } else {
-    const wide = (attributesOf(SEG_TR) & 8) != 0;
-    const at: u32 = wide ? 4 + cpl * 8 : 2 + cpl * 4;
-    if (at + (wide ? 7 : 3) > limitOf(SEG_TR)) return raise(TS, <i32>(selectorOf(SEG_TR) & 0xfffc));
-    const h = readableAs((load<u64>(TR_BASE) + <u64>at) & 0xffffffff, wide ? 8 : 4, false);
-    if (!h) return 0;
-    sp = wide ? load<u32>(h) : <u64>load<u16>(h);
-    newSs = wide ? load<u16>(h, 4) : load<u16>(h, 2);
-    if (!loadStackSegment(newSs, cpl)) return 0;
+    if (!readRingStack(cpl)) return 0;
+    sp = ringSp;
+    newSs = ringSs;
     base = descriptorBase();
     limit = descriptorLimit();
     attributes = descriptorAttributes();
@@ -202,12 +198,6 @@ function innerStack(cpl: u32, log2: i32, parameters: i32): i32 {
   setSegment(2, newSs, base, limit, attributes);
   store<u64>(RSP, newSp);
   return 1;
-}
-
-function putWord(h: usize, log2: i32, i: i32, v: u64): void {
-  if (log2 == 3) store<u64>(h + (<usize>i << 3), v);
-  else if (log2 == 2) store<u32>(h + (<usize>i << 2), <u32>v);
-  else store<u16>(h + (<usize>i << 1), <u16>v);
 }
 
 /** Checks the code descriptor last read as the target of a return to ring `rpl`. */

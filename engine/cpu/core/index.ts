@@ -14,7 +14,7 @@ import {
   TRAP_PENDING,
 } from "./layout";
 import {
-  clearAllDirty, clearTableUsers, frameOf, initMemory, isMemory, markDirty, tableUsersOf,
+  clearAllDirty, clearTableUsers, frameOf, initMemory, markDirty, tableUsersOf,
 } from "./memory";
 import { flushAll, flushWrites, switchContext, writable, writeDone } from "./mmu";
 import { setSegment, updateMode } from "./segment";

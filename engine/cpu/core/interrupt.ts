@@ -3,27 +3,21 @@
 import { DB, DFV, GP, NP, PFV, SS, TS, raise } from "./exception";
 import { IF, NT, RF, TF, VM, getFlags, setFlags } from "./flags";
 import {
-  CPL, EXC_ERROR, EXC_VECTOR, IDT_BASE, IDT_LIMIT, MODE, MODE_64, REGS, RIP, SEG_TR, SYSFLAGS, TR_BASE, RSP,
+  CPL, EXC_ERROR, EXC_VECTOR, IDT_BASE, IDT_LIMIT, RIP, SEG_TR, SYSFLAGS, TR_BASE, RSP,
 } from "./layout";
 import { isCanonical, readableAs, writableAs, writeDone } from "./mmu";
 import {
   ATTR_DB, ATTR_L, ATTR_P, ATTR_S, applyDescriptor, attributesOf, baseOf, checkSegment, descriptorAttributes, descriptorBase,
-  descriptorDpl, descriptorLimit, isLong, isRealStyle, limitOf, loadStackSegment, readDescriptor, selectorOf, setDescriptorType,
-  setNull, setSegment, updateMode, withinLimit,
+  descriptorDpl, descriptorLimit, isLong, isRealStyle, limitOf, readDescriptor, selectorOf, setDescriptorType,
+  setNull, setSegment, updateMode, withinLimit, readRingStack, ringSp, ringSs,
 } from "./segment";
-import { stackMask } from "./stack";
+import { putWord, stackMask } from "./stack";
 import { TASK_INTERRUPT, switchTask } from "./task";
 
 /** How an interrupt came about. */
 export const CAUSE_EXCEPTION: i32 = 0;
 export const CAUSE_EXTERNAL: i32 = 1;
 export const CAUSE_SOFTWARE: i32 = 2;
-
-function store5(h: usize, log2: i32, i: usize, v: u64): void {
-  if (log2 == 3) store<u64>(h + (i << 3), v);
-  else if (log2 == 2) store<u32>(h + (i << 2), <u32>v);
-  else store<u16>(h + (i << 1), <u16>v);
-}
 
 /** A fault on a selector that the delivery of an event loads: the event's EXT bit goes into its error code. */
 function withExt(ext: i32): i32 {
@@ -73,15 +67,15 @@ function deliverLong(vector: i32, errorCode: i32, cause: i32): i32 {
   const h = writableAs(sp - <u64>bytes, bytes, cpl == 3);
   if (!h) return 0;
   let i: usize = 0;
-  if (errorCode >= 0) store<u64>(h + (i++ << 3), <u64>errorCode);
+  if (errorCode >= 0) putWord(h, 3, i++, <u64>errorCode);
   const flags = getFlags();
   // A fault is pushed with RF set, so that its handler's return does not meet the same breakpoint again.
   const rf = cause == CAUSE_EXCEPTION && vector != DB ? RF : 0;
-  store5(h, 3, i++, load<u64>(RIP));
-  store5(h, 3, i++, <u64>((selectorOf(1) & ~3) | oldCpl));
-  store5(h, 3, i++, <u64>(flags | rf));
-  store5(h, 3, i++, load<u64>(RSP));
-  store5(h, 3, i++, <u64>selectorOf(2));
+  putWord(h, 3, i++, load<u64>(RIP));
+  putWord(h, 3, i++, <u64>((selectorOf(1) & ~3) | oldCpl));
+  putWord(h, 3, i++, <u64>(flags | rf));
+  putWord(h, 3, i++, load<u64>(RSP));
+  putWord(h, 3, i++, <u64>selectorOf(2));
   writeDone(h);
   if (!setDescriptorType(1)) return 0;
   store<u64>(RSP, sp - <u64>bytes);
@@ -93,7 +87,6 @@ function deliverLong(vector: i32, errorCode: i32, cause: i32): i32 {
   updateMode();
   return 1;
 }
-
 
 /** Interrupt and trap gates of protected mode, 16- and 32-bit. */
 function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
@@ -139,14 +132,9 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   let ssAttributes: u32 = 0;
   const outer = cpl < oldCpl || (flags & VM) != 0;
   if (outer) {
-    const wide = (attributesOf(SEG_TR) & 8) != 0; // 32-bit TSS
-    const at: u32 = wide ? 4 + cpl * 8 : 2 + cpl * 4;
-    if (at + (wide ? 7 : 3) > limitOf(SEG_TR)) return raise(TS, <i32>(selectorOf(SEG_TR) & 0xfffc) + ext);
-    const h = readableAs((load<u64>(TR_BASE) + <u64>at) & 0xffffffff, wide ? 8 : 4, false);
-    if (!h) return 0;
-    sp = wide ? load<u32>(h) : <u64>load<u16>(h);
-    newSs = wide ? load<u16>(h, 4) : load<u16>(h, 2);
-    if (!loadStackSegment(newSs, cpl)) return withExt(ext);
+    if (!readRingStack(cpl)) return withExt(ext);
+    sp = ringSp;
+    newSs = ringSs;
     stackBase = descriptorBase();
     ssBase = stackBase;
     ssLimit = descriptorLimit();
@@ -162,18 +150,18 @@ function deliverProtected(vector: i32, errorCode: i32, cause: i32): i32 {
   if (!h) return 0;
   let i: usize = 0;
   const rf = cause == CAUSE_EXCEPTION && vector != DB ? RF : 0;
-  if (errorCode >= 0) store5(h, log2, i++, <u64>errorCode);
-  store5(h, log2, i++, load<u64>(RIP));
-  store5(h, log2, i++, <u64>selectorOf(1));
-  store5(h, log2, i++, <u64>(flags | rf));
+  if (errorCode >= 0) putWord(h, log2, i++, <u64>errorCode);
+  putWord(h, log2, i++, load<u64>(RIP));
+  putWord(h, log2, i++, <u64>selectorOf(1));
+  putWord(h, log2, i++, <u64>(flags | rf));
   if (outer) {
-    store5(h, log2, i++, oldSp);
-    store5(h, log2, i++, <u64>oldSs);
+    putWord(h, log2, i++, oldSp);
+    putWord(h, log2, i++, <u64>oldSs);
     if (flags & VM) {
-      store5(h, log2, i++, <u64>selectorOf(0));
-      store5(h, log2, i++, <u64>selectorOf(3));
-      store5(h, log2, i++, <u64>selectorOf(4));
-      store5(h, log2, i++, <u64>selectorOf(5));
+      putWord(h, log2, i++, <u64>selectorOf(0));
+      putWord(h, log2, i++, <u64>selectorOf(3));
+      putWord(h, log2, i++, <u64>selectorOf(4));
+      putWord(h, log2, i++, <u64>selectorOf(5));
     }
   }
   writeDone(h);

@@ -19,7 +19,7 @@ import { deviceRead, deviceWrite, isDevice } from "./device";
 import { ACV, raise, raiseNonCanonical, raisePageFault } from "./exception";
 import { AC } from "./flags";
 import {
-  BOUNCE, CONTEXTS, CONTEXT_COUNT, CPL, CR0, CR2, CR3, CR4, EFER, JUMPS, JUMPS_BYTES, MODE, MODE_64, NOWHERE_READ, NOWHERE_WRITE,
+  BOUNCE, CONTEXTS, CONTEXT_COUNT, CPL, CR0, CR3, CR4, EFER, JUMPS, JUMPS_BYTES, MODE, MODE_64, NOWHERE_READ, NOWHERE_WRITE,
   PDPTE, SYSFLAGS, TAG, TAG_HIGH, TLB_BYTES, TLB_MASK, TLB_R, TLB_W, TLB_X,
 } from "./layout";
 import { codeMapOf, frameOf, isMemory, isResident, markDirty, ownerOf, pin, setTableUsers, tableUsersOf } from "./memory";

@@ -5,7 +5,7 @@ import { SEG_NONE, SEG_PRIVILEGED_READ, SEG_WRITE } from "./decode-state";
 import { GP, NP, SS, TS, raise } from "./exception";
 import {
   CPL, CR0, EFER, GDT_BASE, GDT_LIMIT, JUMPS, JUMPS_BYTES, LDT_BASE, MODE, MODE_16, MODE_32, MODE_64, REGS, SEG, SEG_LDTR,
-  SLOT_ES, SLOT_TMP0, SYSFLAGS,
+  SLOT_ES, SLOT_TMP0, SYSFLAGS, SEG_TR, TR_BASE,
 } from "./layout";
 import { CR0_PE, EFER_LMA, modeChanged, readableAs, writableAs, writeDone } from "./mmu";
 import { VM } from "./flags";
@@ -239,7 +239,7 @@ export function loadSegment(i: i32, selector: u32): i32 {
 }
 
 /** SS for a stack switch through a TSS in legacy mode: as loadSegment, but #TS. */
-export function loadStackSegment(selector: u32, cpl: u32): bool {
+function loadStackSegment(selector: u32, cpl: u32): bool {
   const error = <i32>(selector & 0xfffc);
   if (error == 0) {
     raise(TS, 0);
@@ -256,6 +256,25 @@ export function loadStackSegment(selector: u32, cpl: u32): bool {
     return false;
   }
   return true;
+}
+
+/** The stack that readRingStack found: its pointer and selector. Its segment is the descriptor last read. */
+export let ringSp: u64 = 0;
+export let ringSs: u32 = 0;
+
+/** Reads the stack of ring `cpl` from the TSS, 16- or 32-bit, and the descriptor of its segment; false with an exception pending. */
+export function readRingStack(cpl: u32): bool {
+  const wide = (attributesOf(SEG_TR) & 8) != 0;
+  const at: u32 = wide ? 4 + cpl * 8 : 2 + cpl * 4;
+  if (at + (wide ? 7 : 3) > limitOf(SEG_TR)) {
+    raise(TS, <i32>(selectorOf(SEG_TR) & 0xfffc));
+    return false;
+  }
+  const h = readableAs((load<u64>(TR_BASE) + <u64>at) & 0xffffffff, wide ? 8 : 4, false);
+  if (!h) return false;
+  ringSp = wide ? load<u32>(h) : <u64>load<u16>(h);
+  ringSs = wide ? load<u16>(h, 4) : load<u16>(h, 2);
+  return loadStackSegment(ringSs, cpl);
 }
 
 /** On a return to an outer ring: data segments more privileged than it become null. */

@@ -48,6 +48,11 @@ export function storeBySize(h: usize, v: u64, log2: i32): void {
   else store<u64>(h, v);
 }
 
+/** Stores the i-th of a frame's words of 2, 4 or 8 bytes. */
+export function putWord(h: usize, log2: i32, i: usize, v: u64): void {
+  storeBySize(h + (i << <usize>log2), v, log2);
+}
+
 export function loadBySize(h: usize, log2: i32): u64 {
   if (log2 == 0) return load<u8>(h);
   if (log2 == 1) return load<u16>(h);

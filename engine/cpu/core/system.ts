@@ -5,12 +5,12 @@ import { readControl, readDebug, writeControl, writeCr0, writeDebug } from "./co
 import { cpuid } from "./cpuid";
 import { DB, GP, PFV, UD, raise, raiseNoError, NP } from "./exception";
 import { farReturn, farTransfer, interruptReturn, loadFlags, syscall, sysenter, sysexit, sysret } from "./far";
-import { DF, IF, IOPL, OF, TF, VM, condition, getArithFlags, getFlags, getOF, getZF, setArithFlags, setFlags, ZF } from "./flags";
+import { DF, IF, IOPL, TF, VM, condition, getArithFlags, getOF, getZF, setArithFlags, ZF } from "./flags";
 import { addressOf } from "./generic";
 import { CAUSE_EXTERNAL, CAUSE_SOFTWARE, deliver } from "./interrupt";
 import {
-  CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, IDLE, INTERCEPTS, MSR_RIP, IDT_BASE, IDT_LIMIT, INSTRUCTIONS, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
-  LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX, RSP, RAX, RCX, RDX, RSI, RDI,
+  CPL, CR0, CR4, EXC_VECTOR, GDT_BASE, GDT_LIMIT, HALTED, INTERCEPTS, MSR_RIP, IDT_BASE, IDT_LIMIT, IO_LINEAR, IO_PENDING, IO_PORT, IO_SIZE, IO_VALUE, IRQ, KERNEL_GS,
+  LDT_BASE, MODE, MODE_64, NMI_BLOCKED, NMI_PENDING, REGS, RIP, SEG_LDTR, SEG_TR, SHADOW, SLOT_FS, SLOT_GS, SYSFLAGS, TR_BASE, TSC_AUX, RSP, RAX, RCX, RDX, RSI, RDI,
 } from "./layout";
 import { invalidatePage, isCanonical, readable, readableAs, writable, writeDone } from "./mmu";
 import { isForHost, readMsr, tsc, writeMsr } from "./msr";

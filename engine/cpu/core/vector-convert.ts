@@ -3,9 +3,11 @@ import { SOFT_A, VECTOR_SCRATCH } from "./layout";
 import { beginSse, defaultModes, exponentWithin32, finishSse, isOrdinary32, isOrdinary64 } from "./vector-float";
 import { enterMmx, gpr, isMemory, mmx, opReg, opRm, raiseMf, rexW, setMmx, source16, sourceAny, sourceGpr, x87Pending, xmmReg } from "./vector-operand";
 import { readable } from "./mmu";
-import { CLS_FINITE, CLS_INF, CLS_QNAN, CLS_SNAN, CLS_ZERO, EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_PRE_COMPUTATION, RC_ZERO, clsOf, expOf, isDenormal, pack32,
+import {
+  CLS_FINITE, CLS_QNAN, CLS_SNAN, EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_PRE_COMPUTATION, RC_ZERO, clsOf, expOf, isDenormal, pack32,
   pack64, sigOf, signOf, softFlags, softFromInteger, softRaise, softRound32, softRound64, softSetRc, softSetResult, softToInteger,
-  softUnmasked, unpack32, unpack64 } from "./softfloat-core";
+  softUnmasked, unpack32, unpack64,
+} from "./softfloat-core";
 
 /** Up to this magnitude every integer is a 64-bit floating-point number. */
 const EXACT_INTEGER: i64 = 0x20000000000000;

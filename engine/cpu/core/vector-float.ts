@@ -4,10 +4,12 @@ import { CR4, MXCSR, SOFT_A, SOFT_B, VECTOR_SCRATCH } from "./layout";
 import { raiseNoError } from "./exception";
 import { setArithFlags } from "./flags";
 import { imm8, source16, sourceAny, xmmReg } from "./vector-operand";
-import { ARITH_ADD, ARITH_DIV, ARITH_MUL, ARITH_SQRT, ARITH_SUB, CLS_FINITE, CLS_INF, CLS_QNAN, CLS_SNAN, CLS_ZERO,
+import {
+  ARITH_ADD, ARITH_DIV, ARITH_MUL, ARITH_SQRT, ARITH_SUB, CLS_FINITE, CLS_QNAN, CLS_SNAN, CLS_ZERO,
   EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_PRE_COMPUTATION, clsOf, expOf, isDenormal, pack32, pack64, signOf, softArith,
   softBegin, softCompare, softFlags, softRaise, softRound32, softRound64, softRoundToIntegral, softSetFlags, softSetRc,
-  softSetResult, softUnmasked, unpack32, unpack64 } from "./softfloat-core";
+  softSetResult, softUnmasked, unpack32, unpack64,
+} from "./softfloat-core";
 
 const CR4_OSXMMEXCPT: u32 = 0x400;
 

@@ -1,11 +1,11 @@
 // The MMU of the vector unit's test build: one window of memory, mapped one to one, and a page fault outside it.
-import { raise } from "./exception";
+import { PFV, raise } from "./exception";
 
 export const WINDOW: u64 = 0x8000;
 export const WINDOW_BYTES: u64 = 0x1000;
 
 function translate(ea: u64, size: i32): usize {
-  if (ea < WINDOW || ea + <u64>size > WINDOW + WINDOW_BYTES) return <usize>raise(14, 0);
+  if (ea < WINDOW || ea + <u64>size > WINDOW + WINDOW_BYTES) return <usize>raise(PFV, 0);
   return <usize>ea;
 }
 

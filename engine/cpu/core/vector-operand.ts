@@ -1,7 +1,7 @@
 // Where a vector instruction's operands are: registers by micro-op field, memory through the MMU, and the state change
 // that every MMX instruction makes to the x87 registers it shares.
 import { FPR, FSW, FTW, REGS, XMM } from "./layout";
-import { raise, raiseNoError, raiseNonCanonical } from "./exception";
+import { GP, MF, raise, raiseNoError, raiseNonCanonical } from "./exception";
 import { isCanonical, readable, writable, writeDone } from "./mmu";
 
 @inline
@@ -54,7 +54,7 @@ export function gpr(n: i32): usize {
 
 /** #GP(0) for a misaligned address, unless it is not canonical either, which comes first; returns 0. */
 export function raiseMisaligned(ea: u64): i32 {
-  return isCanonical(ea) ? raise(13, 0) : raiseNonCanonical();
+  return isCanonical(ea) ? raise(GP, 0) : raiseNonCanonical();
 }
 
 /** An aligned 16-byte source: a register, or memory that must be 16-byte aligned. 0: an exception is pending. */
@@ -122,7 +122,7 @@ export function x87Pending(): bool {
 
 /** Raises the pending x87 exception as #MF; returns 0. */
 export function raiseMf(): i32 {
-  return raiseNoError(16);
+  return raiseNoError(MF);
 }
 
 /** The transition every MMX instruction but EMMS makes: TOP = 0, all tags valid (SDM vol. 1 9.6.2). */

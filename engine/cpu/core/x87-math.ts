@@ -3,7 +3,7 @@ import { SOFT_A, SOFT_B } from "./layout";
 import { CLS_FINITE, CLS_INF, CLS_ZERO, EXC_DENORMAL, EXC_INVALID, EXC_OVERFLOW, EXC_PRECISION, EXC_UNDERFLOW, EXC_ZERO_DIVIDE, X87_EXPONENT_WRAP, clsOf, expOf, isDenormal, sigOf, signOf,
   softMasksOut, softNormalize, softRaise, softRoundToIntegral, softSetResult } from "./softfloat-core";
 import { C0, C1, C2, C3, INDEFINITE_SIG, INDEFINITE_SIGN_EXP, deliverNan, deliverUnderflow, isEmpty, isNan, noteExceptions, noteRounding, propagateNan,
-  propagateNanOfA, propagatedSig, propagatedSignExp, push, setConditions, setSt, setStResult, stackOverflow, stackUnderflow, unpackSt, x87Begin } from "./x87-state";
+  propagateNanOfA, propagatedSig, propagatedSignExp, push, setConditions, setSt, setStResult, stackOverflow, stackUnderflow, unpackSt, x87Begin, beginWithSt0 } from "./x87-state";
 import { softRound80 } from "./x87-arith";
 
 /** Invalid: the indefinite to ST(0) unless unmasked. */
@@ -176,17 +176,7 @@ export function scale(): void {
 
 /** FRNDINT. */
 export function roundToInteger(): void {
-  x87Begin();
-  if (isEmpty(0)) {
-    deliverUnderflow(0);
-    return;
-  }
-  unpackSt(SOFT_A, 0);
-  if (isNan(SOFT_A)) {
-    propagateNanOfA();
-    deliverNan(0);
-    return;
-  }
+  if (!beginWithSt0()) return;
   if (isDenormal(SOFT_A)) softRaise(EXC_DENORMAL);
   if (!noteExceptions()) return;
   if (clsOf(SOFT_A) != CLS_FINITE) return;

@@ -205,3 +205,20 @@ export function deliverOverflow(): void {
   push();
   setSt(0, INDEFINITE_SIG, INDEFINITE_SIGN_EXP);
 }
+
+/**
+ * Begins an instruction on ST(0) alone: its value as operand A. False if that was all, because the register is empty or
+ * a NaN.
+ */
+export function beginWithSt0(): bool {
+  x87Begin();
+  if (isEmpty(0)) {
+    deliverUnderflow(0);
+    return false;
+  }
+  unpackSt(SOFT_A, 0);
+  if (!isNan(SOFT_A)) return true;
+  propagateNanOfA();
+  deliverNan(0);
+  return false;
+}

@@ -5,7 +5,7 @@ import { SOFT_A, SOFT_B } from "./layout";
 import { CLS_FINITE, CLS_INF, CLS_ZERO, EXC_DENORMAL, EXC_INVALID, EXC_PRECISION, EXC_UNDERFLOW, EXC_ZERO_DIVIDE, clsOf, expOf, isDenormal, sigOf, signOf, softHi, softRaise,
   softSetResult } from "./softfloat-core";
 import { C2, deliverNan, deliverUnderflow, INDEFINITE_SIG, INDEFINITE_SIGN_EXP, isEmpty, isNan, noteExceptions, noteRounding, pop, propagateNan,
-  propagateNanOfA, propagatedSig, propagatedSignExp, push, setConditions, setSt, setStResult, stackOverflow, unpackSt, x87Begin } from "./x87-state";
+  propagateNanOfA, propagatedSig, propagatedSignExp, push, setConditions, setSt, setStResult, stackOverflow, unpackSt, x87Begin, beginWithSt0 } from "./x87-state";
 import { softRound80 } from "./x87-arith";
 import { WIDE_ARG, WIDE_ARG2, WIDE_RESULT, WIDE_RESULT2, wideAtan, wideCos, wideExp2m1, wideLog2OfRatio, wideReduceQuarter, wideSetPi,
   wideSin } from "./softfloat-elementary";
@@ -47,17 +47,7 @@ function wideOperand(to: usize, operand: usize): void {
 
 /** F2XM1: ST(0) = 2^ST(0) - 1 for -1 <= ST(0) <= 1; outside the operand is left as it is. */
 function exponential(): void {
-  x87Begin();
-  if (isEmpty(0)) {
-    deliverUnderflow(0);
-    return;
-  }
-  unpackSt(SOFT_A, 0);
-  if (isNan(SOFT_A)) {
-    propagateNanOfA();
-    deliverNan(0);
-    return;
-  }
+  if (!beginWithSt0()) return;
   const cls = clsOf(SOFT_A);
   if (cls == CLS_ZERO) return;
   if (cls == CLS_INF) {

@@ -56,7 +56,7 @@ export const SETTABLE = new Set<string>([
   ...Array.from({ length: 16 }, (_, i) => `xmm${i}`),
 ]);
 
-const RANGES: ReadonlySet<number> = new Set([16, 32, 64]);
+const MODES: ReadonlySet<number> = new Set([16, 32, 64]);
 
 /** A number as hexadecimal ("0x1f") or decimal string, or as a JSON integer. */
 export function parseInteger(value: unknown, what: string): bigint {
@@ -79,7 +79,7 @@ export function parseHex(value: unknown, what: string): Uint8Array {
 
 export function parseMode(value: unknown): 64 | 32 | 16 {
   const mode = Number(value);
-  if (!RANGES.has(mode)) throw new DoorError(`mode: expected 64, 32 or 16, not ${JSON.stringify(value)}`);
+  if (!MODES.has(mode)) throw new DoorError(`mode: expected 64, 32 or 16, not ${JSON.stringify(value)}`);
   return mode as 64 | 32 | 16;
 }
 
