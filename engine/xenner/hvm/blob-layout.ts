@@ -89,7 +89,7 @@ export function assemblerConstants(values: {
   readonly pending: number;
   readonly mask64: number;
   readonly mask32: number;
-  readonly errno: Readonly<Record<string, number>>;
+  readonly errno: Readonly<Record<"PERM" | "EXIST" | "INVAL" | "NOSYS" | "NODATA", number>>;
 }): Record<string, number> {
   const { errno } = values;
   return {
@@ -112,11 +112,11 @@ export function assemblerConstants(values: {
     FEATURES: values.features,
     DOMID: values.domid,
     DOMID_SELF,
-    EPERM: -errno["PERM"]!,
-    EEXIST: -errno["EXIST"]!,
-    EINVAL: -errno["INVAL"]!,
-    ENOSYS: -errno["NOSYS"]!,
-    ENODATA: -errno["NODATA"]!,
+    EPERM: -errno.PERM,
+    EEXIST: -errno.EXIST,
+    EINVAL: -errno.INVAL,
+    ENOSYS: -errno.NOSYS,
+    ENODATA: -errno.NODATA,
     ...Object.fromEntries(BLOB_COUNTERS.map(({ name }, i) => [`COUNT_${name}`, i])),
     ...Object.fromEntries(Object.entries(LAST).map(([name, last]) => [`${name}_LAST`, last])),
   };

@@ -1,8 +1,19 @@
-/* Event channels of an HVM guest (xen/include/public/event_channel.h), two-level ABI, one virtual processor. */
+/*
+ * Event channels of an HVM guest (xen/include/public/event_channel.h), one virtual processor. Which port is what is here; how its
+ * events are marked is shared-info.ts's, with the two-level ABI, or fifo-queues.ts's, once a guest has asked for it.
+ */
 
-import { CONSOLE_PORT, XENSTORE_PORT } from "../abi.ts";
+import type { PhysicalMemory } from "../../cpu/types.ts";
+import { CONSOLE_PORT, PAGE_BYTES, XENSTORE_PORT } from "../abi.ts";
 import { GUEST_DOMID } from "../domain-builder.ts";
 import { ERRNO } from "./errors.ts";
+import {
+  CONTROL_BLOCK_BYTES,
+  FIFO_LINK_BITS,
+  FifoQueues,
+  PRIORITY_MIN,
+  type SavedFifo,
+} from "./fifo-queues.ts";
 import type { SharedInfo } from "./shared-info.ts";
 
 /** EVTCHNSTAT_*. */
@@ -20,6 +31,8 @@ export type Channel =
 
 export interface SavedEventChannels {
   readonly channels: readonly (readonly [port: number, channel: Channel])[];
+  /** Null: two-level ABI. */
+  readonly fifo: SavedFifo | null;
 }
 
 export const EVTCHNOP = {
@@ -40,7 +53,7 @@ export const EVTCHNOP = {
 } as const;
 
 /** Bytes of each operation's argument, which is the same for both word sizes. */
-export const EVTCHNOP_BYTES: readonly number[] = [12, 12, 12, 4, 4, 24, 8, 8, 8, 4, 2];
+export const EVTCHNOP_BYTES: readonly number[] = [12, 12, 12, 4, 4, 24, 8, 8, 8, 4, 2, 24, 8, 8];
 
 /** What event channels lead to. */
 export interface EventSinks {
@@ -51,12 +64,16 @@ export interface EventSinks {
 }
 
 export class EventChannels {
+  readonly #memory: PhysicalMemory;
   readonly #shared: SharedInfo;
+  #fifo: FifoQueues | undefined;
   readonly #sinks: EventSinks;
   readonly #channels: Map<number, Channel>;
 
-  constructor(shared: SharedInfo, sinks: EventSinks, saved?: SavedEventChannels) {
+  constructor(memory: PhysicalMemory, shared: SharedInfo, sinks: EventSinks, saved?: SavedEventChannels) {
+    this.#memory = memory;
     this.#shared = shared;
+    if (saved?.fifo) this.#fifo = new FifoQueues(memory, () => shared.markUpcall(), saved.fifo);
     this.#sinks = sinks;
     this.#channels = new Map(
       saved?.channels ?? [
@@ -68,7 +85,16 @@ export class EventChannels {
 
   /** The other end of a port, or the hypervisor, notifies the guest. */
   raise(port: number): void {
-    if (this.#channels.has(port) && this.#shared.mark(port)) this.#sinks.upcall();
+    if (this.#channels.has(port) && this.#marks.mark(port)) this.#sinks.upcall();
+  }
+
+  /** Ports are below this. */
+  get ports(): number {
+    return this.#marks.ports;
+  }
+
+  isMarked(port: number): boolean {
+    return this.#marks.isMarked(port);
   }
 
   raiseVirq(virq: number): void {
@@ -83,7 +109,7 @@ export class EventChannels {
     const domid = (offset: number): number => argument.getUint16(offset, true);
     switch (op) {
       case EVTCHNOP.alloc_unbound:
-        if (!isSelf(domid(0))) return ERRNO.PERM;
+        if (!isSelf(domid(0))) return refuse(domid(0));
         return this.#bind({ kind: "unbound", domid: isSelf(domid(2)) ? GUEST_DOMID : domid(2) }, argument, 4);
       case EVTCHNOP.bind_interdomain:
         return this.#bindInterdomain(domid(0), word(4), argument);
@@ -107,29 +133,77 @@ export class EventChannels {
         if (word(4) !== 0) return ERRNO.NOENT;
         return this.#bindVcpu(word(0));
       case EVTCHNOP.unmask:
-        if (word(0) >= this.#shared.ports) return ERRNO.INVAL;
-        if (this.#shared.unmask(word(0))) this.#sinks.upcall();
+        if (word(0) >= this.ports) return ERRNO.INVAL;
+        if (this.#marks.unmask(word(0))) this.#sinks.upcall();
         return 0;
       case EVTCHNOP.reset:
-        if (!isSelf(domid(0))) return ERRNO.PERM;
+        if (!isSelf(domid(0))) return refuse(domid(0));
         for (const port of [...this.#channels.keys()]) this.#close(port);
+        this.#fifo = undefined;
+        this.#shared.setTwoLevel(true);
+        return 0;
+      case EVTCHNOP.init_control:
+        return this.#initControl(Number(argument.getBigUint64(0, true)), word(8), word(12), argument);
+      case EVTCHNOP.expand_array:
+        return this.#expandArray(Number(argument.getBigUint64(0, true)));
+      case EVTCHNOP.set_priority:
+        if (!this.#channels.has(word(0))) return ERRNO.INVAL;
+        if (this.#fifo === undefined) return ERRNO.NOSYS;
+        if (word(4) > PRIORITY_MIN) return ERRNO.INVAL;
+        this.#fifo.setPriority(word(0), word(4));
         return 0;
       default:
-        // No physical interrupts, and no FIFO queues: the guest stays with the two-level ABI.
+        // No physical interrupts.
         return ERRNO.NOSYS;
     }
   }
 
   save(): SavedEventChannels {
-    return { channels: [...this.#channels].sort(([a], [b]) => a - b) };
+    return {
+      channels: [...this.#channels].sort(([a], [b]) => a - b),
+      fifo: this.#fifo?.save() ?? null,
+    };
+  }
+
+  get #marks(): SharedInfo | FifoQueues {
+    return this.#fifo ?? this.#shared;
+  }
+
+  /** The first one changes to FIFO queues; what is pending is queued as soon as it has a word. */
+  #initControl(gfn: number, offset: number, vcpu: number, argument: DataView): number {
+    if (vcpu !== 0) return ERRNO.NOENT;
+    if (offset > PAGE_BYTES - CONTROL_BLOCK_BYTES || offset % 8 !== 0) return ERRNO.INVAL;
+    if (this.#fifo !== undefined || !this.#isPage(gfn)) return ERRNO.INVAL;
+    const shared = this.#shared;
+    const fifo = new FifoQueues(this.#memory, () => shared.markUpcall(), {
+      control: gfn * PAGE_BYTES + offset,
+    });
+    for (const port of this.#channels.keys()) if (shared.isMarked(port)) fifo.openPending(port);
+    this.#fifo = fifo;
+    shared.setTwoLevel(false);
+    argument.setUint8(16, FIFO_LINK_BITS);
+    return 0;
+  }
+
+  #expandArray(gfn: number): number {
+    if (this.#fifo === undefined) return ERRNO.OPNOTSUPP;
+    if (!this.#isPage(gfn)) return ERRNO.INVAL;
+    const upcall = this.#fifo.expand(gfn);
+    if (upcall) this.#sinks.upcall();
+    return upcall === undefined ? ERRNO.NOSPC : 0;
+  }
+
+  #isPage(gfn: number): boolean {
+    return gfn < this.#memory.bytes / PAGE_BYTES;
   }
 
   #bind(channel: Channel, argument: DataView, offset: number): number {
     let port = 1;
     while (this.#channels.has(port)) port++;
-    if (port >= this.#shared.ports) return ERRNO.NOSPC;
+    if (port >= this.ports) return ERRNO.NOSPC;
     this.#channels.set(port, channel);
-    this.#shared.clear(port);
+    this.#fifo?.open(port);
+    this.#marks.clear(port);
     argument.setUint32(offset, port, true);
     return 0;
   }
@@ -156,7 +230,7 @@ export class EventChannels {
       this.#channels.set(channel.port, { kind: "unbound", domid: GUEST_DOMID });
     }
     this.#channels.delete(port);
-    this.#shared.clear(port);
+    this.#marks.clear(port);
     return 0;
   }
 
@@ -186,9 +260,9 @@ export class EventChannels {
   }
 
   #status(domid: number, argument: DataView): number {
-    if (domid !== GUEST_DOMID && domid !== DOMID_SELF) return domid === 0 ? ERRNO.PERM : ERRNO.SRCH;
+    if (!isSelf(domid)) return refuse(domid);
     const port = argument.getUint32(4, true);
-    if (port >= this.#shared.ports) return ERRNO.INVAL;
+    if (port >= this.ports) return ERRNO.INVAL;
     const channel = this.#channels.get(port);
     argument.setUint32(8, STATUS[channel?.kind ?? "closed"], true);
     argument.setUint32(12, 0, true);
@@ -204,4 +278,9 @@ export class EventChannels {
 
 function isSelf(domid: number): boolean {
   return domid === DOMID_SELF || domid === GUEST_DOMID;
+}
+
+/** Another domain than the guest's own: dom0 is there, and not to be touched. */
+function refuse(domid: number): number {
+  return domid === 0 ? ERRNO.PERM : ERRNO.SRCH;
 }

@@ -6,6 +6,7 @@ import { ERRNO } from "./errors.ts";
 import { DOMID_SELF } from "./event-channels.ts";
 import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
+import { refuseDomain } from "./memory-op.ts";
 import { GET_VERSION, QUERY_SIZE, SET_VERSION, SETUP_TABLE } from "./structures.ts";
 
 const GNTTABOP = { setup_table: 2, query_size: 6, set_version: 8, get_version: 10 } as const;
@@ -50,7 +51,8 @@ export function grantTableOp(
     case GNTTABOP.get_version: {
       const request = GuestStructure.read(guest, argument, wide, GET_VERSION);
       if (request === undefined) return ERRNO.FAULT;
-      if (!isSelf(request.number("dom"))) return ERRNO.PERM;
+      const refused = refuseDomain(request.number("dom"));
+      if (refused !== 0) return refused;
       return finish(request.set("version", 1n));
     }
     default:

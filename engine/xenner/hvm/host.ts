@@ -139,13 +139,20 @@ export class HvmHost {
     this.#statistics = new HvmStatistics(saved?.statistics);
     this.#shared = new SharedInfo(
       memory,
-      saved?.shared ?? { page: region.sharedInfo * PAGE_BYTES, vcpuInfo: null, wide: true, hasTail: false },
+      saved?.shared ?? {
+        page: region.sharedInfo * PAGE_BYTES,
+        vcpuInfo: null,
+        wide: true,
+        hasTail: false,
+        isTwoLevel: true,
+      },
       { magic: magicOf(this.#uuid), lastPage: region.machinePages - 1 },
     );
     this.#blob = new Blob(memory, this.#guest, processor, this.#shared, saved?.blob);
     const upcall = (): void => this.#upcall();
     this.#hvm = new HvmOp(this.#guest, region, upcall, saved?.hvm);
     this.#events = new EventChannels(
+      memory,
       this.#shared,
       { upcall, notified: (port) => this.#notified(port) },
       saved?.events,
@@ -361,7 +368,7 @@ export class HvmHost {
   }
 
   #schedule(command: number, argument: bigint, wide: boolean, now: number): number {
-    const result = schedOp(this.#guest, this.#shared, command, argument, wide);
+    const result = schedOp(this.#guest, this.#shared, this.#events, command, argument, wide);
     switch (result.kind) {
       case "done":
         return result.value;
@@ -425,7 +432,7 @@ export class HvmHost {
     const wait = this.#wait;
     if (wait === undefined) return;
     const isOver = wait.until !== null && wait.until <= now;
-    const isMarked = wait.ports.some((port) => this.#shared.isMarked(port));
+    const isMarked = wait.ports.some((port) => this.#events.isMarked(port));
     if (isOver || isMarked || this.#shared.upcallPending || this.#platform.pending !== undefined)
       this.#wait = undefined;
   }

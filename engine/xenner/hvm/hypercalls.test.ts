@@ -301,10 +301,10 @@ describe("event_channel_op", () => {
     ["send: not open", 4, [77], EINVAL],
     ["status: no such domain", 5, [9, 1, 0, 0, 0, 0], ESRCH],
     ["status: no such port", 5, [SELF, 4096, 0, 0, 0, 0], EINVAL],
-    ["alloc_unbound: for another domain", 6, [3, 0], EPERM],
+    ["alloc_unbound: for another domain", 6, [3, 0], ESRCH],
     ["bind_vcpu: no such processor", 8, [1, 1], ENOENT],
     ["unmask: no such port", 9, [4096], EINVAL],
-    ["init_control: no FIFO", 11, [0, 0, 0, 0, 0, 0], ENOSYS],
+    ["init_control: for a processor that is not there", 11, [1, 0, 0, 9, 0, 0], ENOENT],
     ["set_priority: no FIFO", 13, [1, 1], ENOSYS],
   ])("%s", (_, op, words, error) => {
     const before = host.save();

@@ -111,12 +111,10 @@ export class MemoryOp {
     return this.#layout.ramPages - (op === XENMEM.current_reservation ? this.#ballooned.size : 0);
   }
 
-  /** Returns how many extents were done. */
+  /** Returns how many extents were done: none, and no error, if it is the request that is bad (Xen's do_memory_op). */
   #changeReservation(op: number, argument: bigint, wide: boolean): number {
     const request = GuestStructure.read(this.#guest, argument, wide, RESERVATION);
-    if (request === undefined) return ERRNO.FAULT;
-    const refused = refuseDomain(request.number("domid"));
-    if (refused !== 0) return refused;
+    if (request === undefined || refuseDomain(request.number("domid")) !== 0) return 0;
     const extents = Math.min(request.number("nr_extents"), MAX_EXTENTS);
     const pages = 2 ** request.number("extent_order");
     const wordBytes = wide ? 8 : 4;

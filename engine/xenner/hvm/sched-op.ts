@@ -1,6 +1,7 @@
 /* HYPERVISOR_sched_op of an HVM guest (xen/include/public/sched.h): what the processor waits for, and how it ends. */
 
 import { ERRNO } from "./errors.ts";
+import type { EventChannels } from "./event-channels.ts";
 import { GuestStructure } from "./guest-structure.ts";
 import type { GuestVirtual } from "./guest-virtual.ts";
 import type { SharedInfo } from "./shared-info.ts";
@@ -27,6 +28,7 @@ const done = (value: number): SchedResult => ({ kind: "done", value });
 export function schedOp(
   guest: GuestVirtual,
   shared: SharedInfo,
+  events: EventChannels,
   command: number,
   argument: bigint,
   wide: boolean,
@@ -42,13 +44,13 @@ export function schedOp(
       return request ? { kind: "shutdown", reason: request.number("reason") } : done(ERRNO.FAULT);
     }
     case SCHEDOP.poll:
-      return poll(guest, shared, argument, wide);
+      return poll(guest, events, argument, wide);
     default:
       return done(ERRNO.NOSYS);
   }
 }
 
-function poll(guest: GuestVirtual, shared: SharedInfo, argument: bigint, wide: boolean): SchedResult {
+function poll(guest: GuestVirtual, events: EventChannels, argument: bigint, wide: boolean): SchedResult {
   const request = GuestStructure.read(guest, argument, wide, POLL);
   if (request === undefined) return done(ERRNO.FAULT);
   const count = request.number("nr_ports");
@@ -57,8 +59,8 @@ function poll(guest: GuestVirtual, shared: SharedInfo, argument: bigint, wide: b
   if (bytes === undefined) return done(ERRNO.FAULT);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const ports = Array.from({ length: count }, (_, i) => view.getUint32(i * 4, true));
-  if (ports.some((port) => port >= shared.ports)) return done(ERRNO.INVAL);
-  if (ports.some((port) => shared.isMarked(port))) return done(0);
+  if (ports.some((port) => port >= events.ports)) return done(ERRNO.INVAL);
+  if (ports.some((port) => events.isMarked(port))) return done(0);
   const timeout = request.number("timeout");
   return { kind: "wait", wait: { ports, until: timeout === 0 ? null : timeout } };
 }

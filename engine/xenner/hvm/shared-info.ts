@@ -30,6 +30,8 @@ export interface SavedSharedInfo {
   readonly wide: boolean;
   /** The code in the hypercall pages finds what it needs behind struct shared_info. */
   readonly hasTail: boolean;
+  /** Events are marked here; else in FIFO queues. */
+  readonly isTwoLevel: boolean;
 }
 
 /** What the code in the hypercall pages is told of the domain. */
@@ -54,11 +56,13 @@ export class SharedInfo {
   #vcpuInfo: number | undefined;
   #wide: boolean;
   #hasTail: boolean;
+  #isTwoLevel: boolean;
   readonly #tail: TailValues;
 
   constructor(memory: PhysicalMemory, saved: SavedSharedInfo, tail: TailValues) {
     this.#tail = tail;
     this.#hasTail = saved.hasTail;
+    this.#isTwoLevel = saved.isTwoLevel;
     this.#memory = memory;
     this.#page = saved.page;
     this.#vcpuInfo = saved.vcpuInfo ?? undefined;
@@ -153,6 +157,19 @@ export class SharedInfo {
     if (this.#hasTail) this.#writeTail();
   }
 
+  /** Makes the upcall pending; true if it was not. */
+  markUpcall(): boolean {
+    if (this.upcallPending) return false;
+    this.#memory.writeU8(this.#vcpu + UPCALL_PENDING, 1);
+    return true;
+  }
+
+  /** Whether this page is where events are marked, which the code in the hypercall pages has to know. */
+  setTwoLevel(isTwoLevel: boolean): void {
+    this.#isTwoLevel = isTwoLevel;
+    if (this.#hasTail) this.#writeTail();
+  }
+
   /** Marks a port; true if the upcall has become pending by it. */
   mark(port: number): boolean {
     if (this.#setBit(this.#page + this.#offsets.pending, port)) return false;
@@ -184,7 +201,13 @@ export class SharedInfo {
   }
 
   save(): SavedSharedInfo {
-    return { page: this.#page, vcpuInfo: this.#vcpuInfo ?? null, wide: this.#wide, hasTail: this.#hasTail };
+    return {
+      page: this.#page,
+      vcpuInfo: this.#vcpuInfo ?? null,
+      wide: this.#wide,
+      hasTail: this.#hasTail,
+      isTwoLevel: this.#isTwoLevel,
+    };
   }
 
   /** All but the counters. */
@@ -192,8 +215,8 @@ export class SharedInfo {
     const put = (offset: number, value: number): void => this.#memory.writeU32(this.#page + offset, value);
     put(TAIL.magic, this.#tail.magic);
     put(TAIL.signature, SIGNATURE);
-    put(TAIL.ports64, this.#wide ? this.ports : 0);
-    put(TAIL.ports32, this.#wide ? 0 : this.ports);
+    put(TAIL.ports64, this.#isTwoLevel && this.#wide ? this.ports : 0);
+    put(TAIL.ports32, this.#isTwoLevel && !this.#wide ? this.ports : 0);
     put(TAIL.vcpuInfo, this.#vcpuInfo === undefined ? 0 : 1);
     put(TAIL.lastPage, this.#tail.lastPage);
   }
@@ -209,9 +232,7 @@ export class SharedInfo {
   #select(port: number): boolean {
     const { word, pendingSel } = this.#offsets;
     if (this.#setBit(this.#vcpu + pendingSel, Math.floor(port / (word * 8)))) return false;
-    if (this.upcallPending) return false;
-    this.#memory.writeU8(this.#vcpu + UPCALL_PENDING, 1);
-    return true;
+    return this.markUpcall();
   }
 
   #writeWord(address: number, value: bigint): void {
