@@ -50,8 +50,8 @@ test("it names every route but the pages for people, and no other", () => {
         .map((method) => `${method.toUpperCase()} ${path.replace(/report\.\w+$/, "report.*")}`),
     ),
   );
-  expect([...documented.difference(all)]).toEqual([]);
-  expect([...all.difference(pages).difference(documented)]).toEqual([]);
+  expect([...documented].filter((name) => !all.has(name))).toEqual([]);
+  expect([...all].filter((name) => !pages.has(name) && !documented.has(name))).toEqual([]);
 });
 
 const ajv = new Ajv2020({ strict: false });
