@@ -28,6 +28,7 @@ const FLAGS = {
   expect: { type: "string", multiple: true },
   fail: { type: "string", multiple: true },
   from: { type: "string" },
+  batch: { type: "string" },
   input: { type: "string" },
   snapshot: { type: "string" },
   "snapshot-at": { type: "string" },
@@ -48,6 +49,8 @@ export interface StartOptions {
   readonly initrd?: string;
   /** A snapshot to start from: a file, or what a worker calls it (JOB/NAME, or the id of an imported one). */
   readonly from?: string;
+  /** A file with many jobs instead, as POST /batches takes them. */
+  readonly batch?: string;
   /** What to type: the steps as JSON, or the file they are in. */
   readonly input?: string;
   /** The file to write a snapshot to. */
@@ -99,6 +102,13 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     );
     if (excluded !== undefined) throw new UsageError(`--from and --${excluded} exclude each other`);
   }
+  if (values.batch !== undefined) {
+    const other = Object.keys(values).find(
+      (name) => !["batch", "url", "token", "json", "help"].includes(name),
+    );
+    if (other !== undefined)
+      throw new UsageError(`--batch and --${other} exclude each other: write it into the batch`);
+  }
   const snapshotAt = values["snapshot-at"];
   if (snapshotAt !== undefined && values.snapshot === undefined) {
     throw new UsageError("--snapshot-at goes with --snapshot");
@@ -120,6 +130,7 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     ...(values.kernel === undefined ? {} : { kernel: values.kernel }),
     ...(values.initrd === undefined ? {} : { initrd: values.initrd }),
     ...(values.from === undefined ? {} : { from: values.from }),
+    ...(values.batch === undefined ? {} : { batch: values.batch }),
     ...(values.input === undefined ? {} : { input: values.input }),
     ...(values.snapshot === undefined ? {} : { snapshot: values.snapshot }),
     ...(values.expect === undefined ? {} : { expectPass: values.expect }),
@@ -179,6 +190,9 @@ What to boot
   --from SNAPSHOT         go on from a snapshot instead: a file that --snapshot wrote, or with --url JOB/NAME
   --snapshot FILE         write a snapshot of the guest's end to this file
   --snapshot-at PATTERN   write it when this has appeared, not at the end
+
+  --batch FILE            many jobs instead: JSON as POST /batches takes it, where {"file": PATH} may stand for a kernel
+                          or initrd; shows each job as it ends, a table, and the worst verdict
 
 What to type
   --input FILE            JSON: [{"expect": PATTERN, "send": TEXT}, ...]; TEXT is typed when PATTERN has appeared after

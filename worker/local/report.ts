@@ -2,7 +2,7 @@ import { styleText } from "node:util";
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import type { JobView } from "../runner/record.ts";
 
-const count = (value: number): string => value.toLocaleString("en-US");
+export const count = (value: number): string => value.toLocaleString("en-US");
 const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
 
 /** "2.93 G" */
@@ -18,7 +18,7 @@ export function short(value: number): string {
 }
 
 /** Rows as a table, numbers to the right. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );

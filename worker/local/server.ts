@@ -15,6 +15,8 @@ const WORKER_NAME = "xenner";
 /** As in wrangler.toml; a test compares them. */
 export const COMPATIBILITY = { date: "2026-08-01", flags: ["nodejs_compat"] } as const;
 
+/** All jobs share one isolate here, which has room for one guest: a second is being built, or waits for its storage, meanwhile. */
+const BATCH_CONCURRENCY = "2";
 const QUEUE = "xenner-work";
 /** As in wrangler.toml, but for the wait: nobody shares this one. */
 const QUEUE_CONSUMER = { maxBatchSize: 10, maxBatchTimeout: 0.1, maxRetries: 20 } as const;
@@ -88,7 +90,7 @@ export class LocalServer {
               modulesRoot: MODULES_ROOT,
               compatibilityDate: COMPATIBILITY.date,
               compatibilityFlags: [...COMPATIBILITY.flags],
-              bindings: { ...options.variables, TOKEN: token },
+              bindings: { BATCH_CONCURRENCY, ...options.variables, TOKEN: token },
               durableObjects: {
                 JOB_RUNNER: { className: "JobRunner", useSQLite: true },
                 REGISTER: { className: "Register", useSQLite: true },
@@ -129,7 +131,12 @@ export class LocalServer {
       name: fixture.name,
       kernel: { sha256: kernel },
       ...(initrd === undefined ? {} : { initrd: { sha256: initrd } }),
-      defaults: { cmdline: fixture.cmdline, memory: fixture.memoryMiB, expect: fixture.expect },
+      defaults: {
+        cmdline: fixture.cmdline,
+        memory: fixture.memoryMiB,
+        ...(fixture.mode === undefined ? {} : { mode: fixture.mode }),
+        expect: fixture.expect,
+      },
     };
     await bucket.put(fixtureKey(fixture.name), JSON.stringify(stored));
   }

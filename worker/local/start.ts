@@ -7,6 +7,7 @@ import {
   prepareFixture,
 } from "../../r2-fixtures/index.ts";
 import type { JobView } from "../runner/record.ts";
+import { runBatch } from "./batch.ts";
 import { ApiError, Client } from "./client.ts";
 import { parseStartOptions, SNAPSHOT_NAME, START_HELP, type StartOptions, UsageError } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -84,7 +85,13 @@ async function subjectOf(options: StartOptions): Promise<Subject> {
       fixture: fixture.name,
       kernel: fixture.kernelPath,
       ...(initrd === undefined ? {} : { initrd }),
-      config: { cmdline: fixture.cmdline, memory: fixture.memoryMiB, expect, ...options.config },
+      config: {
+        cmdline: fixture.cmdline,
+        memory: fixture.memoryMiB,
+        ...(fixture.mode === undefined ? {} : { mode: fixture.mode }),
+        expect,
+        ...options.config,
+      },
     };
   }
   await checkFile(options.kernel, "kernel");
@@ -197,6 +204,7 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`${name.padEnd(16)}${description}\n`);
     return EXIT.pass;
   }
+  if (options.batch !== undefined) return await withWorker(options, batchRunner(options.batch, options));
   const subject =
     options.from === undefined ? await subjectOf(options) : await snapshotSubject(options.from, options);
   if (options.stateHashEvery !== undefined && !("from" in subject)) {
@@ -206,6 +214,22 @@ async function main(args: readonly string[]): Promise<number> {
     note(`${verdict}: ${reason}`);
     return verdict === "pass" ? EXIT.pass : EXIT.fail;
   }
+  return await withWorker(options, ({ client }, signal) => run(client, subject, options, signal));
+}
+
+/** Where jobs are sent: a worker of our own, or one elsewhere. */
+interface Place {
+  readonly client: Client;
+  readonly server: LocalServer | undefined;
+}
+type Runner = (place: Place, signal: AbortSignal) => Promise<number>;
+
+function batchRunner(path: string, { json }: StartOptions): Runner {
+  return ({ client, server }, signal) => runBatch(client, path, { server, json, signal, log: note });
+}
+
+/** Runs something with a worker, which goes away afterwards if it was started for this. Signals cancel. */
+async function withWorker(options: StartOptions, work: Runner): Promise<number> {
   const abort = new AbortController();
   const server = options.url === undefined ? await LocalServer.start({ log: note }) : undefined;
   const stopOn = (name: NodeJS.Signals): void => {
@@ -220,7 +244,7 @@ async function main(args: readonly string[]): Promise<number> {
   stopOn("SIGHUP");
   try {
     const client = server?.client() ?? new Client(options.url ?? "", options.token);
-    return await run(client, subject, options, abort.signal);
+    return await work({ client, server }, abort.signal);
   } finally {
     await server?.stop();
   }
