@@ -235,6 +235,10 @@ async function extract(fixture: string, deb: string, pattern: RegExp): Promise<T
   return member;
 }
 
+function lockName({ lock, package: name }: PackagedFile): string {
+  return lock ?? name;
+}
+
 async function fetchFile(
   fixture: string,
   wanted: PackagedFile,
@@ -274,7 +278,7 @@ async function fetchFile(
     const { name: member, data } = await extract(fixture, deb, wanted.path);
     const file = await cache.put(member, data);
     const lock: LockEntry = {
-      requested: wanted.package,
+      requested: lockName(wanted),
       package: entry.package,
       version: entry.version,
       debSha256: entry.sha256,
@@ -304,7 +308,7 @@ export async function packagedFile(
   log: Log,
   refresh: boolean,
 ): Promise<{ readonly file: CachedFile; readonly lock: LockEntry }> {
-  const lock = refresh ? undefined : await cache.readLock(wanted.package);
+  const lock = refresh ? undefined : await cache.readLock(lockName(wanted));
   if (lock !== undefined) {
     const file = await cache.get(lock.member, lock.sha256);
     if (file !== undefined) return { file, lock };

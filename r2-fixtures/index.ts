@@ -29,6 +29,7 @@ export interface PreparedFixture {
   readonly initrdPath?: string;
   readonly cmdline: string;
   readonly memoryMiB: number;
+  readonly mode?: NonNullable<FixtureDescription["mode"]>;
   readonly expect: Expectation;
   readonly source: FixtureSource;
 }
@@ -83,6 +84,7 @@ async function prepare(name: string, cache: FixtureCache, options: PrepareOption
     ...(initrd === undefined ? {} : { initrdPath: initrd.path }),
     cmdline: fixture.cmdline,
     memoryMiB: fixture.memoryMiB,
+    ...(fixture.mode === undefined ? {} : { mode: fixture.mode }),
     expect: fixture.expect,
     source: {
       ...(kernel.lock === undefined

@@ -14,6 +14,8 @@ export interface PackagedFile {
   readonly dependency?: RegExp;
   /** Matches the one wanted path inside the package, without the leading "./". */
   readonly path: RegExp;
+  /** What the cache calls it: where several files are taken from one package. Default: the package's name. */
+  readonly lock?: string;
 }
 
 export interface FixtureDescription {
@@ -25,6 +27,8 @@ export interface FixtureDescription {
   readonly testInitramfs: boolean;
   readonly cmdline: string;
   readonly memoryMiB: number;
+  /** The only guest mode that it is for; undefined: "pv", and others for kernels that know them. */
+  readonly mode?: "pvh";
   readonly expect: Expectation;
 }
 
@@ -82,6 +86,24 @@ export const FIXTURES: readonly FixtureDescription[] = [
     testInitramfs: false,
     cmdline: "",
     memoryMiB: 128,
+    expect: { pass: ["grub>"], fail: [] },
+  },
+  {
+    /*
+     * An ELF32 with a note PHYS32_ENTRY. It runs without paging, takes one hypercall page by the MSR, maps shared_info and grant
+     * frames by XENMEM_add_to_physmap, and then is as the one above.
+     */
+    name: "grub-pvh",
+    description: "GRUB as a 32-bit PVH guest, which calls by its hypercall page: it stops at its prompt",
+    kernel: {
+      package: "grub-xen-host",
+      path: /^usr\/lib\/grub-xen\/grub-i386-xen_pvh\.bin$/,
+      lock: "grub-xen-host-pvh",
+    },
+    testInitramfs: false,
+    cmdline: "",
+    memoryMiB: 128,
+    mode: "pvh",
     expect: { pass: ["grub>"], fail: [] },
   },
 ];

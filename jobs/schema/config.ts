@@ -210,6 +210,7 @@ export type Limits = JobConfig["limits"];
 export interface ConfigDefaults {
   readonly cmdline?: string;
   readonly memory?: number;
+  readonly mode?: JobConfig["mode"];
   readonly expect?: { readonly pass: readonly string[]; readonly fail: readonly string[] };
 }
 
