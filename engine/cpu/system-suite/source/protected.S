@@ -13,6 +13,13 @@
         SHOW    "flags", ecx
         .endm
 
+        /* FS becomes the segment of this descriptor. */
+        .macro  FS_SEGMENT high, low
+        DESCRIPTOR FREE0, \high, \low
+        mov     eax, FREE0
+        mov     fs, eax
+        .endm
+
         START32
         mov     dword ptr [DATA_AREA], 0x44332211
         mov     dword ptr [DATA_AREA + 4], 0x88776655
@@ -98,9 +105,7 @@
 
         TITLE   "segment limits"
         /* 16 bytes at DATA_AREA. */
-        DESCRIPTOR FREE0, 0x00409320, 0x0000000f
-        mov     eax, FREE0
-        mov     fs, eax
+        FS_SEGMENT 0x00409320, 0x0000000f
         mov     eax, fs:[0]
         SHOW    "base is added", eax
         TRY     "last double word"
@@ -119,18 +124,14 @@
         mov     ebx, 0xffffffff
         mov     eax, fs:[ebx]
         END
-        DESCRIPTOR FREE0, 0x00409120, 0x0000000f
-        mov     eax, FREE0
-        mov     fs, eax
+        FS_SEGMENT 0x00409120, 0x0000000f
         TRY     "write to read-only data"
         mov     fs:[0], eax
         END
         TRY     "write to code"
         mov     cs:[DATA_AREA], eax
         END
-        DESCRIPTOR FREE0, 0x00c09300, 0x00000000
-        mov     eax, FREE0
-        mov     fs, eax
+        FS_SEGMENT 0x00c09300, 0x00000000
         TRY     "limit in pages, inside"
         mov     eax, fs:[0xffc]
         END
@@ -152,9 +153,7 @@
         END
 
         TITLE   "expand-down segments"
-        DESCRIPTOR FREE0, 0x00409720, 0x0000000f
-        mov     eax, FREE0
-        mov     fs, eax
+        FS_SEGMENT 0x00409720, 0x0000000f
         TRY     "at the limit"
         mov     al, fs:[15]
         END
@@ -167,9 +166,7 @@
         TRY     "double word that begins at the limit"
         mov     eax, fs:[15]
         END
-        DESCRIPTOR FREE0, 0x00009720, 0x0000000f
-        mov     eax, FREE0
-        mov     fs, eax
+        FS_SEGMENT 0x00009720, 0x0000000f
         TRY     "64 KiB is the top of a small one"
         mov     al, fs:[0x10000]
         END
