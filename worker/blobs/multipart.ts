@@ -59,12 +59,12 @@ class MultipartReader {
     this.#delimiter = ENCODER.encode(`\r\n--${boundary}`);
   }
 
-  async *parts(): AsyncGenerator<Part> {
+  async *parts(most: number): AsyncGenerator<Part> {
     for await (const _ of this.#untilDelimiter()) {
       // The preamble says nothing.
     }
     for (let index = 0; !(await this.#atEnd()); index++) {
-      if (index >= UPLOAD_LIMITS.parts) throw malformed(`it has more than ${UPLOAD_LIMITS.parts} parts`);
+      if (index >= most) throw malformed(`it has more than ${most} parts`);
       const name = await this.#headers();
       const bytes = this.#untilDelimiter();
       yield { name, bytes };
@@ -135,7 +135,11 @@ class MultipartReader {
   }
 }
 
-/** The parts of a multipart/form-data body, streamed. Throws HttpError 400 on a malformed body. */
-export function multipartParts(body: ReadableStream<Uint8Array>, boundary: string): AsyncGenerator<Part> {
-  return new MultipartReader(body, boundary).parts();
+/** The parts of a multipart/form-data body, streamed; `most` of them. Throws HttpError 400 on a malformed body. */
+export function multipartParts(
+  body: ReadableStream<Uint8Array>,
+  boundary: string,
+  most: number = UPLOAD_LIMITS.parts,
+): AsyncGenerator<Part> {
+  return new MultipartReader(body, boundary).parts(most);
 }
