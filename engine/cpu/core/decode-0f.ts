@@ -3,7 +3,7 @@
 import { jcc } from "./decode-branch";
 import { fwait, gen, genSlots, invalid, rare, rareSimple, refuseLock, rmToSlot } from "./decode-common";
 import {
-  SEG_PRIVILEGED_READ, SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, default64, emit, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
+  SEG_NONE, SEG_PRIVILEGED_READ, SEG_READ, SEG_WRITE, TMP1, ZERO, addIndex, default64, emit, emitAlu, emitMem, emitSecond, isMem, lock, mode, modrm, next16, next32,
   next8, overflow, peekGroup8, prefix66, prepareMem, readModrm, readModrmRegister, reg, repeat, rex, rm, setMaskedStore, size, slot,
   slot8,
 } from "./decode-state";
@@ -107,7 +107,7 @@ function group7(): void {
     case 3: return rare(Rare.LIDT, log2, 0, SEG_PRIVILEGED_READ, table);
     case 4: return rare(Rare.SMSW, 1, 0, SEG_WRITE, 2);
     case 6: return rare(Rare.LMSW, 1, 0, SEG_PRIVILEGED_READ, 2);
-    case 7: return rare(Rare.INVLPG, 0, 0, 2, 1);
+    case 7: return rare(Rare.INVLPG, 0, 0, SEG_NONE, 1);
     default: return invalid();
   }
 }
@@ -124,7 +124,7 @@ function group15(): void {
       const id = decodeVector(1, 0, 0xae, modrm, rex & 8 ? 1 : 0);
       if (id == 0) return invalid();
       prepareMem(kind == 1 || kind == 2 ? SEG_READ : SEG_WRITE, kind < 2 ? 512 : 4);
-      emit(Op.VEC, reg, rm, 1, 0, (rex & 8 ? 1 : 0) | (((id >> 17) & 3) << 8), id & 0xffff, 0);
+      emit(Op.VEC, reg, rm, 1, 0, (rex & 8 ? 1 : 0) | (((id >> VECTOR_CLASS_SHIFT) & 3) << 8), id & 0xffff, 0);
       return emitSecond(0, 0);
     }
     if (kind == 7 && !repeat && !prefix66) return gen(Gen.CLFLUSH, 0, 0, SEG_READ);
@@ -408,6 +408,6 @@ export function decode0f(): void {
 function emms(): void {
   const id = decodeVector(1, mandatoryPrefix(), 0x77, 0xc0, 0);
   if (id == 0 || lock) return invalid();
-  emit(Op.VEC, 0, 0, 0, 0, ((id >> 17) & 3) << 8, id & 0xffff, 0);
+  emit(Op.VEC, 0, 0, 0, 0, ((id >> VECTOR_CLASS_SHIFT) & 3) << 8, id & 0xffff, 0);
   emit(0, 0, ZERO, ZERO, 0, 0, 0, 0);
 }
