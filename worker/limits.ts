@@ -11,6 +11,8 @@ export const UPLOAD_LIMITS = {
   partHeaderBytes: 8 * 1024,
   /** Parts of one multipart body. */
   parts: 8,
+  /** The same of the dashboard's form, in which each field is a part. */
+  formParts: 32,
   /** A blob of unknown length is sent to R2 in pieces of this size (R2 wants at least 5 MiB, all alike). */
   r2PartBytes: 8 * MiB,
 } as const;
@@ -138,6 +140,18 @@ export const REGISTER_LIMITS = {
   repairRetryMilliseconds: 30_000,
   /** How long the instructions of a day are kept. */
   usedMilliseconds: 35 * 24 * 3_600_000,
+} as const;
+
+export const METRICS_LIMITS = {
+  /** How often an isolate tells what it counted. */
+  tellMilliseconds: 10_000,
+  /** Methods that are counted by their names. */
+  methods: new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+} as const;
+
+export const HEALTH_LIMITS = {
+  /** Longest wait for one check. */
+  milliseconds: 5_000,
 } as const;
 
 export const QUEUE_LIMITS = {

@@ -28,8 +28,17 @@ export function shownValue(value: unknown): string {
   return typeof name === "string" ? shownValue(name) : shownValue(JSON.stringify(value));
 }
 
+/** What differs between members besides their names: fields of the configuration stand beside kernel and initrd. */
+export function axesOf({ request }: MemberView): Readonly<Record<string, unknown>> {
+  const { config, ...start } = request;
+  if (typeof config !== "object" || config === null) return start;
+  const { labels: _, ...fields } = config as Readonly<Record<string, unknown>>;
+  return { ...start, ...fields };
+}
+
 /** The members as a grid; undefined if they differ in nothing they all have. */
-export function gridOf(members: readonly MemberView[]): Grid | undefined {
+export function gridOf(all: readonly MemberView[]): Grid | undefined {
+  const members = all.map((member) => ({ member, request: axesOf(member) }));
   const valuesOf = (axis: string): readonly string[] => [
     ...new Set(members.map(({ request }) => shownValue(request[axis]))),
   ];
@@ -48,11 +57,13 @@ export function gridOf(members: readonly MemberView[]): Grid | undefined {
     .map(({ axis }) => axis);
   const columns = column?.values ?? [""];
   const cell = (rowValue: string, columnValue: string): readonly MemberView[] =>
-    members.filter(
-      ({ request }) =>
-        shownValue(request[row.axis]) === rowValue &&
-        (column === undefined || shownValue(request[column.axis]) === columnValue),
-    );
+    members
+      .filter(
+        ({ request }) =>
+          shownValue(request[row.axis]) === rowValue &&
+          (column === undefined || shownValue(request[column.axis]) === columnValue),
+      )
+      .map(({ member }) => member);
   return {
     rowAxis: row.axis,
     columnAxis: column?.axis ?? null,

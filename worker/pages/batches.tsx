@@ -1,7 +1,7 @@
 import type { MemberView } from "../batches/member.ts";
 import type { BatchView } from "../batches/record.ts";
 import { isKnownVerdict, Verdict } from "./badge.tsx";
-import { type Grid, gridOf, shownValue } from "./batch-grid.ts";
+import { axesOf, type Grid, gridOf, shownValue } from "./batch-grid.ts";
 import { ago, grouped, instant, percent, seconds, si, visible } from "./format.ts";
 
 const nameOf = ({ name, id }: BatchView): string => visible(name ?? id.slice(0, 8));
@@ -201,7 +201,7 @@ function GridTable({ grid }: { readonly grid: Grid }) {
                         <MemberLink
                           member={member}
                           text={visible(
-                            grid.others.map((axis) => shownValue(member.request[axis])).join(", "),
+                            grid.others.map((axis) => shownValue(axesOf(member)[axis])).join(", "),
                           )}
                         />
                       </li>

@@ -27,7 +27,7 @@ export async function readJobForm(
 ): Promise<JobForm> {
   const fields: Record<keyof JobForm, string> = { ...EMPTY_FORM };
   let size = 0;
-  for await (const part of multipartParts(body, boundary)) {
+  for await (const part of multipartParts(body, boundary, UPLOAD_LIMITS.formParts)) {
     if (part.name === "kernel" || part.name === "initrd") {
       const blob = await storeBlob(bucket, part.bytes, part.name);
       // A field without a file.

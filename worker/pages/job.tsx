@@ -258,7 +258,7 @@ export function Details({ job }: JobPageData) {
           <Fact name={name}>
             <Label value={value} />{" "}
             <a
-              href={`/?label=${encodeURIComponent(`${name}=${value}`)}`}
+              href={`/?label=${encodeURIComponent(`${name}=${value}`.toWellFormed())}`}
               aria-label={`Jobs with the label ${name} ${visible(value)}`}
             >
               (others)
