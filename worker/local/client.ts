@@ -83,6 +83,14 @@ export class Client {
     await writeFile(path, body ?? []);
   }
 
+  /** An address of the dashboard that logs a browser in with this client's token: once, within ten minutes. */
+  async loginLink(): Promise<string> {
+    const { url } = (await (await this.request("/login/links", { method: "POST" })).json()) as {
+      url: string;
+    };
+    return url;
+  }
+
   async job(id: string): Promise<JobView> {
     return (await (await this.request(`/jobs/${id}`)).json()) as JobView;
   }

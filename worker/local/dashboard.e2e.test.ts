@@ -167,9 +167,7 @@ withBrowser("the dashboard", () => {
   });
 
   test("a link logs in once", async () => {
-    const { url } = (await (await client.request("/login/links", { method: "POST" })).json()) as {
-      url: string;
-    };
+    const url = await client.loginLink();
     const first = await newVisitor(browser, server.url);
     await first.page.goto(url);
     expect(await first.page.textContent(".visitor")).toContain("root");

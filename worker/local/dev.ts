@@ -1,7 +1,8 @@
 /**
  * `npm run dev [-- --port N] [--directory DIR]`: the worker on this machine, until it is told to stop.
  *
- * Its first line on standard output is one JSON object with `url` and `token`; what the worker logs goes to standard error.
+ * Its first line on standard output is one JSON object with `url`, `token` and `dashboard`, an address that logs a browser in, once
+ * and within ten minutes; what the worker logs goes to standard error, with that address in words.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -79,5 +80,7 @@ if (process.env.npm_lifecycle_event !== undefined) {
   setInterval(() => process.ppid !== parent && stop(), PARENT_CHECK_MILLISECONDS).unref();
 }
 await storeFixtures(server).catch((error: unknown) => note(`fixtures: ${String(error)}`));
+const dashboard = await server.client().loginLink();
 // Only now: whoever reads this line may ask for a fixture at once.
-process.stdout.write(`${JSON.stringify({ url: server.url, token: server.token })}\n`);
+process.stdout.write(`${JSON.stringify({ url: server.url, token: server.token, dashboard })}\n`);
+note(`Dashboard, logged in: ${dashboard}`);
