@@ -7,6 +7,8 @@ import { authenticate, requireScopeOfMethod } from "./auth/authenticate.ts";
 import type { AppEnv } from "./env.ts";
 import { errorBody, HttpError } from "./errors.ts";
 import { type KernelCheck, refusalOf } from "./kernel-check.ts";
+import { logEvent } from "./log.ts";
+import { countRequests } from "./metrics/requests.ts";
 import { pageRoutes } from "./pages/index.tsx";
 import { sessions } from "./pages/session.ts";
 import { adminRoutes } from "./routes/admin.ts";
@@ -16,18 +18,23 @@ import { batchRoutes } from "./routes/batches.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { comparisonRoutes } from "./routes/comparison.ts";
 import { fixtureRoutes } from "./routes/fixtures.ts";
+import { healthRoutes } from "./routes/health.ts";
 import { jobListRoutes } from "./routes/job-list.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
 import { profileRoutes } from "./routes/profile.ts";
 import { reportRoutes } from "./routes/reports.ts";
 import { jobSnapshotRoutes, snapshotRoutes } from "./routes/snapshots.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { securityHeaders } from "./security-headers.ts";
 
 /** The HTTP face. `check` refuses kernels that cannot be booted, before a job is made of them. */
 export function createApp(check: KernelCheck): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
-  app.get("/healthz", (context) => context.json({ status: "ok" }));
+  app.use("*", countRequests, securityHeaders);
+  app.route("/", healthRoutes());
+  app.route("/", metricsRoutes());
   app.get("/openapi.json", (context) => context.json(openApi(API_VERSION)));
   app.use("*", sessions);
   app.route("/", pageRoutes(app));
@@ -69,7 +76,10 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
     }
     if (error instanceof HTTPException)
       return context.json(errorBody("bad-request", error.message), error.status);
-    console.error(error);
+    logEvent("request.failed", {
+      method: context.req.method,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
     return context.json(
       errorBody("internal", "The worker failed to serve this request; it has been logged."),
       500,

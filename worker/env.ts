@@ -24,6 +24,8 @@ export interface Env {
   readonly PUBLIC_READ?: string;
   /** Reads /metrics, and nothing else. */
   readonly METRICS_TOKEN?: string;
+  /** "all": log what goes well, too: see log.ts. */
+  readonly LOG?: string;
   /** See settings.ts. */
   readonly POOL_MIB?: string;
   readonly SLICE_INSTRUCTIONS?: string;

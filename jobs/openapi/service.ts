@@ -1,11 +1,20 @@
-import { answer, type Json, json, operation, WIDE } from "./parts.ts";
+import { answer, type Json, json, operation, query, TOKEN_ERRORS, WIDE } from "./parts.ts";
 
 /** What is asked of the worker itself. */
 export const SERVICE_PATHS: Json = {
   "/healthz": {
     get: operation("Whether the worker answers.", {
       security: [],
-      responses: { "200": answer("It does.", json(WIDE)) },
+      parameters: [query("deep", "Whether what it needs answers, too.", { type: "string" })],
+      responses: {
+        "200": answer("It does.", json(WIDE)),
+        "503": answer("Something that it needs does not; `checks` says what.", json(WIDE)),
+      },
+    }),
+  },
+  "/metrics": {
+    get: operation("Figures for Prometheus; for METRICS_TOKEN, and tokens that may read.", {
+      responses: { "200": answer("Text format 0.0.4.", { "text/plain": {} }), ...TOKEN_ERRORS },
     }),
   },
   "/openapi.json": {

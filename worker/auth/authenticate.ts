@@ -24,7 +24,7 @@ function unauthorized(message: string): HttpError {
 const SEND_A_TOKEN = "Send a token of this worker in the header: Authorization: Bearer TOKEN.";
 
 /** The bearer token of a request (RFC 6750); undefined if it has none. */
-function bearerOf(header: string | undefined): string | undefined {
+export function bearerOf(header: string | undefined): string | undefined {
   const [scheme, token] = (header ?? "").split(" ", 2);
   return scheme?.toLowerCase() === "bearer" && token !== undefined && token !== "" ? token : undefined;
 }

@@ -6,16 +6,16 @@ import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import type { JobEvent } from "../events/event.ts";
 import { QUOTA_LIMITS, REGISTER_LIMITS } from "../limits.ts";
-import { logEvent } from "../log.ts";
+import { logEvent, setLog } from "../log.ts";
 import { dayOf, type OverQuota, overQuota, type Usage } from "./quota.ts";
 import { Repair, type RepairReport } from "./repair.ts";
 import { createRegisterTables } from "./tables.ts";
 import type { StoredToken } from "./tokens.ts";
 
-/** One figure of /metrics: its name, its labels in Prometheus' notation, and by how much it grew. */
+/** One figure of /metrics: its name, its labels, and by how much it grew. */
 export interface Count {
   readonly name: string;
-  /** `state="passed"`; empty for none. */
+  /** As JSON, `{"verdict":"pass"}`; empty for none. */
   readonly labels: string;
   readonly value: number;
 }
@@ -35,6 +35,7 @@ export class RegisterObject extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
+    setLog(env);
     createRegisterTables(this.#sql);
     this.#repair = new Repair(this.#sql, env, (id) => this.forget(id));
   }
@@ -111,7 +112,7 @@ export class RegisterObject extends DurableObject<Env> {
       );
       this.#sql.exec("DELETE FROM used WHERE day < ?", dayOf(now - REGISTER_LIMITS.usedMilliseconds));
       this.#count([
-        { name: "jobs_ended", labels: `verdict="${job.verdict ?? "none"}"`, value: 1 },
+        { name: "jobs_ended", labels: JSON.stringify({ verdict: job.verdict ?? "none" }), value: 1 },
         { name: "guest_instructions", labels: "", value: executed },
         { name: "run_seconds", labels: "", value: job.runSeconds },
         { name: "checkpoints", labels: "", value: job.checkpoints.count },
@@ -213,6 +214,22 @@ export class RegisterObject extends DurableObject<Env> {
     return this.#sql
       .exec<{ name: string; labels: string; value: number }>("SELECT * FROM total ORDER BY name, labels")
       .toArray();
+  }
+
+  /** What there is now, of everybody's. */
+  kept(): { readonly live: number; readonly tokens: number; readonly bytes: number } {
+    const now = Date.now();
+    const one = (query: string, ...values: number[]): number =>
+      this.#sql.exec<{ n: number | null }>(query, ...values).one().n ?? 0;
+    return {
+      live: one("SELECT count(*) AS n FROM job WHERE live = 1"),
+      tokens: one("SELECT count(*) AS n FROM token"),
+      bytes:
+        one(
+          "SELECT sum(CASE WHEN kept_until > ? THEN bytes ELSE bytes_after END) AS n FROM job WHERE live = 0",
+          now,
+        ) + one("SELECT sum(bytes) AS n FROM stored WHERE until > ?", now),
+    };
   }
 
   /** Begins to make the database's tables anew from the jobs; one that is under way goes on. */

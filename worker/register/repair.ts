@@ -5,7 +5,7 @@ import { messageOf } from "../errors.ts";
 import { INDEXES } from "../events/dispatch.ts";
 import type { JobEvent } from "../events/event.ts";
 import { REGISTER_LIMITS } from "../limits.ts";
-import { logEvent } from "../log.ts";
+import { logInfo } from "../log.ts";
 
 /** How a repair goes. Times are milliseconds since 1970. */
 export interface RepairReport {
@@ -103,7 +103,7 @@ export class Repair {
     this.#save(next);
     if (next.phase !== "done") return;
     const { jobs, forgotten, removed, failures } = next;
-    logEvent("repair.done", { jobs, forgotten, removed, failures });
+    logInfo("repair.done", { jobs, forgotten, removed, failures });
   }
 
   async #begin(state: State): Promise<State> {

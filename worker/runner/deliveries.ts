@@ -2,7 +2,7 @@ import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import { dispatchJobEvent } from "../events/dispatch.ts";
 import { OUTBOX_LIMITS } from "../limits.ts";
-import { logEvent } from "../log.ts";
+import { logEvent, logInfo } from "../log.ts";
 import type { JobState } from "./job-state.ts";
 
 /** Rejects when it takes too long. What is under way goes on; consumers bear to have an event twice. */
@@ -50,6 +50,13 @@ export class Deliveries {
       try {
         await inTime(dispatchJobEvent(this.#env, event));
         outbox.delivered(event);
+        logInfo(event.type, {
+          job: event.jobId,
+          owner: event.owner,
+          verdict: event.job.verdict,
+          code: event.job.reasonCode,
+          instructions: event.job.instructions,
+        });
       } catch (error) {
         const { delayMilliseconds, mostDelayMilliseconds } = OUTBOX_LIMITS;
         const delay = Math.min(mostDelayMilliseconds, delayMilliseconds * 2 ** Math.min(attempts, 20));

@@ -12,6 +12,7 @@ import { errorBody } from "../errors.ts";
 import type { JobEvent } from "../events/event.ts";
 import type { KernelRefusal, KernelToCheck } from "../kernel-check.ts";
 import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
+import { setLog } from "../log.ts";
 import type { SnapshotView } from "../snapshots/store.ts";
 import { consoleResponse } from "./console-response.ts";
 import { DamagedCheckpoint, DamagedConsole } from "./damaged.ts";
@@ -77,6 +78,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   /** @param storage the object's own, or in tests something around it */
   constructor(ctx: DurableObjectState, env: Env, storage: DurableObjectStorage = ctx.storage) {
     super(ctx, env);
+    setLog(env);
     this.#job = new JobState(storage, env);
     this.#deliveries = new Deliveries(this.#job, env);
     // In the middle of a turn: others need not wait for its end to hear that the guest runs.
