@@ -24,12 +24,19 @@ function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A batch as it is written in a file. */
+export interface BatchFile {
+  /** What paths in it are relative to. */
+  readonly folder: string;
+  readonly body: unknown;
+}
+
 /** The batch in a file. @throws UsageError */
-async function read(path: string): Promise<unknown> {
+export async function readBatch(path: string): Promise<BatchFile> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined || !found.isFile()) throw new UsageError(`--batch: there is no file ${path}`);
   try {
-    return JSON.parse(await readFile(path, "utf8")) as unknown;
+    return { folder: dirname(resolve(path)), body: JSON.parse(await readFile(path, "utf8")) as unknown };
   } catch (error) {
     throw new UsageError(
       `--batch: ${path} is no JSON: ${error instanceof Error ? error.message : String(error)}`,
@@ -190,13 +197,13 @@ export interface BatchOptions {
   readonly log: (line: string) => void;
 }
 
-/** Runs the batch in a file to its end; the exit status. @throws UsageError, ApiError */
+/** Runs a batch to its end; the exit status. @throws UsageError, ApiError */
 export async function runBatch(
   client: Client,
-  path: string,
+  file: BatchFile,
   { server, json, signal, log }: BatchOptions,
 ): Promise<number> {
-  const body = await new Files(client, server, dirname(resolve(path)), log).resolve(await read(path));
+  const body = await new Files(client, server, file.folder, log).resolve(file.body);
   const headers = { "content-type": "application/json" };
   const response = await client.request("/batches", { method: "POST", headers, body: JSON.stringify(body) });
   let batch = (await response.json()) as BatchView;

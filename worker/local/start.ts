@@ -7,7 +7,7 @@ import {
   prepareFixture,
 } from "../../r2-fixtures/index.ts";
 import type { JobView } from "../runner/record.ts";
-import { runBatch } from "./batch.ts";
+import { type BatchFile, readBatch, runBatch } from "./batch.ts";
 import { ApiError, Client } from "./client.ts";
 import { parseStartOptions, SNAPSHOT_NAME, START_HELP, type StartOptions, UsageError } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -204,7 +204,8 @@ async function main(args: readonly string[]): Promise<number> {
       process.stdout.write(`${name.padEnd(16)}${description}\n`);
     return EXIT.pass;
   }
-  if (options.batch !== undefined) return await withWorker(options, batchRunner(options.batch, options));
+  if (options.batch !== undefined)
+    return await withWorker(options, batchRunner(await readBatch(options.batch), options));
   const subject =
     options.from === undefined ? await subjectOf(options) : await snapshotSubject(options.from, options);
   if (options.stateHashEvery !== undefined && !("from" in subject)) {
@@ -224,8 +225,8 @@ interface Place {
 }
 type Runner = (place: Place, signal: AbortSignal) => Promise<number>;
 
-function batchRunner(path: string, { json }: StartOptions): Runner {
-  return ({ client, server }, signal) => runBatch(client, path, { server, json, signal, log: note });
+function batchRunner(file: BatchFile, { json }: StartOptions): Runner {
+  return ({ client, server }, signal) => runBatch(client, file, { server, json, signal, log: note });
 }
 
 /** Runs something with a worker, which goes away afterwards if it was started for this. Signals cancel. */
