@@ -17,6 +17,7 @@ import { batchReportRoutes } from "./routes/batch-reports.ts";
 import { batchRoutes } from "./routes/batches.ts";
 import { blobRoutes } from "./routes/blobs.ts";
 import { comparisonRoutes } from "./routes/comparison.ts";
+import { docsRoutes } from "./routes/docs.tsx";
 import { fixtureRoutes } from "./routes/fixtures.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobListRoutes } from "./routes/job-list.ts";
@@ -36,6 +37,7 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
   app.route("/", healthRoutes());
   app.route("/", metricsRoutes());
   app.get("/openapi.json", (context) => context.json(openApi(API_VERSION)));
+  app.route("/docs", docsRoutes());
   app.use("*", sessions);
   app.route("/", pageRoutes(app));
   app.use("*", authenticate, requireScopeOfMethod);

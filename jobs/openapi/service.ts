@@ -17,6 +17,12 @@ export const SERVICE_PATHS: Json = {
       responses: { "200": answer("Text format 0.0.4.", { "text/plain": {} }), ...TOKEN_ERRORS },
     }),
   },
+  "/docs": {
+    get: operation("This document as a page for people.", {
+      security: [],
+      responses: { "200": answer("The page.", { "text/html": {} }) },
+    }),
+  },
   "/openapi.json": {
     get: operation("This document.", {
       security: [],
