@@ -16,6 +16,7 @@ const read = (path: string) => new Uint8Array(readFileSync(path));
 const PARTS: EngineParts = {
   core: new NodeModule(read(`${import.meta.dirname}/cpu/core.wasm`)),
   emu64: read(`${import.meta.dirname}/emu/emu64.elf`),
+  emu32pae: read(`${import.meta.dirname}/emu/emu32pae.elf`),
 };
 
 async function fixtureOf(name: string): Promise<PreparedFixture | undefined> {
@@ -92,6 +93,8 @@ async function run(
 describe.each([
   ["hello", 15_000, 10_000_000],
   ["grub-pv", 12_000_000, 120_000_000],
+  ["hello32", 5_000_000, 100_000_000],
+  ["grub-pv32", 6_000_000, 60_000_000],
 ] as const)("%s", async (name, every, most) => {
   const fixture = await fixtureOf(name);
 

@@ -51,6 +51,16 @@ export const FIXTURES: readonly FixtureDescription[] = [
     expect: { pass: ["HELLO-OK"], fail: ["HELLO-FAILED"] },
   },
   {
+    name: "hello32",
+    description:
+      "our own 32-bit PV guest in C: every hypercall with good and bad arguments; needs no download",
+    kernel: { file: "hello32/hello32.elf" },
+    testInitramfs: false,
+    cmdline: "",
+    memoryMiB: 16,
+    expect: { pass: ["HELLO-OK"], fail: ["HELLO-FAILED", "FAILED: "] },
+  },
+  {
     name: "debian-cloud",
     description: "Debian's newest cloud kernel with a busybox initramfs that works, sleeps and powers off",
     kernel: {
@@ -83,6 +93,23 @@ export const FIXTURES: readonly FixtureDescription[] = [
     name: "grub-pv",
     description: "GRUB as a PV guest: with no disk to boot from it stops at its prompt",
     kernel: { package: "grub-xen-host", path: /^usr\/lib\/grub-xen\/grub-x86_64-xen\.bin$/ },
+    testInitramfs: false,
+    cmdline: "",
+    memoryMiB: 128,
+    expect: { pass: ["grub>"], fail: [] },
+  },
+  {
+    /*
+     * As grub-pv, but an ELF32 with the same notes and PAE_MODE "yes", whose length goes past the end of the file. It calls by
+     * `int $0x82`, and takes console input by polling the ring.
+     */
+    name: "grub-pv32",
+    description: "GRUB as a 32-bit PV guest: with no disk to boot from it stops at its prompt",
+    kernel: {
+      package: "grub-xen-host",
+      path: /^usr\/lib\/grub-xen\/grub-i386-xen\.bin$/,
+      lock: "grub-xen-host-i386",
+    },
     testInitramfs: false,
     cmdline: "",
     memoryMiB: 128,

@@ -78,6 +78,8 @@ s64 do_stack_switch(word ss, word sp)
 
 static s64 register_callback(unsigned type, handler_t handler, bool mask_events)
 {
+    if (NO_SUCH_CALLBACK(type))
+        return -XEN_ENOSYS;
     if (type >= CALLBACK_TYPES || type == CALLBACKTYPE_sysenter || type == CALLBACKTYPE_sysenter_deprecated)
         return type < CALLBACK_TYPES ? -XEN_EINVAL : -XEN_ENOSYS;
     if (!is_canonical(handler_address(handler)))

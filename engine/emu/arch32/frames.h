@@ -74,3 +74,5 @@ static void enter_kernel(struct regs *regs, u16 handler_cs, u32 address, bool ma
 #define HANDLER_FIELDS(handler) .address = (handler).eip, .cs = kernel_selector((u16)(handler).cs)
 #define handler_address(handler) (handler).eip
 #define kernel_handler(address) ((xen_callback_t){FLAT_KERNEL_CS, (address)})
+/* Of those that the other word size has. */
+#define NO_SUCH_CALLBACK(type) ((type) == CALLBACKTYPE_syscall)

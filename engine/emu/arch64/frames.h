@@ -91,3 +91,5 @@ static void enter_kernel(struct regs *regs, u64 address, bool mask_events, const
 #define HANDLER_FIELDS(handler) .address = (handler)
 #define handler_address(handler) (handler)
 #define kernel_handler(address) (address)
+/* Of those that the other word size has. */
+#define NO_SUCH_CALLBACK(type) false
