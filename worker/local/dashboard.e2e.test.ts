@@ -523,22 +523,26 @@ withBrowser("the dashboard", () => {
       login: "/login",
       problem: "/compare",
     };
-    for (const [look, options] of [
-      ["light", { colorScheme: "light" }],
-      ["dark", { colorScheme: "dark" }],
-      ["phone", { colorScheme: "dark", viewport: { width: 360, height: 740 } }],
-    ] as const) {
+    const looks = [
+      { look: "light", options: { colorScheme: "light" }, checked: Object.keys(pages) },
+      { look: "dark", options: { colorScheme: "dark" }, checked: ["jobs", "job", "colours", "compare"] },
+      // Colours are those of dark; what may be wrong here is the width.
+      {
+        look: "phone",
+        options: { colorScheme: "dark", viewport: { width: 360, height: 740 } },
+        checked: ["job"],
+      },
+    ] as const;
+    for (const { look, options, checked } of looks) {
       const other = await newVisitor(browser, server.url, options);
       await logIn(other.page);
       for (const [name, path] of Object.entries(pages)) {
         await other.page.goto(path);
-        expect([look, name, await accessibilityProblems(other.page)]).toEqual([look, name, []]);
+        if ((checked as readonly string[]).includes(name))
+          expect([look, name, await accessibilityProblems(other.page)]).toEqual([look, name, []]);
         // Nothing makes the page itself scroll sideways.
-        expect([
-          look,
-          name,
-          await other.page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
-        ]).toEqual([look, name, true]);
+        const fits = await other.page.evaluate("document.documentElement.scrollWidth <= innerWidth");
+        expect([look, name, fits]).toEqual([look, name, true]);
         await screenshot(other.page, `${name}-${look}`);
       }
       await other.context.close();

@@ -26,6 +26,8 @@ export async function readJobForm(
   stored: (blob: Blob) => Promise<void> = async () => {},
 ): Promise<JobForm> {
   const fields: Record<keyof JobForm, string> = { ...EMPTY_FORM };
+  /** What was sent as files goes before what else the form says, wherever in the form that is. */
+  const sent: Partial<Record<keyof JobForm, string>> = {};
   let size = 0;
   for await (const part of multipartParts(body, boundary, UPLOAD_LIMITS.formParts)) {
     if (part.name === "kernel" || part.name === "initrd") {
@@ -33,8 +35,8 @@ export async function readJobForm(
       // A field without a file.
       if (blob.size === 0) continue;
       await stored(blob);
-      fields[part.name === "kernel" ? "kernelSha256" : "initrdSha256"] = blob.sha256;
-      if (part.name === "kernel") fields.fixture = "";
+      sent[part.name === "kernel" ? "kernelSha256" : "initrdSha256"] = blob.sha256;
+      if (part.name === "kernel") sent.fixture = "";
       continue;
     }
     const decoder = new TextDecoder();
@@ -51,7 +53,7 @@ export async function readJobForm(
     }
     if (isField(part.name)) fields[part.name] = text + decoder.decode();
   }
-  return fields;
+  return { ...fields, ...sent };
 }
 
 /** The lines of a text area; browsers end them with CR LF. */

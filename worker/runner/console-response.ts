@@ -48,7 +48,9 @@ export function consoleResponse({ log, offset, follow, state, followers }: Conso
   return new Response(body, {
     headers: {
       "content-type": "text/plain; charset=utf-8",
-      "cache-control": "no-store",
+      // Whoever compressed this on its way would hold back what a follower waits for.
+      "cache-control": "no-store, no-transform",
+      ...(follow && { "content-encoding": "identity" }),
       "x-content-type-options": "nosniff",
       "x-job-state": state(),
     },
