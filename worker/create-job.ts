@@ -41,7 +41,7 @@ export async function countUpload(
   blob: Blob,
 ): Promise<void> {
   const until = Date.now() + QUOTA_LIMITS.uploadMilliseconds;
-  await registerOf(env).store(`blob ${blob.sha256}`, tokenId, blob.size, until);
+  await registerOf(env).store(`blob ${blob.sha256}`, tokenId, blob.size, until, true);
 }
 
 /**

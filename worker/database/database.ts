@@ -9,8 +9,9 @@ type HasDatabase = Pick<Env, "DB" | "REGISTER">;
 const NO_TABLE = /no such (table|column)|has no column/i;
 
 /**
- * Works with the database. If a table or a column is missing (the database is new, of an older version, or was lost and made anew) the tables are made, a repair begins to fill them, and the work is done
- * once more; so it must be such that doing it twice is the same as once.
+ * Works with the database. If a table or a column is missing (the database is new, of an older version, or was lost and made anew)
+ * the tables are made, a repair begins to fill them, and the work is done once more; so it must be such that doing it twice is the
+ * same as once.
  */
 export async function withDatabase<T>(
   env: HasDatabase,

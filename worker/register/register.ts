@@ -7,6 +7,7 @@ import { messageOf } from "../errors.ts";
 import type { JobEvent } from "../events/event.ts";
 import { QUOTA_LIMITS, REGISTER_LIMITS } from "../limits.ts";
 import { logEvent, setLog } from "../log.ts";
+import { snapshotKey } from "../snapshots/store.ts";
 import { dayOf, type OverQuota, overQuota, type Usage } from "./quota.ts";
 import { Repair, type RepairReport } from "./repair.ts";
 import { createRegisterTables } from "./tables.ts";
@@ -64,9 +65,10 @@ export class RegisterObject extends DurableObject<Env> {
     return overQuota(quotas, this.#usage(owner, now), now, { job: false, bytes }) ?? null;
   }
 
-  /** Notes something that is kept for a token until a time. Something of the same key is replaced. */
-  store(key: string, owner: string, bytes: number, until: number): void {
+  /** Notes something that is kept for a token until a time. What had the same key is replaced, or if it is `shared` stays as it is. */
+  store(key: string, owner: string, bytes: number, until: number, shared: boolean): void {
     this.#sql.exec("DELETE FROM stored WHERE until <= ?", Date.now());
+    if (shared && this.#sql.exec("SELECT 1 FROM stored WHERE key = ?", key).toArray().length > 0) return;
     this.#sql.exec(
       "INSERT INTO stored VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, bytes = excluded.bytes, until = excluded.until",
       key,
@@ -125,6 +127,8 @@ export class RegisterObject extends DurableObject<Env> {
   /** Nothing is left of a job. */
   forget(id: string): void {
     this.#sql.exec("DELETE FROM job WHERE id = ?", id);
+    const snapshots = snapshotKey({ job: id, snapshot: "" });
+    this.#sql.exec("DELETE FROM stored WHERE substr(key, 1, ?) = ?", snapshots.length, snapshots);
   }
 
   usage(owner: string): Usage {

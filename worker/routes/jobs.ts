@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import { mayUseSnapshot } from "../auth/snapshots.ts";
-import { createJob } from "../create-job.ts";
+import { boundaryOf } from "../blobs/multipart.ts";
+import { countUpload, createJob, demandRoom } from "../create-job.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { type KernelCheck, rememberingCheck } from "../kernel-check.ts";
@@ -33,9 +34,15 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
     settingsOf(context.env);
     const { env } = context;
     const { principal } = context.var;
+    await demandRoom(env, principal, Number(context.req.header("content-length")) || 0);
     const request = await readJobRequest(env.BLOBS, context.req.raw, (snapshot) =>
       mayUseSnapshot(env, principal, snapshot),
     );
+    if (boundaryOf(context.req.header("content-type") ?? "") !== undefined) {
+      for (const blob of [request.kernel, request.initrd]) {
+        if (blob !== undefined) await countUpload(env, principal, blob);
+      }
+    }
     const toCheck = kernelToCheck(request);
     if (toCheck !== undefined) await checkOnce(context.env, toCheck);
     const job = await createJob(context.env, context.var.principal, request);

@@ -86,6 +86,7 @@ export function jobSnapshotRoutes(): Hono<AppEnv> {
 
   app.post("/:id/snapshots", async (context) => {
     const runner = await runnerOf(context, "change");
+    await demandRoom(context.env, context.var.principal, 1);
     const { name } = fieldsOf(await bodyOf(context), "body", ["name"]);
     const made: SnapshotView | RefusedSnapshot = readable(
       await runner.snapshot(parseSnapshotName(name, "name")),
@@ -158,7 +159,7 @@ export function snapshotRoutes(): Hono<AppEnv> {
       const key = snapshotKey(reference);
       const stored = await putSnapshot(context.env.BLOBS, key, header, chunks, tokenId);
       const until = Date.now() + SNAPSHOT_LIMITS.keepMilliseconds;
-      await registerOf(context.env).store(key, tokenId, stored.bytes, until);
+      await registerOf(context.env).store(key, tokenId, stored.bytes, until, false);
       return context.json(stored, 201, { location: stored.links.self });
     } catch (error) {
       throw refused(error);

@@ -1,10 +1,14 @@
 import { isFinal, type JobState as State } from "../../jobs/states.ts";
 import type { Env } from "../env.ts";
+import { messageOf } from "../errors.ts";
 import type { JobEvent, JobEventType } from "../events/event.ts";
 import { forgetJob } from "../events/forget.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
+import { logEvent } from "../log.ts";
+import { registerOf } from "../register/stub.ts";
 import { type Settings, settingsOf } from "../settings.ts";
-import type { SnapshotView } from "../snapshots/store.ts";
+import { SNAPSHOT_LIMITS } from "../snapshots/limits.ts";
+import { type SnapshotView, snapshotKey } from "../snapshots/store.ts";
 import { dropCheckpoint } from "./checkpoint.ts";
 import { ConsoleLog } from "./console-log.ts";
 import { JobStore } from "./job-store.ts";
@@ -124,6 +128,17 @@ export class JobState {
   /** Tells everyone who keeps something about this job that nothing is left of it. Rejects if one could not be told. */
   forget(): Promise<void> {
     return forgetJob(this.#env, this.record.request.id);
+  }
+
+  /** Tells the register of a snapshot that was made, for its owner's quota. It is none the worse if that cannot be told. */
+  async countSnapshot(snapshot: string, bytes: number): Promise<void> {
+    const { id, owner } = this.record.request;
+    const until = Date.now() + SNAPSHOT_LIMITS.keepMilliseconds;
+    try {
+      await registerOf(this.#env).store(snapshotKey({ job: id, snapshot }), owner, bytes, until, false);
+    } catch (error) {
+      logEvent("snapshot.not-counted", { job: id, error: messageOf(error) });
+    }
   }
 
   /** Takes the job over: whatever other instance runs it can write nothing from here on. */

@@ -55,15 +55,17 @@ async function makeOwnSnapshot(job: JobState, name: string): Promise<void> {
 }
 
 /** Keeps the last checkpoint as a snapshot. Throws if the job ends meanwhile, or another instance takes it over. */
-export function keepCheckpoint(job: JobState, name: string): Promise<SnapshotView> {
+export async function keepCheckpoint(job: JobState, name: string): Promise<SnapshotView> {
   const { record, epoch } = job;
-  return keepSnapshot(job.bucket, job.sql, record, name, async () => {
+  const view = await keepSnapshot(job.bucket, job.sql, record, name, async () => {
     await letOthersIn(false);
     // A large guest takes longer than a slot lasts that nothing is heard of.
     job.shouldYield();
     if (job.found?.state !== record.state) throw noMemory(job.found?.state ?? "gone");
     job.check(epoch);
   });
+  await job.countSnapshot(name, view.bytes);
+  return view;
 }
 
 /**

@@ -10,7 +10,7 @@ import { consoleOf, createJob, endOf, errorOf, jobOf, request } from "../testing
 import type { ScriptEvent } from "../testing/scripted-machine.ts";
 import { SNAPSHOT_LIMITS } from "./limits.ts";
 import { copySnapshot, readSnapshot } from "./read.ts";
-import { deleteSnapshotsOf, listSnapshots, type SnapshotView } from "./store.ts";
+import { deleteSnapshotsOf, listSnapshotsOf, type SnapshotView } from "./store.ts";
 
 /*
  * Snapshots over HTTP, in workerd: a guest is kept at a prompt, and others go on from there, here or in what stands for
@@ -466,7 +466,7 @@ describe("a job that starts from a snapshot", () => {
       expect(await env.BLOBS.head(key)).not.toBeNull();
       // Looking for what there is removes it.
       await deleteSnapshotsOf(env.BLOBS, NO_JOB);
-      expect(await listSnapshots(env.BLOBS, job.id)).toEqual([]);
+      expect(await listSnapshotsOf(env.BLOBS, job.id)).toEqual([]);
       expect(await env.BLOBS.head(key)).toBeNull();
     } finally {
       vi.useRealTimers();
