@@ -119,8 +119,9 @@ export class RequestMaker {
     if (!isRight && random.percent(10)) Object.assign(headers, this.#oddHeaders());
     const verb = !isRight && random.percent(4) ? random.pick(WILD_METHODS) : method.toUpperCase();
     const filled = this.#path(path, parameters, isRight);
-    // An empty part of the path, or "..", makes it another route's.
-    const isRoute = verb === method.toUpperCase() && !/\/(\.\.)?(\/|\?|$)/.test(filled);
+    // An empty part of the path, or "..", makes it another route's; what asks for a WebSocket is a GET to the runtime.
+    const isRoute =
+      headers.upgrade === undefined && verb === method.toUpperCase() && !/\/(\.\.)?(\/|\?|$)/.test(filled);
     return {
       method: verb,
       path: filled,
