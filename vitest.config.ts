@@ -34,7 +34,7 @@ export default defineConfig({
             // The routes and the runner are the product's own; the machine under them is scripted by each test.
             main: "./worker/testing/index.ts",
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { cf: false, bindings: { TOKEN: "test-token", LOG: "" } },
+            miniflare: { cf: false, bindings: { TOKEN: "test-token", BATCH_CONCURRENCY: "8", LOG: "" } },
           }),
         ],
         test: {

@@ -191,6 +191,8 @@ export class Batch extends DurableObject<Env> {
         this.ctx.waitUntil(this.env.JOB_RUNNER.getByName(news.job).cancel());
       return;
     }
+    // A repair of the index tells everything again.
+    if (member.ended) return;
     this.#change({}, () => this.#store.news(news));
     await this.#wake();
   }
@@ -201,6 +203,13 @@ export class Batch extends DurableObject<Env> {
     if (member === undefined || member.ended) return true;
     await this.#ask(member.job);
     return this.#store.member(index)?.ended ?? true;
+  }
+
+  /** Writes the batch's row in the index again. */
+  async reindex(): Promise<void> {
+    if (this.#record === undefined) return;
+    this.#change({}, () => {});
+    await this.#wake();
   }
 
   /** What reports say of the members after an index, at most `limit`. */
@@ -248,6 +257,7 @@ export class Batch extends DurableObject<Env> {
     const isExpired = this.#isExpired();
     if (isExpired) {
       await forgetBatch(this.env, this.#now.id);
+      await dispatcher.forget(this.#now.id);
       await this.ctx.storage.deleteAlarm();
       await this.ctx.storage.deleteAll();
       this.#record = undefined;

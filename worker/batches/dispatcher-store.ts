@@ -1,7 +1,9 @@
 import type { FairLimits, WaitingWork } from "../../jobs/batch/fair.ts";
 import { nextToServe } from "../../jobs/batch/fair.ts";
 
-/** `next` to `total`: the members that wait. `grants`: members that had their turn and have not ended. */
+/**
+ * `next` to `total`: the members that wait. `grants`: members that had their turn and have not ended. `known`: all batches there are. `reindexing`: the last batch that a repair of the index has come to, while there is one under way.
+ */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS batches (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, next INTEGER NOT NULL, total INTEGER NOT NULL, most INTEGER NOT NULL,
@@ -10,6 +12,8 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS grants (
     batch TEXT NOT NULL, member INTEGER NOT NULL, owner TEXT NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0,
     asked_at INTEGER NOT NULL, PRIMARY KEY (batch, member)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS known (id TEXT PRIMARY KEY) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS reindexing (id INTEGER PRIMARY KEY CHECK (id = 1), after TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS grants_by_owner ON grants (owner);
   CREATE INDEX IF NOT EXISTS grants_to_acknowledge ON grants (batch, member) WHERE acknowledged = 0;
 `;
@@ -44,6 +48,7 @@ export class DispatcherStore {
 
   /** Adding it again changes nothing. */
   add({ batch, owner, next, total, most, ownerMost }: NewWork): void {
+    this.#sql.exec("INSERT OR IGNORE INTO known VALUES (?)", batch);
     if (next >= total) return;
     this.#sql.exec(
       "INSERT OR IGNORE INTO batches (id, owner, next, total, most, owner_most) VALUES (?, ?, ?, ?, ?, ?)",
@@ -55,6 +60,34 @@ export class DispatcherStore {
       ownerMost,
     );
     this.#sql.exec("INSERT OR IGNORE INTO owners VALUES (?, 0)", owner);
+  }
+
+  /** Nothing is left of the batch. */
+  forget(batch: string): void {
+    this.withdraw(batch);
+    this.#sql.exec("DELETE FROM known WHERE id = ?", batch);
+  }
+
+  /** A repair of the index begins, or begins anew. */
+  startReindexing(): void {
+    this.#sql.exec("INSERT OR REPLACE INTO reindexing VALUES (1, '')");
+  }
+
+  /** The batches that a repair comes to next; undefined if there is none under way. */
+  toReindex(limit: number): string[] | undefined {
+    const [state] = this.#sql.exec<{ after: string }>("SELECT after FROM reindexing").toArray();
+    if (state === undefined) return undefined;
+    return this.#sql
+      .exec<{ id: string }>("SELECT id FROM known WHERE id > ? ORDER BY id LIMIT ?", state.after, limit)
+      .toArray()
+      .map(({ id }) => id);
+  }
+
+  /** These were repaired; none if all were. */
+  reindexed(ids: readonly string[]): void {
+    const last = ids.at(-1);
+    if (last === undefined) this.#sql.exec("DELETE FROM reindexing");
+    else this.#sql.exec("UPDATE reindexing SET after = ? WHERE after < ?", last, last);
   }
 
   /** What waits of a batch does so no longer. */

@@ -42,6 +42,17 @@ export class Dispatcher extends DurableObject<Env> {
     await this.#pump();
   }
 
+  /** Nothing is left of the batch. */
+  forget(batch: string): void {
+    this.#store.forget(batch);
+  }
+
+  /** The index has lost its rows: all batches write theirs again, some with each alarm. */
+  async reindex(): Promise<void> {
+    this.#store.startReindexing();
+    await this.#wakeIn(0);
+  }
+
   acknowledge(grant: Grant): void {
     this.#sent.delete(keyOf(grant));
     this.#store.acknowledge(grant);
@@ -60,6 +71,7 @@ export class Dispatcher extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     await this.#pump();
+    await this.#reindexSome();
     const now = Date.now();
     const since = now - BATCH_LIMITS.askAfterMilliseconds;
     for (const { batch, member } of this.#store.toAskAfter(since, now, ASKED_AT_ONCE)) {
@@ -96,6 +108,19 @@ export class Dispatcher extends DurableObject<Env> {
         logEvent("dispatcher.send-failed", { messages: due.length - at, error: messageOf(error) });
         return;
       }
+    }
+  }
+
+  async #reindexSome(): Promise<void> {
+    const ids = this.#store.toReindex(BATCH_LIMITS.reindexAtOnce);
+    if (ids === undefined) return;
+    try {
+      await Promise.all(ids.map((id) => this.env.BATCH.getByName(id).reindex()));
+      this.#store.reindexed(ids);
+      if (ids.length > 0) await this.#wakeIn(0);
+    } catch (error) {
+      logEvent("dispatcher.reindex-failed", { error: messageOf(error) });
+      await this.#wakeIn(BATCH_LIMITS.resendMilliseconds);
     }
   }
 

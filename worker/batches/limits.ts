@@ -17,6 +17,8 @@ export const BATCH_LIMITS = {
   resendPollMilliseconds: 2_000,
   /** After so long a member that runs is asked after: its end may have been lost. */
   askAfterMilliseconds: 600_000,
+  /** Batches that write their rows of the index anew at a time. */
+  reindexAtOnce: 20,
   /** Jobs of a canceled batch that are canceled at a time. */
   cancelAtOnce: 20,
   /** Consoles of members that are read for reports at a time. */

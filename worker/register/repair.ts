@@ -1,3 +1,4 @@
+import { dispatcherOf } from "../batches/dispatcher.ts";
 import { makeTables, withDatabase } from "../database/database.ts";
 import { deleteJobRow, jobIdsAfter } from "../database/jobs.ts";
 import type { Env } from "../env.ts";
@@ -108,6 +109,7 @@ export class Repair {
 
   async #begin(state: State): Promise<State> {
     await makeTables(this.#env);
+    await dispatcherOf(this.#env).reindex();
     return { ...state, phase: "jobs" };
   }
 
