@@ -154,6 +154,28 @@ describe("a batch", () => {
     });
   });
 
+  test("names what tells members apart in few words", () => {
+    const names = (matrix: unknown) => parseBatch({ kernel: A, matrix }).members.map(({ name }) => name);
+    const limits = { guestSeconds: 1 };
+    expect(
+      names({
+        memory: [32, 64],
+        include: [
+          { memory: 64, limits },
+          { memory: 64, cmdline: "x".repeat(60) },
+        ],
+      }),
+    ).toEqual([`debian-cloud (memory 32)`, `debian-cloud (memory 64, "${"x".repeat(47)}…")`]);
+    expect(names({ limits: [limits, { guestSeconds: 2 }] })).toEqual([
+      'debian-cloud (limits {"guestSeconds":1})',
+      'debian-cloud (limits {"guestSeconds":2})',
+    ]);
+    expect(names({ labels: [{ branch: "main" }, { branch: "next" }], kernel: [A, B] })[3]).toBe(
+      "debian-generic (branch next)",
+    );
+    expect(names({ memory: [32] })).toEqual(["debian-cloud"]);
+  });
+
   test("is a list, each job with the common fields under its own", () => {
     const { members, common } = parseBatch({
       kernel: A,

@@ -23,6 +23,9 @@ function shorten(text: string, most: number): string {
   return line.length <= most ? line : `${line.slice(0, most - 1).toWellFormed()}…`;
 }
 
+/** Fields that say little in few words: they are named only if nothing else tells members apart. */
+const WORDY: ReadonlySet<string> = new Set(["expect", "limits", "input", "notify", "retention", "snapshots"]);
+
 function valueName(name: string, value: unknown): string {
   if (name === "kernel" || name === "from") return referenceName(value);
   if (name === "initrd") return `initrd ${referenceName(value)}`;
@@ -44,8 +47,9 @@ function valueName(name: string, value: unknown): string {
  */
 export function combinationName(combination: Combination, telling: ReadonlySet<string>): string {
   const start = combination.kernel ?? combination.from;
+  const isPlain = [...telling].some((name) => !WORDY.has(name) && name !== "kernel" && name !== "from");
   const rest = Object.entries(combination)
-    .filter(([name, value]) => telling.has(name) && value !== start)
+    .filter(([name, value]) => telling.has(name) && value !== start && !(isPlain && WORDY.has(name)))
     .map(([name, value]) => valueName(name, value));
   const head = start === undefined ? "" : referenceName(start);
   if (rest.length === 0) return shorten(head, NAME_CHARACTERS);
