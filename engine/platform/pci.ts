@@ -75,7 +75,8 @@ export class Pci {
     if (port === PORTS.address && size === 4) return this.#address;
     if (port < PORTS.data || port >= PORTS.data + 4) return undefined;
     const value = this.#readConfig();
-    return (value >>> (8 * (port - PORTS.data))) & (size === 4 ? NOBODY : 2 ** (8 * size) - 1);
+    const shifted = value >>> (8 * (port - PORTS.data));
+    return size === 4 ? shifted : shifted & (2 ** (8 * size) - 1);
   }
 
   /** OUT; false if the port is not the bus's. */

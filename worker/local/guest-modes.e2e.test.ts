@@ -71,7 +71,7 @@ async function boot(mode: keyof typeof CONFIGS, disturb?: () => void): Promise<B
 describe.each(["pvh", "hvm"] as const)("Debian's cloud kernel in mode %s", (mode) => {
   let undisturbed: Boot;
 
-  testWith(debian)("boots to BOOT-OK and powers off", { timeout: 300_000 }, async () => {
+  testWith(debian)("boots to BOOT-OK and powers off", { timeout: 600_000 }, async () => {
     undisturbed = await boot(mode);
     expect(undisturbed.console).toMatch(/^BOOT-OK\r?$/m);
     expect(undisturbed.console).toMatch(/reboot: Power down/);
@@ -80,7 +80,7 @@ describe.each(["pvh", "hvm"] as const)("Debian's cloud kernel in mode %s", (mode
     expect(undisturbed.hypercalls?.totals.calls).toBeGreaterThan(100);
   });
 
-  testWith(debian)("goes on after its workerd was killed", { timeout: 300_000 }, async () => {
+  testWith(debian)("goes on after its workerd was killed", { timeout: 600_000 }, async () => {
     const killed = await boot(mode, () => process.kill(server.workerd()!, "SIGKILL"));
     expect(killed.job.resumes + killed.job.restarts).toBeGreaterThan(0);
     expect(killed.console).toBe(undisturbed.console);
