@@ -22,7 +22,7 @@ export default defineConfig({
         test: {
           name: "unit",
           environment: "node",
-          include: ["**/*.test.ts"],
+          include: ["**/*.test.ts", "**/*.test.tsx"],
           exclude: [...configDefaults.exclude, WORKER_TESTS, E2E_TESTS, "**/cache/**"],
           testTimeout: 60_000,
         },
