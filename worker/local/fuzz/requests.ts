@@ -17,7 +17,9 @@ export interface FuzzRequest {
 /** What is known to exist, to be asked for. */
 export interface Known {
   readonly tokens: readonly string[];
-  readonly ids: readonly string[];
+  /** Ids by the first part of their address: "jobs", "batches" ... */
+  readonly ids: Readonly<Record<string, readonly string[]>>;
+  readonly cursors: readonly string[];
   readonly names: readonly string[];
   readonly sha256s: readonly string[];
   readonly fixtures: readonly string[];
@@ -78,6 +80,10 @@ const QUERY_VALUES = [
 ];
 const BOUNDARY = "----fuzz";
 
+function recent(ids: readonly string[] | undefined): readonly string[] | undefined {
+  return ids === undefined || ids.length === 0 ? undefined : ids.slice(-50);
+}
+
 /** Makes requests from an OpenAPI document: as it says, a little different, and wild ones. */
 export class RequestMaker {
   readonly #random: Random;
@@ -85,6 +91,8 @@ export class RequestMaker {
   readonly #operations: readonly (readonly [path: string, method: string])[];
   readonly #known: Known;
   readonly #values: Values;
+  /** First part of the address that is being made. */
+  #collection = "";
 
   constructor(random: Random, document: Document, known: Known) {
     this.#random = random;
@@ -103,6 +111,7 @@ export class RequestMaker {
     const random = this.#random;
     if (random.percent(5)) return this.#wild();
     const [path, method] = random.pick(this.#operations);
+    this.#collection = path.split("/")[1] ?? "";
     const item = this.#document.paths[path] ?? {};
     const operation = item[method] as Operation;
     const parameters = [
@@ -138,15 +147,34 @@ export class RequestMaker {
   }
 
   #hints(name: string): readonly unknown[] | undefined {
-    const { ids, sha256s, fixtures, names } = this.#known;
+    const { ids, cursors, sha256s, fixtures, names } = this.#known;
     switch (name) {
       case "fixture":
         return fixtures;
       case "sha256":
         return sha256s;
       case "job":
+      case "with":
+        return recent(ids.jobs);
+      case "batch":
+        return recent(ids.batches);
       case "id":
-        return ids.length > 0 ? ids.slice(-50) : undefined;
+        return recent(ids[this.#collection]);
+      case "label":
+        return ["branch=main", "name=hello"];
+      case "labels":
+        return [{ branch: "main" }, { name: "hello", branch: "main" }];
+      case "limit":
+        return ["1", "10", "100"];
+      case "cursor":
+        return cursors.length > 0 ? cursors.slice(-20) : undefined;
+      case "after":
+      case "before":
+        return ["2026-01-01T00:00:00Z", "2027-01-01"];
+      case "verdict":
+        return ["pass", "pass,fail"];
+      case "expiresAt":
+        return ["2099-01-01T00:00:00Z"];
       case "snapshot":
       case "name":
         return names;
@@ -156,6 +184,14 @@ export class RequestMaker {
       case "notify":
         // Nobody must be there: what is sent is garbage.
         return ["http://127.0.0.1:9/hook", "https://hooks.invalid/x"];
+      case "cpu":
+        return ["v1", "v2", "v2,-sse4.2"];
+      case "state":
+        return this.#collection === "batches" ? ["ended", "running"] : ["passed", "failed,queued"];
+      case "owner":
+        return ["root"];
+      case "kernel":
+        return [{ fixture: fixtures[0] }, { sha256: sha256s[0] }];
       case "mode":
         return ["pv"];
       case "initrd":
@@ -183,7 +219,9 @@ export class RequestMaker {
 
   #authorization(isRight: boolean): Record<string, string> {
     const random = this.#random;
-    const right = { authorization: `Bearer ${random.pick(this.#known.tokens)}` };
+    const [root = ""] = this.#known.tokens;
+    // Others may have been deleted since.
+    const right = { authorization: `Bearer ${random.percent(75) ? root : random.pick(this.#known.tokens)}` };
     if (isRight || random.percent(85)) return right;
     const { authorization } = right;
     return random.pick<Record<string, string>>([
@@ -239,7 +277,7 @@ export class RequestMaker {
       .filter((parameter) => parameter.in === "query" && (parameter.required === true || random.percent(40)))
       .map(({ name, schema = {} }) => {
         const value = !isRight && random.percent(40) ? random.pick(QUERY_VALUES) : undefined;
-        return `${name}=${value ?? encodeURIComponent(String(this.#values.of(schema, name)))}`;
+        return `${name}=${value ?? encodeURIComponent(String([this.#values.of(schema, name)].flat()[0] ?? ""))}`;
       });
     if (!isRight && random.percent(5))
       query.push(`${random.pick(["x", "limit", "__proto__", "%"])}=${random.pick(QUERY_VALUES)}`);

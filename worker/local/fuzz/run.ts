@@ -3,7 +3,6 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PreparedFixture } from "../../../r2-fixtures/index.ts";
-import type { JobView } from "../../runner/record.ts";
 import { Client } from "../client.ts";
 import { LocalServer } from "../server.ts";
 import { complaintOfLog, Judge } from "./judge.ts";
@@ -44,7 +43,7 @@ const REQUESTS_PER_START = 40;
 const IDS = 400;
 const END_MILLISECONDS = 240_000;
 const PROGRESS_EVERY = 500;
-const HEX_ID = /"(?:id|job|batch|snapshot)":"([0-9a-f]{32})"/g;
+const CURSOR = /"next":"([^"]{1,200})"/g;
 const TOKEN_TEXT = /"token":"([^"]{8,200})"/g;
 
 /** A worker that is there. */
@@ -88,8 +87,9 @@ export async function fuzzTarget(
   const document = (await (await client.request("/openapi.json")).json()) as Document;
   const kernel = await readFile(fixture.kernelPath);
   const known = {
-    tokens: [target.token, target.token, target.token],
-    ids: [] as string[],
+    tokens: [target.token],
+    ids: {} as Record<string, string[]>,
+    cursors: [] as string[],
     names: ["a", "prompt"],
     sha256s: [createHash("sha256").update(kernel).digest("hex"), random.hex(64)],
     fixtures: [fixture.name, fixture.name, fixture.name, "none"],
@@ -109,13 +109,17 @@ export async function fuzzTarget(
     const row = answers[operation] ?? {};
     row[answer.status] = (row[answer.status] ?? 0) + 1;
     answers[operation] = row;
-    if (answer.status === 201 && request.method === "POST") {
-      if (/^\/jobs(\?|$)/.test(request.path)) made.add((JSON.parse(answer.body) as JobView).id);
-      for (const [, id = ""] of answer.body.matchAll(HEX_ID)) if (!known.ids.includes(id)) known.ids.push(id);
-      for (const [, token = ""] of answer.body.matchAll(TOKEN_TEXT))
-        if (known.tokens.length < 20) known.tokens.push(token);
-      if (known.ids.length > IDS) known.ids.splice(0, known.ids.length - IDS);
+    if (answer.status === 200) {
+      for (const [, cursor = ""] of answer.body.matchAll(CURSOR))
+        if (known.cursors.length < IDS) known.cursors.push(cursor);
     }
+    if (answer.status !== 201 || request.method !== "POST") return;
+    const collection = request.path.split(/[/?]/)[1] ?? "";
+    const { id } = JSON.parse(answer.body) as { readonly id?: unknown };
+    if (typeof id === "string") known.ids[collection] = [...(known.ids[collection] ?? []), id].slice(-IDS);
+    if (collection === "jobs" && typeof id === "string" && !request.path.includes("snapshots")) made.add(id);
+    for (const [, token = ""] of answer.body.matchAll(TOKEN_TEXT))
+      if (known.tokens.length < 20) known.tokens.push(token);
   };
   const work = async (): Promise<void> => {
     while (sent < requests) {

@@ -83,7 +83,7 @@ export class Values {
   of(schema: Schema, name = "", depth = DEPTH): unknown {
     const random = this.#random;
     const hints = this.#hints(name);
-    if (hints !== undefined && random.percent(90)) return random.pick(hints);
+    if (hints !== undefined && schema.type !== "array" && random.percent(90)) return random.pick(hints);
     if (typeof schema.$ref === "string") {
       const target = this.#schemas[schema.$ref.replace("#/components/schemas/", "")];
       return target === undefined ? anything(random) : this.of(target, name, depth);
@@ -94,7 +94,20 @@ export class Values {
     if (Array.isArray(alternatives)) {
       const { oneOf: _, anyOf: __, ...rest } = schema;
       const branch = random.pick(alternatives as Schema[]);
-      return this.of({ ...rest, ...branch, required: mergeRequired(rest, branch) }, name, depth);
+      const whole: Record<string, unknown> = { ...rest, ...branch, required: mergeRequired(rest, branch) };
+      // What only another alternative asks for is not for this one.
+      const others = (alternatives as Schema[]).flatMap(({ required }) =>
+        Array.isArray(required) ? required : [],
+      );
+      if (isObject(whole.properties)) {
+        const wanted = new Set(whole.required as unknown[]);
+        whole.properties = Object.fromEntries(
+          Object.entries(whole.properties).filter(
+            ([property]) => wanted.has(property) || !others.includes(property),
+          ),
+        );
+      }
+      return this.of(whole, name, depth);
     }
     const type = Array.isArray(schema.type) ? random.pick(schema.type) : schema.type;
     switch (type) {
@@ -134,7 +147,7 @@ export class Values {
     const properties = isObject(schema.properties) ? schema.properties : {};
     const required = new Set(Array.isArray(schema.required) ? schema.required : []);
     const entries = Object.entries(properties)
-      .filter(([name]) => required.has(name) || (depth > 0 && random.percent(25)))
+      .filter(([name]) => required.has(name) || (depth > 0 && random.percent(name === "kernel" ? 70 : 15)))
       .map(([name, property]) => [name, this.of(property as Schema, name, depth - 1)] as const);
     if (isObject(schema.additionalProperties) && depth > 0) {
       const { additionalProperties } = schema;
