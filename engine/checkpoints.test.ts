@@ -94,7 +94,6 @@ describe.each([
   ["hello", 15_000, 10_000_000],
   ["grub-pv", 12_000_000, 120_000_000],
   ["hello32", 5_000_000, 100_000_000],
-  ["grub-pv32", 6_000_000, 60_000_000],
 ] as const)("%s", async (name, every, most) => {
   const fixture = await fixtureOf(name);
 
