@@ -4,6 +4,12 @@ import { Picture } from "./frame.tsx";
 
 const ROW = 20;
 const HUES = 5;
+/** What has no name of its own, and its colour; everything else is the kernel's. */
+const KINDS: Readonly<Record<string, { readonly className: string; readonly label: string }>> = {
+  "[user]": { className: "k-user", label: "user space" },
+  "[emu]": { className: "k-emu", label: "emu, serving hypercalls" },
+  "[module]": { className: "k-module", label: "modules" },
+};
 const HOTTEST = 15;
 /** In percent of the width; a name has no room in less. */
 const NAMED_PERCENT = 1.2;
@@ -35,6 +41,12 @@ export function FlameGraph(props: {
       title="Where the instructions went"
       summary={summary}
       height={depth * ROW}
+      legend={[
+        { className: "h0", label: "functions of the kernel, in shades" },
+        ...Object.entries(KINDS)
+          .filter(([name]) => boxes.some((box) => box.name === name))
+          .map(([, kind]) => kind),
+      ]}
       table={
         <table>
           <thead>
@@ -99,7 +111,11 @@ function Frame({
     <a href={address} data-swap="flame" aria-label={`${name}, ${share}`} {...(stop ? {} : { tabindex: -1 })}>
       <svg x={`${box.x.toFixed(4)}%`} y={box.depth * ROW} width={`${box.width.toFixed(4)}%`} height={ROW - 1}>
         <title>{`${name}: ${grouped(box.samples)} samples, ${share}`}</title>
-        <rect class={caller ? "frame caller" : `frame h${hueOf(name)}`} width="100%" height="100%" />
+        <rect
+          class={`frame ${caller ? "caller" : (kindOf(box.name)?.className ?? `h${hueOf(name)}`)}`}
+          width="100%"
+          height="100%"
+        />
         {stop && (
           <text x="4" y="14">
             {name}
@@ -109,6 +125,9 @@ function Frame({
     </a>
   );
 }
+
+const kindOf = (name: string): (typeof KINDS)[string] | undefined =>
+  Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
 
 /** The same for the same name. */
 function hueOf(name: string): number {

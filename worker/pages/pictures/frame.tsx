@@ -29,7 +29,7 @@ export function Picture(props: {
   return (
     <figure class="picture" id={id}>
       <h3 id={`${id}-title`}>{title}</h3>
-      <figcaption id={`${id}-summary`}>{summary}</figcaption>
+      <figcaption id={`${id}-summary`}>{summary.replaceAll(" %", "\u00a0%")}</figcaption>
       {legend.length > 0 && (
         <ul class="legend">
           {legend.map(({ className, label }) => (
