@@ -36,6 +36,9 @@ const MACHINE_PAGES = 0x20000;
 /** Of instructions, so that cuts fall anywhere; about as long as the runs. */
 const SLICES = [1_000_003, 77_777, 3_333_331];
 const MAX_TURNS = 2000;
+const SINGLE_STEPS = 100_000;
+const configOf = (kernel: Uint8Array) =>
+  ({ mode: "pvh", kernel, cmdline: "", memoryMiB: 16, seed: 7n, startTime: 0 }) as const;
 
 interface Run {
   readonly console: string;
@@ -69,8 +72,7 @@ function copyOf(store: MapPageStore): MapPageStore {
 
 async function run(kernel: Uint8Array, slices: readonly number[], through: boolean): Promise<Run> {
   let store = new MapPageStore();
-  const config = { mode: "pvh", kernel, cmdline: "", memoryMiB: 16, seed: 7n, startTime: 0 } as const;
-  let machine: MachineApi = await create(parts, config, store);
+  let machine: MachineApi = await create(parts, configOf(kernel), store);
   const pages = new Map<number, string>();
   let console = "";
   for (let turn = 0; turn < MAX_TURNS; turn++) {
@@ -149,6 +151,23 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
     const { calls, inEmu, byPort, byVmcall } = whole.statistics.totals;
     expect(inEmu + byPort + (byVmcall ?? 0)).toBe(calls);
     expect(inEmu).toBeGreaterThan(80);
+  });
+
+  test("one instruction at a time where two pages are used first: the same run", async () => {
+    const machine = await create(parts, configOf(kernel), new MapPageStore());
+    let console = "";
+    const take = (): void => {
+      console += new TextDecoder().decode(machine.takeConsole());
+    };
+    while (!console.includes("done: one page")) {
+      machine.run(10_000);
+      take();
+    }
+    for (let i = 0; i < SINGLE_STEPS; i++) expect(machine.run(1)).toEqual({ kind: "budget" });
+    expect(machine.run(1e9).kind).toBe("shutdown");
+    take();
+    expect(console).toBe(whole.console);
+    expect([machine.instructions, machine.stateHash()]).toEqual([whole.instructions, whole.hash]);
   });
 
   test("in uneven slices: the same run", async () => {

@@ -13,7 +13,7 @@ const PRESENT = 1;
 const WRITABLE = 2;
 const LARGE = 0x80;
 /** Tables that are looked at; a guest may have any number of them, or have them refer to themselves. */
-const MAX_TABLES = 16384;
+const MAX_TABLES = 4096;
 
 /** Levels below the present one: the size of what an entry covers, in bytes, and whether it may be a page. */
 interface Level {
