@@ -106,6 +106,12 @@ const wrong: [unknown, string, string, RegExp][] = [
   [{ expect: { passes: [] } }, "unknown-field", "config.expect.passes", /did you mean "pass"/],
   [JSON.parse('{"__proto__": 1}'), "unknown-field", "config.__proto__", /no field/],
   [{ constructor: 1 }, "unknown-field", "config.constructor", /no field/],
+  [
+    { "\u0001\u0002x": 1 },
+    "unknown-field",
+    "config.\ufffd\ufffdx",
+    /has no field "\ufffd\ufffdx"; did you mean/,
+  ],
   [{ memory: "128" }, "wrong-type", "config.memory", /whole number \(MiB\)/],
   [{ memory: 1.5 }, "wrong-type", "config.memory", /1.5/],
   [{ memory: 0 }, "out-of-range", "config.memory", /between 8 and 512/],

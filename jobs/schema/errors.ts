@@ -10,6 +10,8 @@ export const PATH = "\u0001";
 /** Ends a code of ours that stands before a message. */
 const CODE_END = "\u0002";
 const NAME_CHARACTERS = 64;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not come through
+const CONTROL = /[\u0000-\u001f\u007f]/g;
 
 type Issue = z.core.$ZodIssue;
 /** What an error function is given: an issue that is still being made. */
@@ -49,7 +51,9 @@ function unknownField(name: string, known: readonly string[]): string {
   return `${PATH} has no field "${shorten(name)}"; did you mean "${nearestName(name, known)}"? Known: ${known.join(", ")}.`;
 }
 
-function shorten(name: string): string {
+/** A name as somebody sent it, fit for a message: not too long, and nothing in it that messages are put together with. */
+function shorten(sent: string): string {
+  const name = sent.replace(CONTROL, "\ufffd");
   return name.length > NAME_CHARACTERS ? `${name.slice(0, NAME_CHARACTERS)}…` : name;
 }
 

@@ -130,7 +130,9 @@ export class RequestMaker {
     const filled = this.#path(path, parameters, isRight);
     // An empty part of the path, or "..", makes it another route's; what asks for a WebSocket is a GET to the runtime.
     const isRoute =
-      headers.upgrade === undefined && verb === method.toUpperCase() && !/\/(\.\.)?(\/|\?|$)/.test(filled);
+      headers.upgrade === undefined &&
+      verb === method.toUpperCase() &&
+      !/\/(\.\.|\.svg)?(\/|\?|$)/.test(filled);
     return {
       method: verb,
       path: filled,

@@ -37,9 +37,9 @@ export interface FuzzResult {
 }
 
 const WATCHED = join(import.meta.dirname, "watched-worker.ts");
-const CONCURRENCY = 12;
+const CONCURRENCY = 32;
 /** One of so many requests may start jobs. */
-const REQUESTS_PER_START = 40;
+const REQUESTS_PER_START = 80;
 const IDS = 400;
 const END_MILLISECONDS = 240_000;
 const PROGRESS_EVERY = 500;
