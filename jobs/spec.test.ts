@@ -168,7 +168,7 @@ const wrong: [unknown, string, string, RegExp][] = [
     { notify: [{ url: "https://x/", events: ["job.end"] }] },
     "wrong-type",
     "config.notify[0].events[0]",
-    /"job.queued", "job.running" or "job.ended"/,
+    /must be "job.queued", "job.running"/,
   ],
   [{ notify: [{ url: "https://x/", events: [] }] }, "too-many", "config.notify[0].events", /is empty/],
   [
