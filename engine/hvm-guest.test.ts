@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { BuildError, check, toolchainVersion } from "./emu/toolchain.ts";
+import { buildElf } from "./loader/testing/build-elf.ts";
 import { create, restore } from "./machine.ts";
 import type { MachineApi, SliceEnd } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
@@ -67,6 +68,18 @@ describe("a PC", () => {
     const expected = await run(1e9);
     expect(await run(997)).toEqual(expected);
     expect(await run(151_111, true)).toEqual(expected);
+  });
+
+  test("HLT with interrupts disabled powers off, as in Xen", async () => {
+    const kernel = buildElf({
+      bits: 32,
+      entry: 0x100000n,
+      segments: [{ paddr: 0x100000n, bytes: Uint8Array.of(0xfa, 0xf4) }],
+    });
+    const config = { mode: "hvm", kernel, cmdline: "", memoryMiB: 8, seed: 1n, startTime: 0 } as const;
+    const machine = await create(parts, config, new MapPageStore());
+    expect(machine.run(1000)).toEqual({ kind: "shutdown", reason: "poweroff", code: 0 });
+    expect(machine.instructions).toBe(2);
   });
 
   test("the guest is built from its source (skipped with another compiler)", ({ skip }) => {

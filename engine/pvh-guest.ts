@@ -198,7 +198,7 @@ export class PvhGuest implements MachineApi {
         if (!host.writeMsr(exit.msr, exit.value, this.guestNanoseconds)) cpu.refuseMsr();
         break;
       case "halt":
-        host.crash("the processor was halted with interrupts disabled, from which nothing wakes it");
+        host.halted();
         break;
       case "shutdown":
         host.crash(`triple fault at rip 0x${cpu.getRegister("rip").toString(16)}`);

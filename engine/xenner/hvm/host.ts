@@ -49,6 +49,7 @@ const CALL = {
 
 /** What the host half does with the processor besides memory: a part of engine/cpu's Cpu. */
 export interface HvmProcessor extends PageProcessor {
+  flushTranslations(): void;
   readonly memory: PhysicalMemory;
   raiseNmi(): void;
 }
@@ -95,6 +96,7 @@ export class HvmHost {
   readonly #shared: SharedInfo;
   readonly #blob: Blob;
   readonly #isWide: () => boolean;
+  readonly #flush: () => void;
   readonly #events: EventChannels;
   readonly #vcpu: Vcpu;
   readonly #hvm: HvmOp;
@@ -118,6 +120,7 @@ export class HvmHost {
     this.#uuid = Uint8Array.from(from.uuid);
     this.#guest = new GuestVirtual(memory, processor);
     this.#isWide = () => processor.isIn64BitCode;
+    this.#flush = () => processor.flushTranslations();
     this.console = new ConsoleBackend(memory, region.console * PAGE_BYTES, saved?.console);
     this.xenstore = new Xenstore(memory, region.xenstore * PAGE_BYTES, GUEST_DOMID, saved?.xenstore);
     const sinks: PlatformSinks = {
@@ -294,6 +297,14 @@ export class HvmHost {
     return this.#blob.takeFault(vector);
   }
 
+  /**
+   * The last processor was halted with interrupts disabled, as Linux does for "System halted": that is taken for a wish to be
+   * powered off (hvm_hlt and hvm_vcpu_down of xen/arch/x86/hvm/hvm.c).
+   */
+  halted(): void {
+    this.#shutdown(SHUTDOWN_POWEROFF);
+  }
+
   /** Ends the domain for a reason of ours; the first reason counts. */
   crash(message: string): void {
     this.#end ??= { kind: "crash", message };
@@ -350,6 +361,7 @@ export class HvmHost {
         const result = this.#hvm.operate(word(0), argument(1), wide);
         // As Xen, the callback's registration tells the word size of shared_info, besides the loading of hypercall pages.
         if (result === 0 && word(0) === HVMOP.set_param) this.#shared.setWide(wide, this.#startTime);
+        if (result === 0 && word(0) === HVMOP.flush_tlbs) this.#flush();
         return result;
       }
       default:
