@@ -103,11 +103,11 @@ describe("grub-pv32", async () => {
       seen = "";
       machine.input(new TextEncoder().encode(`${line}\r`));
     };
-    until(/GNU GRUB {2}version[^]*grub> $/);
+    until(/GNU GRUB {2}version[\s\S]*grub> $/);
     type("ls");
-    until(/\(memdisk\) \(proc\)[^]*grub> $/);
+    until(/\(memdisk\) \(proc\)[\s\S]*grub> $/);
     type("help");
-    until(/write_byte[^]*grub> $/);
+    until(/write_byte[\s\S]*grub> $/);
     expect(seen).toContain("ls [-l|-h|-a] [FILE ...]");
   });
 });

@@ -24,7 +24,7 @@
  * Instructions of entry.S and handle_hypercall before the first and after the last reading of the TSC, when nothing else
  * happens on the way out; measured by calls.test.ts.
  */
-#define EDGE_INSTRUCTIONS 115
+#define EDGE_INSTRUCTIONS 125
 
 /* ticks * multiplier / 2^32, the multiplier having 32 bits */
 #define SCALED(ticks, multiplier)                                                                                    \

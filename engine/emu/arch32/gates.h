@@ -122,14 +122,11 @@ bool flat_code(u32 selector)
 {
     u64 descriptor;
     u32 offset = selector & 0xfff8;
-    if (selector & 4) {
-        if (offset + 7 >= ldt_entries * 8)
-            return false;
-        descriptor = *(const u64 *)(LDT_VIRTUAL + offset);
-    } else {
-        if (offset + 7 >= (GUEST_GDT_PAGES + 1) * PAGE_SIZE)
-            return false;
-        descriptor = *(const u64 *)(GDT_VIRTUAL + offset);
-    }
+    bool local = selector & 4;
+    u32 table = local ? LDT_VIRTUAL : GDT_VIRTUAL;
+    u32 bytes = local ? ldt_entries * 8 : (GUEST_GDT_PAGES + 1) * PAGE_SIZE;
+    /* A page of the LDT may be there no more. */
+    if (offset >= bytes || copy_bytes(&descriptor, (const void *)(table + offset), sizeof(descriptor)) != 0)
+        return false;
     return base_of(descriptor) == 0 && (descriptor & DESCRIPTOR_BIG);
 }
