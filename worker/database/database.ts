@@ -29,11 +29,15 @@ export async function withDatabase<T>(
 
 /** Brings the tables up to date; returns the names of the migrations that were due. */
 export async function makeTables({ DB }: Pick<Env, "DB">): Promise<string[]> {
-  try {
-    return await migrate(DB, MIGRATIONS);
-  } catch (error) {
-    // Another request made them at the same time.
-    if (!/already exists|UNIQUE constraint failed: d1_migrations/i.test(messageOf(error))) throw error;
-    return await migrate(DB, MIGRATIONS);
+  for (let races = 0; ; races++) {
+    try {
+      return await migrate(DB, MIGRATIONS);
+    } catch (error) {
+      // Another request makes them at the same time, and was first with the next one: each race is a migration that is done.
+      const isRace = /already exists|duplicate column|UNIQUE constraint failed: d1_migrations/i.test(
+        messageOf(error),
+      );
+      if (!isRace || races > MIGRATIONS.length) throw error;
+    }
   }
 }

@@ -186,3 +186,53 @@ test("when nothing is left of a job, nothing of it is left in the index or the r
   );
   expect(known).toEqual([]);
 });
+
+test("a database that is lost is made once, however many notice at once", async () => {
+  const { withDatabase } = await import("../database/database.ts");
+  await loseDatabase();
+  const counts = await Promise.all(
+    [1, 2, 3, 4, 5].map(() =>
+      withDatabase(env as never, (database) =>
+        database.prepare("SELECT count(*) AS n FROM jobs").first<number>("n"),
+      ),
+    ),
+  );
+  expect(counts.every((count) => count !== null)).toBe(true);
+});
+
+test("a job that nobody heard of for long is asked: its end is accounted, and its place is free", async () => {
+  const { id } = await createJob(HELLO);
+  await endOf(id);
+  await until(async () => (await listed()).get(id) === "passed");
+  const before = await register().usage("root");
+  const liveOf = (): Promise<number> =>
+    runInDurableObject(
+      register(),
+      (_, { storage }) =>
+        storage.sql.exec<{ live: number }>("SELECT live FROM job WHERE id = ?", id).one().live,
+    );
+  expect(await liveOf()).toBe(0);
+  // As if the news of its end had been lost with a process.
+  await runInDurableObject(register(), async (object, { storage }) => {
+    storage.sql.exec("UPDATE job SET live = 1, heard_at = 0, bytes = 0, bytes_after = 0 WHERE id = ?", id);
+    storage.sql.exec("UPDATE used SET instructions = instructions - 2500000 WHERE owner = 'root'");
+    await object.alarm();
+  });
+  expect(await liveOf()).toBe(0);
+  expect(await register().usage("root")).toEqual(before);
+});
+
+test("a repair does not forget a job that cannot be read, and says so", async () => {
+  const { id } = await createJob(HELLO);
+  await endOf(id);
+  await until(async () => (await listed()).get(id) === "passed");
+  await runInDurableObject(env.JOB_RUNNER.getByName(id), (_, { storage }) => {
+    storage.sql.exec("UPDATE job_request SET sum = sum + 1");
+  });
+  expect(await repaired()).toMatchObject({
+    failures: 1,
+    forgotten: 0,
+    lastError: expect.stringMatching(new RegExp(`${id}: .*damaged`)),
+  });
+  expect((await listed()).has(id)).toBe(true);
+});

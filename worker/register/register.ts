@@ -9,7 +9,7 @@ import { QUOTA_LIMITS, REGISTER_LIMITS } from "../limits.ts";
 import { logEvent, setLog } from "../log.ts";
 import { snapshotKey } from "../snapshots/store.ts";
 import { dayOf, type OverQuota, overQuota, type Usage } from "./quota.ts";
-import { Repair, type RepairReport } from "./repair.ts";
+import { lastEventOf, Repair, type RepairReport } from "./repair.ts";
 import { createRegisterTables } from "./tables.ts";
 import type { StoredToken } from "./tokens.ts";
 
@@ -252,10 +252,15 @@ export class RegisterObject extends DurableObject<Env> {
     if (this.#repair.isUnderWay) {
       // Set first, so that a step that dies comes again.
       await this.ctx.storage.setAlarm(Date.now() + REGISTER_LIMITS.repairRetryMilliseconds);
-      if (this.#repair.phase === "tokens") {
-        for (const { id } of this.listTokens()) await this.#copyToken(id);
+      try {
+        if (this.#repair.phase === "tokens") {
+          for (const { id } of this.listTokens()) await this.#copyToken(id);
+        }
+        await this.#repair.step();
+      } catch (error) {
+        logEvent("repair.delayed", { error: messageOf(error) });
+        return;
       }
-      await this.#repair.step();
       if (this.#repair.isUnderWay) {
         await this.ctx.storage.setAlarm(Date.now());
         return;
@@ -278,9 +283,9 @@ export class RegisterObject extends DurableObject<Env> {
       .toArray();
     for (const { id } of silent) {
       try {
-        const event = await this.env.JOB_RUNNER.getByName(id).lastEvent();
+        const event = await lastEventOf(this.env, id);
         if (event === null) this.forget(id);
-        else this.heard(event as JobEvent);
+        else this.heard(event);
       } catch (error) {
         logEvent("register.unreachable", { job: id, error: messageOf(error) });
         this.#sql.exec("UPDATE job SET heard_at = ? WHERE id = ?", Date.now(), id);

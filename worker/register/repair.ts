@@ -7,6 +7,7 @@ import { INDEXES } from "../events/dispatch.ts";
 import type { JobEvent } from "../events/event.ts";
 import { REGISTER_LIMITS } from "../limits.ts";
 import { logInfo } from "../log.ts";
+import type { Unreadable } from "../runner/job-runner.ts";
 
 /** How a repair goes. Times are milliseconds since 1970. */
 export interface RepairReport {
@@ -27,6 +28,13 @@ export interface RepairReport {
 interface State extends RepairReport {
   /** The last id that was done in this phase. */
   readonly after: string;
+}
+
+/** A job's present state; null if there is no such job. Rejects if it cannot be read. */
+export async function lastEventOf({ JOB_RUNNER }: Env, id: string): Promise<JobEvent | null> {
+  const event = (await JOB_RUNNER.getByName(id).lastEvent()) as JobEvent | Unreadable | null;
+  if (event !== null && "unreadable" in event) throw new Error(event.unreadable);
+  return event;
 }
 
 /**
@@ -140,7 +148,7 @@ export class Repair {
     id: string,
   ): Promise<{ readonly kind: "done" | "forgotten" } | { readonly kind: "failed"; readonly error: string }> {
     try {
-      const event = (await this.#env.JOB_RUNNER.getByName(id).lastEvent()) as JobEvent | null;
+      const event = await lastEventOf(this.#env, id);
       if (event === null) {
         const [row] = this.#sql
           .exec<{ created_at: number }>("SELECT created_at FROM job WHERE id = ?", id)

@@ -121,12 +121,12 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
 
   /**
    * The job's present state, as an event that others had already: for whoever lost what it made of it. Null if this object has no
-   * job. Rejects if what is stored cannot be read.
+   * job.
    */
-  async lastEvent(): Promise<JobEvent | null> {
+  async lastEvent(): Promise<JobEvent | Unreadable | null> {
     this.#reread();
     const job = this.#job;
-    if (job.unreadable !== undefined) throw new Error(job.unreadable);
+    if (job.unreadable !== undefined) return { unreadable: job.unreadable };
     if (job.found === undefined) return null;
     await this.#wake(job.found);
     return job.lastEvent() ?? null;
