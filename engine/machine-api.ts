@@ -67,7 +67,7 @@ export interface HypercallCount {
   /** "MMUEXT_PIN_L4_TABLE"; null for a hypercall without sub-operations. */
   readonly subop: string | null;
   readonly calls: number;
-  /** Calls that were served by emu alone, with no port access. */
+  /** Calls that were served inside the guest: by emu alone, with no port access, or by the code in the hypercall pages. */
   readonly inEmu: number;
   /** Calls that left the guest through a port. */
   readonly byPort: number;

@@ -420,6 +420,10 @@ export class Cpu implements VirtualCpuApi {
     return this.#dv().getUint32(MODE, true) === 0;
   }
 
+  flushTranslations(): void {
+    this.#core.controlChanged();
+  }
+
   get codeBase(): bigint {
     return this.isIn64BitCode ? 0n : this.getSegment(1).base;
   }

@@ -131,6 +131,8 @@ export interface VirtualCpuApi extends CpuApi {
   interceptExceptions(vectors: number): void;
   /** Delivers the exception that made `run` return, exactly as if it never had. False: triple fault. */
   deliverException(vector: number, errorCode: number | null): boolean;
+  /** Drops all translations, global ones too. */
+  flushTranslations(): void;
   /** Bases of CS and SS; zero in 64-bit code. */
   readonly codeBase: bigint;
   readonly stackBase: bigint;

@@ -211,6 +211,21 @@ static void run_multicall(void (*path)(void))
 	expect("its third", (long)list[2].result, -38);
 }
 
+/** A translation that was used and then changed, without INVLPG, is the new one after HVMOP_flush_tlbs. */
+static void run_flush(void (*path)(void))
+{
+	volatile unsigned long *there = (volatile unsigned long *)(WINDOW + 4 * PAGE);
+
+	((unsigned long *)argument)[0] = 1;
+	((unsigned long *)argument)[PAGE / sizeof(long)] = 2;
+	map_window(4, (unsigned long)argument / PAGE);
+	expect("the first page", (long)*there, 1);
+	window_table[4] = (((unsigned long)argument / PAGE + 1) * PAGE) | USER;
+	expect("flush_tlbs", hypercall(path, __HYPERVISOR_hvm_op, HVMOP_flush_tlbs, 0, 0), 0);
+	expect("the second page", (long)*there, 2);
+	map_window(4, 0);
+}
+
 /** A port that is sent to itself: masked it stays pending, unmasked it asks for an upcall. */
 static void run_events(void (*path)(void))
 {
@@ -321,6 +336,7 @@ static void run_all(const char *name, void (*path)(void), long last_number)
 	run_numbers(path, last_number);
 	run_user_mode(path);
 	run_multicall(path);
+	run_flush(path);
 	run_events(path);
 	print("done: ");
 	print(name);

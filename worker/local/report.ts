@@ -66,7 +66,8 @@ export function hypercallTable({
     "",
   ];
   const byVmcall = totals.byVmcall === undefined ? [] : ["by vmcall"];
-  const head = ["hypercall", "calls", "in emu", "by port", ...byVmcall, "errors", "instructions", "each"];
+  const inside = totals.byVmcall === undefined ? "in emu" : "inside";
+  const head = ["hypercall", "calls", inside, "by port", ...byVmcall, "errors", "instructions", "each"];
   const trapNames = Object.entries(traps).filter(([, times]) => times > 0);
   return [
     ...table(head, [...rows, total]),

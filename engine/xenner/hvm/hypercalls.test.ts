@@ -33,6 +33,7 @@ function processorOf(memory: ArrayMemory, raiseNmi: () => void) {
     getRegister: () => 0n,
     setRegister: () => {},
     interceptExceptions: () => {},
+    flushTranslations: () => {},
     privilege: 0,
     isIn64BitCode: true,
     codeBase: 0n,
