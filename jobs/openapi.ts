@@ -1,6 +1,7 @@
 import { BATCH_PATHS, BATCH_SCHEMAS } from "./openapi/batches.ts";
 import { COMPARISON_PATHS } from "./openapi/comparison.ts";
 import { FILE_PATHS } from "./openapi/files.ts";
+import { HOOK_PATHS } from "./openapi/hooks.ts";
 import { JOB_PATHS } from "./openapi/jobs.ts";
 import type { Json } from "./openapi/parts.ts";
 import { SCHEMAS } from "./openapi/schemas.ts";
@@ -28,6 +29,7 @@ export function openApi(version: string): Json {
       ...SNAPSHOT_PATHS,
       ...COMPARISON_PATHS,
       ...FILE_PATHS,
+      ...HOOK_PATHS,
       ...TOKEN_PATHS,
       ...SERVICE_PATHS,
     },

@@ -3,6 +3,7 @@ import type { Blob } from "./blobs/store.ts";
 import type { Env } from "./env.ts";
 import { HttpError } from "./errors.ts";
 import { QUOTA_LIMITS } from "./limits.ts";
+import { checkNotify } from "./notify/check.ts";
 import type { OverQuota } from "./register/quota.ts";
 import { registerOf } from "./register/stub.ts";
 import type { JobRequest, JobView } from "./runner/record.ts";
@@ -48,7 +49,7 @@ export async function countUpload(
  * Makes a job of a request whose files are stored and checked. With an `id` that was made before, it is the same job again: so whoever
  * may come twice brings its own.
  *
- * @throws HttpError 429 with Retry-After if the token's quotas leave no room for it
+ * @throws HttpError 429 with Retry-After if the token's quotas leave no room for it, 422 if those whom it names cannot be told
  */
 export async function createJob(
   env: Env,
@@ -58,6 +59,8 @@ export async function createJob(
 ): Promise<JobView> {
   const { batch = null, ...request } = job;
   const { tokenId: owner, quotas } = principal;
+  // Jobs of a batch of an older version may have no such field.
+  await checkNotify(env, owner, request.config.notify ?? []);
   // Before the job: whatever happens next, it can be found again.
   const over = await registerOf(env).admit(id, owner, quotas);
   if (over !== null) throw quotaError(over);

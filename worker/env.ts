@@ -1,6 +1,8 @@
 import type { Principal } from "./auth/principal.ts";
 import type { Batch } from "./batches/batch.ts";
 import type { Dispatcher } from "./batches/dispatcher.ts";
+import type { Hooks } from "./hooks/hooks.ts";
+import type { Notifier } from "./notify/notifier.ts";
 import type { WorkMessage } from "./queue.ts";
 import type { RegisterObject } from "./register/register.ts";
 import type { JobRunnerObject } from "./runner/job-runner.ts";
@@ -13,6 +15,10 @@ export interface Env {
   /** A batch each, and whose turn it is among them: worker/batches. */
   readonly BATCH: DurableObjectNamespace<Batch>;
   readonly DISPATCHER: DurableObjectNamespace<Dispatcher>;
+  /** What a job or batch tells others: worker/notify. */
+  readonly NOTIFIER: DurableObjectNamespace<Notifier>;
+  /** What others may start, and the secrets of hooks: worker/hooks. */
+  readonly HOOKS: DurableObjectNamespace<Hooks>;
   readonly BLOBS: R2Bucket;
   /** The index of jobs: worker/database. */
   readonly DB: D1Database;
@@ -26,6 +32,23 @@ export interface Env {
   readonly METRICS_TOKEN?: string;
   /** "all": log what goes well, too: see log.ts. */
   readonly LOG?: string;
+  /** Where others reach this worker: links that are sent to them begin with it. */
+  readonly PUBLIC_URL?: string;
+  /** Signs events of tokens that have stored no secret: "whsec_…", several while it is being changed. */
+  readonly WEBHOOK_SECRET?: string;
+  /** Hosts with ports that events and downloads may go to though they are private or use HTTP: "127.0.0.1:8123,…". */
+  readonly NOTIFY_ALLOW?: string;
+  /** Address of the resolver that names are looked up with, by HTTPS; "none" to leave it to the network. */
+  readonly NOTIFY_RESOLVER?: string;
+  /** Wait after the first attempt to tell somebody, in seconds. */
+  readonly NOTIFY_RETRY_SECONDS?: string;
+  /** Writes commit statuses, and reads release files: in which repositories, and where GitHub's API is. */
+  readonly GITHUB_TOKEN?: string;
+  readonly GITHUB_REPOSITORIES?: string;
+  readonly GITHUB_API?: string;
+  /** What POST /hooks/github and POST /hooks/generic are signed with; without one the route is closed. */
+  readonly GITHUB_WEBHOOK_SECRET?: string;
+  readonly GENERIC_WEBHOOK_SECRET?: string;
   /** See settings.ts. */
   readonly POOL_MIB?: string;
   readonly SLICE_INSTRUCTIONS?: string;

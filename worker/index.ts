@@ -11,6 +11,8 @@ export class JobRunner extends JobRunnerObject {
 
 export { Batch } from "./batches/batch.ts";
 export { Dispatcher } from "./batches/dispatcher.ts";
+export { Hooks } from "./hooks/hooks.ts";
+export { Notifier } from "./notify/notifier.ts";
 export { RegisterObject as Register } from "./register/register.ts";
 
 export default handlersOf(createApp(checkKernel));

@@ -1,8 +1,10 @@
 import { startMember } from "./batches/start-member.ts";
 import type { Env } from "./env.ts";
 import { messageOf } from "./errors.ts";
+import { makeRuns } from "./hooks/make-runs.ts";
 import { QUEUE_LIMITS } from "./limits.ts";
 import { logEvent } from "./log.ts";
+import { sendDelivery } from "./notify/send.ts";
 
 /** Work that is done outside of requests. Its kind says who does it; the rest is between them and the sender. */
 export interface WorkMessage {
@@ -16,7 +18,8 @@ export type WorkHandler = (env: Env, message: WorkMessage) => Promise<void>;
 /** Who does what. */
 export const WORK_HANDLERS: Readonly<Record<string, WorkHandler>> = {
   batch: startMember,
-  // notify: notifications add theirs here.
+  notify: sendDelivery,
+  hook: makeRuns,
 };
 
 /** Messages of the queue WORK_QUEUE, all at the same time, each by itself: one that fails does not bring the others again. */

@@ -8,6 +8,8 @@ import { list, number, oneOf } from "./values.ts";
 /** What happens to a job that others may be told of. */
 export const JOB_EVENTS = ["job.queued", "job.running", "job.ended"] as const;
 export type JobEventType = (typeof JOB_EVENTS)[number];
+/** What `notify` may ask for; a batch's end is told if its common config asks for it. */
+const NOTIFY_EVENTS = [...JOB_EVENTS, "batch.ended"] as const;
 
 const URL_ERROR = coded(
   "bad-url",
@@ -29,7 +31,7 @@ const SECRET_ERROR = coded(
 
 const NOTIFICATION = fields({
   url: ADDRESS.meta({ description: "Where events are posted." }),
-  events: list(oneOf(JOB_EVENTS), "events", JOB_EVENTS.length)
+  events: list(oneOf(NOTIFY_EVENTS), "events", NOTIFY_EVENTS.length)
     .min(1, { error: `${PATH} is empty; name an event, or leave it out for ["job.ended"].` })
     .superRefine((events, context) => {
       if (new Set(events).size < events.length)

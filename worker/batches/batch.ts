@@ -5,6 +5,7 @@ import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import { RUNNER_LIMITS } from "../limits.ts";
 import { logEvent } from "../log.ts";
+import { notifyOfBatch } from "../notify/on-batch.ts";
 import { dispatcherOf } from "./dispatcher.ts";
 import { forgetBatch, indexBatch } from "./index-batch.ts";
 import { BATCH_LIMITS } from "./limits.ts";
@@ -291,10 +292,24 @@ export class Batch extends DurableObject<Env> {
       await indexBatch(this.env, this.#view(this.#now), version);
       this.#save({ ...this.#now, indexed: version });
     }
+    // After what others wait for: those who are told may be long in answering.
+    await this.#tellOthers();
     const isCollecting = await this.#collectSome();
     return (
       isCollecting || toRelease.length > 0 || toCancel.length > 0 || this.#now.indexed < this.#now.version
     );
+  }
+
+  /** Those whom the batch names are told that it was made, and that it has ended. */
+  async #tellOthers(): Promise<void> {
+    const { told, endedAt, common } = this.#now;
+    if (told === undefined) {
+      await notifyOfBatch(this.env, "created", this.#view(this.#now), common.config);
+      this.#save({ ...this.#now, told: "created" });
+    }
+    if (this.#now.told === "ended" || endedAt === undefined) return;
+    await notifyOfBatch(this.env, "ended", this.#view(this.#now), common.config);
+    this.#save({ ...this.#now, told: "ended" });
   }
 
   #isExpired(): boolean {

@@ -25,6 +25,8 @@ export interface BatchRecord extends Omit<BatchRequest, "members"> {
   /** The dispatcher has it; the dispatcher was told that it is canceled. */
   readonly registered: boolean;
   readonly withdrawn: boolean;
+  /** What those whom the batch names were told last. */
+  readonly told?: "created" | "ended";
   /** Raised with each change that lists show, and which of them the index has. */
   readonly version: number;
   readonly indexed: number;

@@ -13,10 +13,14 @@ import { WorkerdGuard, workerdChildren } from "./workerd-guard.ts";
 const HOST = "127.0.0.1";
 const WORKER_NAME = "xenner";
 /** As in wrangler.toml; a test compares them. */
-export const COMPATIBILITY = { date: "2026-08-01", flags: ["nodejs_compat"] } as const;
+export const COMPATIBILITY = {
+  date: "2026-08-01",
+  flags: ["nodejs_compat", "global_fetch_strictly_public"],
+} as const;
 
 /** All jobs share one isolate here, which has room for one guest: a second is being built, or waits for its storage, meanwhile. */
 const BATCH_CONCURRENCY = "2";
+const PUBLIC_NETWORK = ["public"] as const;
 const QUEUE = "xenner-work";
 /** As in wrangler.toml, but for the wait: nobody shares this one. */
 const QUEUE_CONSUMER = { maxBatchSize: 10, maxBatchTimeout: 0.1, maxRetries: 20 } as const;
@@ -32,6 +36,8 @@ export interface ServerOptions {
   readonly entry?: string;
   /** Variables of the worker: see settings.ts. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** What the worker may connect to, as workerd's Network has it ("public", "10.0.0.0/8"); default: public addresses. */
+  readonly network?: readonly string[];
   /** Whether the runtime's inspector listens, for `heap`. */
   readonly inspect?: boolean;
   /** What the worker logs, line by line. */
@@ -90,12 +96,16 @@ export class LocalServer {
               modulesRoot: MODULES_ROOT,
               compatibilityDate: COMPATIBILITY.date,
               compatibilityFlags: [...COMPATIBILITY.flags],
+              // As on Cloudflare, nothing reaches a private address: not even one that its name was given a moment ago.
+              outboundService: { network: { allow: [...(options.network ?? PUBLIC_NETWORK)] } },
               bindings: { BATCH_CONCURRENCY, ...options.variables, TOKEN: token },
               durableObjects: {
                 JOB_RUNNER: { className: "JobRunner", useSQLite: true },
                 REGISTER: { className: "Register", useSQLite: true },
                 BATCH: { className: "Batch", useSQLite: true },
                 DISPATCHER: { className: "Dispatcher", useSQLite: true },
+                NOTIFIER: { className: "Notifier", useSQLite: true },
+                HOOKS: { className: "Hooks", useSQLite: true },
               },
               r2Buckets: { BLOBS: "xenner-blobs" },
               d1Databases: { DB: "xenner" },

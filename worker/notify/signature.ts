@@ -59,7 +59,7 @@ export interface SignedMessage {
 }
 
 const signedBytes = ({ id, timestamp, body }: SignedMessage): Uint8Array<ArrayBuffer> =>
-  ENCODER.encode(`${id}.${timestamp}.${body}`);
+  new Uint8Array(ENCODER.encode(`${id}.${timestamp}.${body}`));
 
 /** The headers of a signed message; with several secrets it has a signature by each. */
 export async function signatureHeaders(

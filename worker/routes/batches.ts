@@ -6,6 +6,7 @@ import { VERDICTS } from "../../jobs/verdict.ts";
 import { mayChange, mayRead } from "../auth/principal.ts";
 import type { Batch } from "../batches/batch.ts";
 import { BATCH_LIMITS } from "../batches/limits.ts";
+import { makeBatch } from "../batches/make-batch.ts";
 import type { BatchView } from "../batches/record.ts";
 import { type BatchPosition, listBatches } from "../database/batches.ts";
 import { withDatabase } from "../database/database.ts";
@@ -132,21 +133,9 @@ export function batchRoutes(): Hono<AppEnv> {
 
   app.post("/", async (context) => {
     const { env, req, var: variables } = context;
-    const { members, ...spec } = parseBatch(
-      await jsonOf(req.raw),
-      Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most),
-    );
-    const { tokenId, quotas, scopes } = variables.principal;
-    const id = crypto.randomUUID().replaceAll("-", "");
-    const visibility = spec.common.config.visibility === "public" ? "public" : "private";
-    const batch = await env.BATCH.getByName(id).create({
-      ...spec,
-      members,
-      id,
-      owner: { tokenId, quotas, scopes: [...scopes] },
-      visibility,
-    });
-    return context.json(batch as BatchView, 201, { location: `/batches/${id}` });
+    const most = Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most);
+    const batch = await makeBatch(env, variables.principal, parseBatch(await jsonOf(req.raw), most));
+    return context.json(batch, 201, { location: batch.links.self });
   });
 
   app.get("/", async (context) => {

@@ -6,6 +6,8 @@ declare namespace Cloudflare {
     readonly REGISTER: import("../env.ts").Env["REGISTER"];
     readonly BATCH: import("../env.ts").Env["BATCH"];
     readonly DISPATCHER: import("../env.ts").Env["DISPATCHER"];
+    readonly NOTIFIER: import("../env.ts").Env["NOTIFIER"];
+    readonly HOOKS: import("../env.ts").Env["HOOKS"];
     readonly BLOBS: R2Bucket;
     readonly DB: D1Database;
     readonly WORK_QUEUE: import("../env.ts").Env["WORK_QUEUE"];

@@ -1,5 +1,6 @@
 import platform from "./0001_platform.sql";
 import batches from "./0002_batches.sql";
+import hooks from "./0003_hooks.sql";
 import goodJobs from "./0004_good_jobs.sql";
 import sessions from "./0005_sessions.sql";
 
@@ -15,6 +16,7 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { name: "0001_platform.sql", sql: platform },
   { name: "0002_batches.sql", sql: batches },
+  { name: "0003_hooks.sql", sql: hooks },
   { name: "0004_good_jobs.sql", sql: goodJobs },
   { name: "0005_sessions.sql", sql: sessions },
 ];

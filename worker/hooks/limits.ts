@@ -1,0 +1,28 @@
+/** Every bound of what others send to make this worker run jobs. */
+export const HOOK_LIMITS = {
+  /** Body of a delivery. GitHub's have at most 25 MB, and seldom more than a tenth of a megabyte. */
+  bodyBytes: 4 * 1024 * 1024,
+  /** Body of PUT /hooks/config. */
+  configBytes: 512 * 1024,
+  rules: 100,
+  artifactHosts: 50,
+  /** Versions of the configuration that are kept. */
+  versions: 50,
+  patternCharacters: 200,
+  /** Attempts to make the jobs of a delivery, if it is not its own fault that they fail. */
+  attempts: 8,
+  retryMilliseconds: 5_000,
+  mostRetryMilliseconds: 10 * 60_000,
+  /** Whoever makes them may be gone; after so long another may try. */
+  claimMilliseconds: 5 * 60_000,
+  /** A message of the queue that nothing came of is sent again. */
+  resendMilliseconds: 60_000,
+  /** How long deliveries are remembered: one that is seen again within that time runs nothing. */
+  keepMilliseconds: 30 * 24 * 3_600_000,
+  /** An artifact, from the first look to its last byte. */
+  artifactMilliseconds: 120_000,
+  redirects: 5,
+  /** Deliveries of one page. */
+  page: 50,
+  mostPage: 500,
+} as const;

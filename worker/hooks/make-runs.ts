@@ -1,0 +1,115 @@
+import { LoadError } from "../../engine/loader/errors.ts";
+import { BATCH_JOBS } from "../../jobs/batch/limits.ts";
+import { parseBatch } from "../../jobs/batch/schema.ts";
+import { SpecError } from "../../jobs/spec-error.ts";
+import { type Principal, ROOT, ROOT_PRINCIPAL } from "../auth/principal.ts";
+import { mayUseSnapshot } from "../auth/snapshots.ts";
+import { makeBatch } from "../batches/make-batch.ts";
+import { createJob } from "../create-job.ts";
+import type { Env } from "../env.ts";
+import { HttpError, messageOf } from "../errors.ts";
+import { checkKernel, rememberingCheck } from "../kernel-check.ts";
+import { logEvent, logInfo } from "../log.ts";
+import { statusDelivery } from "../notify/github-status.ts";
+import type { WorkHandler } from "../queue.ts";
+import { registerOf } from "../register/stub.ts";
+import { principalOf, type StoredToken } from "../register/tokens.ts";
+import { kernelToCheck, readJobRequest } from "../routes/job-request.ts";
+import { settingsOf } from "../settings.ts";
+import { fetchArtifact, replaceUrls, urlsIn } from "./artifacts.ts";
+import { isHookMessage } from "./messages.ts";
+import type { HookOutcome, HookTask, Run } from "./record.ts";
+import { hooksOf } from "./stub.ts";
+
+const TOO_MANY_REQUESTS = 429;
+const checkOnce = rememberingCheck(checkKernel);
+
+/** Whom a rule names. @throws HttpError if there is no such token any more */
+async function ownerOf(env: Env, id: string): Promise<Principal> {
+  if (id === ROOT) return ROOT_PRINCIPAL;
+  const tokens = (await registerOf(env).listTokens()) as StoredToken[];
+  const token = tokens.find((one) => one.id === id);
+  if (token === undefined || (token.expiresAt !== null && token.expiresAt <= Date.now()))
+    throw new HttpError(
+      422,
+      "no-token",
+      `There is no token ${id} any more, in whose name this was to be made.`,
+    );
+  return principalOf(token);
+}
+
+/** Makes what a delivery asked for, once: its id was made before. */
+async function make(env: Env, { kind, id, token, request, hosts }: Run): Promise<void> {
+  const owner = await ownerOf(env, token);
+  const files = new Map<string, string>();
+  for (const url of urlsIn(request)) files.set(url, (await fetchArtifact(env, url, hosts, owner)).sha256);
+  const whole = replaceUrls(request, (url) => ({ sha256: files.get(url) }));
+  if (kind === "batch") {
+    const most = Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most);
+    await makeBatch(env, owner, parseBatch(whole, most), id);
+    return;
+  }
+  const asked = new Request("http://worker/jobs", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(whole),
+  });
+  const parsed = await readJobRequest(env.BLOBS, asked, (snapshot) => mayUseSnapshot(env, owner, snapshot));
+  const toCheck = kernelToCheck(parsed);
+  if (toCheck !== undefined) await checkOnce(env, toCheck);
+  await createJob(env, owner, parsed, id);
+}
+
+/** Whether it is the request's own fault, so that trying again would not help. */
+function isFinal(error: unknown): boolean {
+  if (error instanceof SpecError || error instanceof LoadError) return true;
+  return error instanceof HttpError && error.status < 500 && error.status !== TOO_MANY_REQUESTS;
+}
+
+/** Whoever looks at the commit learns that nothing could be run. */
+async function tellCommit(env: Env, { kind, id, token, rule, request }: Run, message: string): Promise<void> {
+  const config = request.config as { readonly labels?: Readonly<Record<string, string>> } | undefined;
+  const subject = { kind, id, owner: token };
+  const status = statusDelivery(env, subject, {
+    number: 0,
+    type: "hook.failed",
+    labels: config?.labels ?? {},
+    name: config?.labels?.name ?? rule ?? "hook",
+    state: "error",
+    description: message,
+  });
+  if (status !== undefined) await env.NOTIFIER.getByName(id).add(subject, [status]);
+}
+
+/** Makes the jobs and batches of a delivery that was accepted. Done twice, it is done once. */
+export const makeRuns: WorkHandler = async (env, message) => {
+  if (!isHookMessage(message)) throw new Error("this is no message of a hook");
+  const { delivery } = message;
+  const hooks = hooksOf(env);
+  const task = (await hooks.claim(delivery)) as HookTask | null;
+  if (task === null) return;
+  const errors: string[] = [];
+  let again = false;
+  for (const run of task.runs) {
+    try {
+      await make(env, run);
+      logInfo("hook.made", { delivery, kind: run.kind, id: run.id });
+    } catch (error) {
+      const why = messageOf(error);
+      errors.push(`${run.rule ?? run.kind}: ${why}`);
+      logEvent("hook.failed", {
+        delivery,
+        kind: run.kind,
+        id: run.id,
+        error: error instanceof HttpError ? error.code : why,
+      });
+      if (isFinal(error)) await tellCommit(env, run, why);
+      else again = true;
+    }
+  }
+  const outcome: HookOutcome = {
+    error: errors.length === 0 ? null : errors.join("; ").slice(0, 2000),
+    again,
+  };
+  await hooks.finish(delivery, task.claim, outcome);
+};
