@@ -78,6 +78,37 @@ test("a job that passed leaves no pages, and after its time nothing", async () =
   expect(await alarmOf(id)).toBeNull();
 });
 
+test("a job says for how long its memory and its result are kept; memory no longer than the result", async () => {
+  const crash = {
+    events: [
+      { at: 10, print: "Kernel panic - not syncing: no init\n" },
+      { at: 20, end: CRASH },
+    ],
+  };
+  const kept = async (retention: object): Promise<number | null> => {
+    const { keptUntil, endedAt } = await endOf((await createJob(crash, { retention })).id);
+    return keptUntil === null ? null : Date.parse(keptUntil) - Date.parse(endedAt!);
+  };
+  expect(await kept({ failedMemoryHours: 2 })).toBe(2 * 3_600_000);
+  expect(await kept({ failedMemoryHours: 0 })).toBeNull();
+  expect(await kept({ failedMemoryHours: 48, days: 0.5 })).toBe(12 * 3_600_000);
+  const { id } = await createJob(
+    {
+      events: [
+        { at: 10, print: "x\n" },
+        { at: 20, end: POWEROFF },
+      ],
+    },
+    { retention: { days: 2 } },
+  );
+  const { endedAt } = await endOf(id);
+  expect(await alarmOf(id)).toBe(Date.parse(endedAt!) + 2 * 24 * 3_600_000);
+  await later(id, 47 * 3_600_000);
+  expect((await jobOf(id)).state).toBe("passed");
+  await later(id, 3_600_000);
+  expect((await request(`/jobs/${id}`)).status).toBe(404);
+});
+
 test("the memory of a guest that failed is kept as it was at its end, for a while", async () => {
   const { id } = await createJob(
     {
