@@ -1,8 +1,8 @@
 import { Cpu } from "./cpu/cpu.ts";
 import type { CpuOptions, VirtualCpuApi } from "./cpu/types.ts";
 import { guestFactory } from "./guest.ts";
+import { hvmFactory, modeNotOffered } from "./hvm-guest.ts";
 import type { GuestMode, MachineApi, MachineFactory } from "./machine-api.ts";
-import { hvmFactory, modeNotOffered } from "./pvh-guest.ts";
 
 const pv = guestFactory((options) => Cpu.create(options));
 const hvm = hvmFactory((options: CpuOptions): VirtualCpuApi | undefined => {

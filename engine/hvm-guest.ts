@@ -1,10 +1,9 @@
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import { featureMask } from "./cpu/models.ts";
 import type { CpuExit, CpuOptions, Paging, VirtualCpuApi } from "./cpu/types.ts";
-import { encodeCmdline, prepareLinux, preparePvh } from "./inspect.ts";
+import { START } from "./hvm-start.ts";
 import { DOMAIN_LIMITS } from "./limits.ts";
 import { LoadError } from "./loader/errors.ts";
-import { sourceOf } from "./loader/source.ts";
 import { MemorySpool, type Spool } from "./loader/spool.ts";
 import type {
   EngineParts,
@@ -18,20 +17,16 @@ import type {
 import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
 import { stateHash } from "./memory/state-hash.ts";
-import { IO_APIC_ADDRESS } from "./platform/io-apic.ts";
-import { XAPIC_ADDRESS } from "./platform/lapic.ts";
 import { type StackSample, takeSample } from "./profile/sample.ts";
 import { CONSOLE_PORT, XENSTORE_PORT } from "./xenner/abi.ts";
 import { cpuidOf } from "./xenner/hvm/cpuid.ts";
-import { buildPvhDomain } from "./xenner/hvm/domain-builder.ts";
 import { HvmHost, type HvmMode, type SavedHvmHost } from "./xenner/hvm/host.ts";
 import { HYPERCALL_PORT } from "./xenner/hvm/hypercall-page.ts";
 import { pvhRegion } from "./xenner/hvm/layout.ts";
-import { BOOT_CS, BOOT_DS, buildLinuxDomain, GDT_LIMIT, LOW } from "./xenner/hvm/linux-domain.ts";
 import { formatUuid, uuidFromSeed } from "./xenner/uuid.ts";
 
 /** The JSON part of a checkpoint. */
-interface SavedPvhGuest {
+interface SavedHvmGuest {
   readonly mode: HvmMode;
   readonly ramPages: number;
   readonly inputs: readonly RecordedInput[];
@@ -39,16 +34,16 @@ interface SavedPvhGuest {
 }
 
 const KIB_PER_MIB = 1024;
-const PAGE_BYTES = 4096;
 /** Registers of a hypercall's arguments in 64-bit and in 32-bit code. */
 const WIDE_ARGUMENTS = ["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const;
 const NARROW_ARGUMENTS = ["rbx", "rcx", "rdx", "rsi", "rdi", "rbp"] as const;
 
 /**
- * A guest in mode "pvh" or "hvm": the bare processor with a hypervisor around it, and xenner as that hypervisor. As for a PV guest, how its
- * run is cut into slices does not show: the interrupt line changes only where the guest left its own code or a timer fired.
+ * A guest in mode "pvh" or "hvm": the bare processor with a hypervisor around it, and xenner as that hypervisor. As for a PV
+ * guest, how its run is cut into slices does not show: the interrupt line changes only where the guest left its own code or
+ * a timer fired.
  */
-export class PvhGuest implements MachineApi {
+export class HvmGuest implements MachineApi {
   readonly #cpu: VirtualCpuApi;
   readonly #store: PageStore;
   readonly #host: HvmHost;
@@ -140,7 +135,7 @@ export class PvhGuest implements MachineApi {
 
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
     const pagesWritten = flushDirtyPages(this.#cpu.memory, this.#store);
-    const saved: SavedPvhGuest = {
+    const saved: SavedHvmGuest = {
       mode: this.#mode,
       ramPages: this.#ramPages,
       inputs: this.#inputs,
@@ -270,69 +265,6 @@ export function modeNotOffered(mode: GuestMode): LoadError {
   });
 }
 
-/** A domain that is built, and where its processor begins. */
-interface Start {
-  readonly ramPages: number;
-  readonly machinePages: number;
-  readonly console: number;
-  readonly xenstore: number;
-  /** Writes the domain to memory and sets the processor's registers. */
-  build(cpu: VirtualCpuApi): Promise<void>;
-}
-
-/** XEN_ELFNOTE_PHYS32_ENTRY: 32-bit code without paging, hvm_start_info in EBX. */
-async function startPvh(config: MachineConfig, spool: Spool): Promise<Start> {
-  const initrd = config.initrd === undefined ? undefined : sourceOf(config.initrd);
-  const { kernel, layout } = await preparePvh(config.kernel, config.memoryMiB, initrd?.size ?? 0, spool);
-  const cmdline = encodeCmdline(config.cmdline);
-  return {
-    ...layout,
-    async build(cpu) {
-      await buildPvhDomain(cpu.memory, {
-        kernel,
-        layout,
-        ...(initrd !== undefined && initrd.size > 0 && { initrd }),
-        cmdline,
-        rest: () => spool.rest(),
-      });
-      cpu.enterProtectedMode();
-      cpu.setRegister("rip", BigInt(kernel.entry));
-      cpu.setRegister("rbx", BigInt(layout.startInfo));
-    },
-  };
-}
-
-/** Linux's boot protocol: boot_params in RSI; 64-bit code with the first 4 GiB mapped one to one, or 32-bit without paging. */
-async function startLinux(config: MachineConfig, spool: Spool): Promise<Start> {
-  const initrd = config.initrd === undefined ? undefined : sourceOf(config.initrd);
-  const { kernel, layout } = await prepareLinux(config.kernel, config.memoryMiB, initrd?.size ?? 0, spool);
-  const cmdline = encodeCmdline(config.cmdline);
-  return {
-    ...layout,
-    async build(cpu) {
-      await buildLinuxDomain(cpu.memory, {
-        kernel,
-        layout,
-        ...(initrd !== undefined && initrd.size > 0 && { initrd }),
-        cmdline,
-        rest: () => spool.rest(),
-      });
-      if (kernel.bits === 64) cpu.enterLongMode(LOW.pageTables);
-      else cpu.enterProtectedMode();
-      cpu.setFlatSegments({ base: LOW.gdt, limit: GDT_LIMIT }, BOOT_CS, BOOT_DS, kernel.bits);
-      cpu.setDevicePages([IO_APIC_ADDRESS / PAGE_BYTES, XAPIC_ADDRESS / PAGE_BYTES]);
-      cpu.setRegister("rip", BigInt(kernel.entry));
-      cpu.setRegister("rsi", BigInt(LOW.bootParams));
-      cpu.setRegister("rsp", BigInt(LOW.gdt));
-    },
-  };
-}
-
-const START: Readonly<Record<HvmMode, (config: MachineConfig, spool: Spool) => Promise<Start>>> = {
-  pvh: startPvh,
-  hvm: startLinux,
-};
-
 /** A factory for guests in modes "pvh" and "hvm": see MachineFactory in machine-api.ts. */
 export function hvmFactory(createCpu: CreateVirtualCpu) {
   return {
@@ -343,7 +275,7 @@ export function hvmFactory(createCpu: CreateVirtualCpu) {
       config: MachineConfig,
       store: PageStore,
       spool: Spool = new MemorySpool(),
-    ): Promise<PvhGuest> {
+    ): Promise<HvmGuest> {
       const start = await START[mode](config, spool);
       const cpu = createCpu({
         module: parts.core,
@@ -369,21 +301,21 @@ export function hvmFactory(createCpu: CreateVirtualCpu) {
         storeMfn: start.xenstore,
         storePort: XENSTORE_PORT,
       });
-      return new PvhGuest(mode, cpu, store, start.ramPages, host);
+      return new HvmGuest(mode, cpu, store, start.ramPages, host);
     },
 
     /** Undefined if the state is not that of such a guest. @throws CheckpointError */
-    restore(parts: EngineParts, state: Uint8Array, store: PageStore): PvhGuest | undefined {
+    restore(parts: EngineParts, state: Uint8Array, store: PageStore): HvmGuest | undefined {
       const { devices, cpu: cpuState } = decodeCheckpoint(state);
-      const { mode } = devices as Partial<SavedPvhGuest>;
+      const { mode } = devices as Partial<SavedHvmGuest>;
       if (mode === undefined || !(mode in START)) return undefined;
-      const saved = devices as SavedPvhGuest;
+      const saved = devices as SavedHvmGuest;
       const { machinePages } = pvhRegion(saved.ramPages);
       const cpu = createCpu({ module: parts.core, pages: machinePages, ...poolOf(parts), store });
       if (cpu === undefined) return undefined;
       cpu.loadState(cpuState);
       const host = new HvmHost(cpu, saved.ramPages, saved.host);
-      return new PvhGuest(saved.mode, cpu, store, saved.ramPages, host, saved.inputs);
+      return new HvmGuest(saved.mode, cpu, store, saved.ramPages, host, saved.inputs);
     },
   };
 }
