@@ -6,8 +6,8 @@ import { HttpError } from "./errors.ts";
 import type { JobRunnerObject } from "./runner/job-runner.ts";
 import type { JobView } from "./runner/record.ts";
 
-/** A job that has ended, and its object. */
-export interface EndedJob {
+/** A job, and its object. */
+export interface ReadJob {
   readonly view: JobView;
   readonly runner: DurableObjectStub<JobRunnerObject>;
 }
@@ -26,7 +26,7 @@ function factsOf(view: JobView, statistics: HypercallStatistics | null): RunFact
   };
 }
 
-async function consoleOf({ runner }: EndedJob): Promise<ReadableStream<Uint8Array>> {
+async function consoleOf({ runner }: ReadJob): Promise<ReadableStream<Uint8Array>> {
   const response = await runner.fetch("http://job/console");
   if (response.ok && response.body !== null) return response.body;
   await response.body?.cancel();
@@ -34,7 +34,7 @@ async function consoleOf({ runner }: EndedJob): Promise<ReadableStream<Uint8Arra
 }
 
 /** What changed from a good run to this one. The consoles are read up to the first line that differs, and not held. */
-export async function compareJobs(now: EndedJob, good: EndedJob, ignore: Ignored): Promise<Comparison> {
+export async function compareJobs(now: ReadJob, good: ReadJob, ignore: Ignored): Promise<Comparison> {
   const [before, present] = await Promise.all([good, now].map(consoleOf));
   if (before === undefined || present === undefined) throw new Error("two consoles were asked for");
   const consoles = await compareConsoles(before, present, ignore);

@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
+import type { Comparison } from "../../jobs/compare/compare.ts";
 import { IGNORED, type Ignored } from "../../jobs/compare/consoles.ts";
-import { compareJobs, type EndedJob } from "../comparison.ts";
+import { compareJobs, type ReadJob } from "../comparison.ts";
 import { findLastGood } from "../database/last-good.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
@@ -13,7 +14,7 @@ const NO_LABELS =
 const NO_GOOD =
   "No job with these labels has passed before, or what passed is kept no more; name a job with ?with=JOB.";
 
-async function ended(context: AppContext, id: string, field: string): Promise<EndedJob> {
+async function ended(context: AppContext, id: string, field: string): Promise<ReadJob> {
   const runner = await jobRunner(context, id);
   const view = readable(await runner.status());
   if (view.endedAt !== null) return { view, runner };
@@ -34,7 +35,7 @@ function ignoredOf(context: AppContext): Ignored {
 }
 
 /** The last known good that is still there: as of the job's end, else as the database knows it now. */
-async function lastGood(context: AppContext, { view }: EndedJob): Promise<EndedJob | undefined> {
+async function lastGood(context: AppContext, { view }: ReadJob): Promise<ReadJob | undefined> {
   const recorded = view.lastGood?.id;
   if (recorded !== undefined) {
     const found = await ended(context, recorded, "id").catch(gone);
@@ -49,6 +50,13 @@ async function lastGood(context: AppContext, { view }: EndedJob): Promise<EndedJ
 /** A job that expired, or that this token may not see, is none. */
 function gone(error: unknown): undefined {
   if (!(error instanceof HttpError) || error.status !== 404) throw error;
+}
+
+/** What changed since the last known good; undefined if the job runs still, or there is no such. For reports. */
+export async function comparisonOf(context: AppContext, job: ReadJob): Promise<Comparison | undefined> {
+  if (job.view.endedAt === null) return undefined;
+  const good = await lastGood(context, job);
+  return good && (await compareJobs(job, good, "stamps"));
 }
 
 /** A job beside its last known good, or beside another: mounted under /jobs. */

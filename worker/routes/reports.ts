@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import type { Comparison } from "../../jobs/compare/compare.ts";
 import { writeBadge } from "../../jobs/report/badge.ts";
 import { REPORTS } from "../../jobs/report/formats.ts";
 import { ConsoleReporter, type ReportedJob } from "../../jobs/report/job.ts";
@@ -8,9 +9,11 @@ import { writeKcidb } from "../../jobs/report/kcidb.ts";
 import { writeKtapReport } from "../../jobs/report/ktap.ts";
 import { writeMarkdown } from "../../jobs/report/markdown.ts";
 import { VERDICTS } from "../../jobs/verdict.ts";
+import type { ReadJob } from "../comparison.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import type { JobView } from "../runner/record.ts";
+import { comparisonOf } from "./comparison.ts";
 import { noJob, readable, runnerOf } from "./runner.ts";
 
 type AppContext = Context<AppEnv>;
@@ -19,22 +22,25 @@ type Extension = keyof typeof REPORTS;
 /** The submitting system in KCIDB reports. */
 export const KCIDB_ORIGIN = "xenner";
 
-const WRITERS: Readonly<Record<Extension, (job: ReportedJob) => string>> = {
-  json: (job) => writeJsonReport([job]),
+type Comparisons = ReadonlyMap<string, Comparison>;
+
+const WRITERS: Readonly<Record<Extension, (job: ReportedJob, comparisons: Comparisons) => string>> = {
+  json: (job, comparisons) => writeJsonReport([job], comparisons),
   xml: (job) => writeJunit([job]),
   ktap: (job) => writeKtapReport([job]),
   kcidb: (job) => writeKcidb([job], { origin: KCIDB_ORIGIN }),
-  md: (job) => writeMarkdown([job]),
+  md: (job, comparisons) => writeMarkdown([job], comparisons),
 };
+
+/** Those that say what changed since the last known good. */
+const COMPARING: ReadonlySet<Extension> = new Set<Extension>(["json", "md"]);
 
 function isExtension(text: string): text is Extension {
   return Object.hasOwn(WRITERS, text);
 }
 
 /** The job with what its console says; the console is read in pieces and not held. */
-async function reported(context: AppContext): Promise<ReportedJob> {
-  const runner = await runnerOf(context);
-  const view: JobView = readable(await runner.status());
+async function reported(context: AppContext, { runner, view }: ReadJob): Promise<ReportedJob> {
   const response = await runner.fetch("http://job/console");
   if (response.status === 404 || response.body === null) throw noJob();
   if (!response.ok) throw new HttpError(500, "damaged", "This job's console cannot be read. Post it again.");
@@ -78,7 +84,12 @@ export function reportRoutes(): Hono<AppEnv> {
         `There is no report.${extension.slice(0, 16)}; there are ${known.join(", ")}.`,
       );
     }
-    const text = WRITERS[extension](await reported(context));
+    const runner = await runnerOf(context);
+    const view: JobView = readable(await runner.status());
+    const job = await reported(context, { runner, view });
+    const comparison = COMPARING.has(extension) ? await comparisonOf(context, { runner, view }) : undefined;
+    const comparisons = new Map(comparison === undefined ? [] : [[view.id, comparison]]);
+    const text = WRITERS[extension](job, comparisons);
     return context.body(text, 200, {
       "content-type": `${REPORTS[extension][0]}; charset=utf-8`,
       "cache-control": "no-store",
