@@ -1,46 +1,38 @@
-import type { HypercallStatistics } from "../../engine/machine-api.ts";
-import { type ConsoleLine, ConsoleReader, textOfSpans } from "../../jobs/ansi/console.ts";
-import { type Change, type Comparison, compare, type RunFacts } from "../../jobs/compare/compare.ts";
-import { compareWholeConsoles } from "../../jobs/compare/consoles.ts";
+import { type ConsoleLine, textOfSpans } from "../../jobs/ansi/console.ts";
+import type { Change, Comparison } from "../../jobs/compare/compare.ts";
+import { IGNORED, type Ignored } from "../../jobs/compare/consoles.ts";
 import type { JobView } from "../runner/record.ts";
 import { Verdict } from "./badge.tsx";
 import { change, grouped, instant, seconds, si, visible } from "./format.ts";
 import { nameOfJob } from "./job.tsx";
 import { MILESTONE_NAMES } from "./pictures/boot.ts";
 import { Axis, Picture, percentOf } from "./pictures/frame.tsx";
-import { nameOfHypercall } from "./pictures/hypercalls.tsx";
 import { ticks } from "./pictures/scale.ts";
 
-/** A job with all that is compared of it. */
+/** One of the two jobs. */
 export interface ComparedJob {
   readonly job: JobView;
-  readonly hypercalls: HypercallStatistics | undefined;
-  readonly console: Uint8Array;
-  /** Whether `console` is all of it. */
-  readonly whole: boolean;
+  /** Of its console, around the first line that differs. */
+  readonly lines: readonly ConsoleLine[];
+}
+
+export interface CompareProps {
+  readonly comparison: Comparison;
+  readonly ignored: Ignored;
+  readonly before: ComparedJob;
+  readonly now: ComparedJob;
 }
 
 /** Lines shown before and behind the first that differs. */
-const CONTEXT = 4;
+export const CONTEXT_LINES = 4;
 const ROW = 64;
+const IGNORED_NAMES: Readonly<Record<Ignored, string>> = {
+  stamps: "time stamps aside",
+  numbers: "time stamps, addresses and numbers aside",
+  nothing: "byte by byte",
+};
 
-export function factsOf({ job, hypercalls }: ComparedJob): RunFacts {
-  const calls = (hypercalls?.hypercalls ?? []).map((count) => [nameOfHypercall(count), count.calls] as const);
-  return {
-    id: job.id,
-    instructions: job.instructions,
-    guestSeconds: job.guestSeconds,
-    milestones: job.milestones,
-    hypercalls: Object.fromEntries(calls),
-  };
-}
-
-export function Compare({ before, now }: { readonly before: ComparedJob; readonly now: ComparedJob }) {
-  const comparison = compare(
-    factsOf(now),
-    factsOf(before),
-    compareWholeConsoles(before.console, now.console),
-  );
+export function Compare({ comparison, ignored, before, now }: CompareProps) {
   return (
     <>
       <h1>Two jobs compared</h1>
@@ -88,7 +80,7 @@ export function Compare({ before, now }: { readonly before: ComparedJob; readonl
           </tbody>
         </table>
       </section>
-      <ConsoleDifference comparison={comparison} before={before} now={now} />
+      <ConsoleDifference comparison={comparison} ignored={ignored} before={before} now={now} />
       <section aria-labelledby="compared-title">
         <h2 id="compared-title">Milestones and hypercalls</h2>
         <div class="pictures">
@@ -137,52 +129,42 @@ function ChangeText({ value }: { readonly value: number }) {
   return <span class={value > 0 ? "up" : value < 0 ? "down" : "soft"}>{change(value)}</span>;
 }
 
-/** Lines around one, as the pages of the jobs number them. */
-function linesAround(console: Uint8Array, line: number): readonly ConsoleLine[] {
-  const reader = new ConsoleReader();
-  const lines = reader.read(console);
-  const last = reader.unfinished();
-  if (last !== undefined) lines.push(last);
-  return lines.slice(Math.max(0, line - 1 - CONTEXT), line + CONTEXT);
-}
-
-function ConsoleDifference(props: {
-  readonly comparison: Comparison;
-  readonly before: ComparedJob;
-  readonly now: ComparedJob;
-}) {
-  const { comparison, before, now } = props;
+function ConsoleDifference({ comparison, ignored, before, now }: CompareProps) {
   const at = comparison.console?.line;
-  const part =
-    before.whole && now.whole
-      ? ""
-      : " Only the beginnings of the consoles were compared; they are very long.";
+  const sides = [
+    ["Before", before, "removed"],
+    ["Now", now, "added"],
+  ] as const;
   return (
     <section aria-labelledby="difference-title">
       <h2 id="difference-title">Consoles</h2>
+      <p>
+        Compared {IGNORED_NAMES[ignored]};{" "}
+        {IGNORED.filter((other) => other !== ignored).map((other, index) => (
+          <>
+            {index > 0 && ", or "}
+            <a href={`/compare?job=${before.job.id}&job=${now.job.id}&ignore=${other}`}>
+              {IGNORED_NAMES[other]}
+            </a>
+          </>
+        ))}
+        .
+      </p>
       {at === undefined ? (
-        <p>
-          {comparison.identical ? "Not a byte differs." : "Only time stamps differ."}
-          {part}
-        </p>
+        <p>{comparison.identical ? "Not a byte differs." : "No line differs."}</p>
       ) : (
         <>
           <p>
-            The first line that differs in more than its time stamp is line {at}:{" "}
+            The first line that differs is line {at}:{" "}
             <a href={`/jobs/${before.job.id}?line=${at}#L${at}`}>before</a>,{" "}
-            <a href={`/jobs/${now.job.id}?line=${at}#L${at}`}>now</a>.{part}
+            <a href={`/jobs/${now.job.id}?line=${at}#L${at}`}>now</a>.
           </p>
           <div class="pictures">
-            {(
-              [
-                ["Before", before, "removed"],
-                ["Now", now, "added"],
-              ] as const
-            ).map(([title, { console, job }, className]) => (
+            {sides.map(([title, { job, lines }, className]) => (
               <div>
                 <h3>{title}</h3>
                 <section class="console" tabindex={0} aria-label={`${title}: lines around ${at}`}>
-                  {linesAround(console, at).map(({ number, spans }) => (
+                  {lines.map(({ number, spans }) => (
                     <div class="l">
                       <a href={`/jobs/${job.id}?line=${number}#L${number}`} tabindex={-1}>
                         {String(number)}
@@ -194,6 +176,7 @@ function ConsoleDifference(props: {
                       )}
                     </div>
                   ))}
+                  {!lines.some(({ number }) => number === at) && <p class="soft">The console ends here.</p>}
                 </section>
               </div>
             ))}

@@ -103,6 +103,24 @@ export async function findLines(
   return { lines, more: last !== undefined && take(last) };
 }
 
+/** The lines from `first` to `last`; the console is read no further. */
+export async function readLines(
+  chunks: AsyncIterable<Uint8Array>,
+  first: number,
+  last: number,
+): Promise<readonly ConsoleLine[]> {
+  const reader = new ConsoleReader();
+  const lines: ConsoleLine[] = [];
+  for await (const chunk of chunks) {
+    for (const piece of pieces(chunk)) {
+      lines.push(...reader.read(piece).filter(({ number }) => number >= first && number <= last));
+      if (reader.position.number > last) return lines;
+    }
+  }
+  const unfinished = reader.unfinished();
+  return unfinished === undefined || unfinished.number > last ? lines : [...lines, unfinished];
+}
+
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",
   "<": "&lt;",

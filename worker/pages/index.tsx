@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import type { Comparison } from "../../jobs/compare/compare.ts";
+import type { Ignored } from "../../jobs/compare/consoles.ts";
 import { isFinal } from "../../jobs/states.ts";
 import { authenticate } from "../auth/authenticate.ts";
 import { ANYONE, mayDo, type Principal } from "../auth/principal.ts";
@@ -15,9 +16,9 @@ import type { JobView } from "../runner/record.ts";
 import { ApiRefusal, type ApiServer, PageApi, refusalOf } from "./api.ts";
 import { ASSETS } from "./assets.generated.ts";
 import { Batch, Batches } from "./batches.tsx";
-import { Compare, type ComparedJob } from "./compare.tsx";
+import { CONTEXT_LINES, Compare, type ComparedJob } from "./compare.tsx";
 import { Console } from "./console.tsx";
-import { findLines, readWindow, windowOfLine, windowsOf } from "./console-view.ts";
+import { findLines, readLines, readWindow, windowOfLine, windowsOf } from "./console-view.ts";
 import { ASSET_HEADERS, PAGE_HEADERS } from "./headers.ts";
 import {
   Details,
@@ -51,8 +52,6 @@ const JOBS_PER_PAGE = 50;
 const RECENT_BATCHES = 3;
 const MEMBERS_PER_PAGE = 1000;
 const REFRESH_SECONDS = 5;
-/** Bytes of a console that a comparison reads. */
-const COMPARED_BYTES = 8 << 20;
 const SEARCH_CHARACTERS = 200;
 const HTML = /(?:^|,)\s*text\/html\b/i;
 const LOGIN_FORM_BYTES = 4096;
@@ -85,6 +84,12 @@ function localAddress(text: string | undefined): string {
 
 async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
   for await (const chunk of response.body ?? []) yield chunk;
+}
+
+/** What GET /jobs/:id/comparison says; no comparison if there is nothing to compare with. */
+interface ComparisonAnswer {
+  readonly ignored: Ignored;
+  readonly comparison: Comparison | null;
 }
 
 /** What a page handler needs. */
@@ -421,11 +426,10 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
     const [hypercalls, reports, comparison, profile] = await Promise.all([
       api.find<HypercallStatistics>(`${self}/hypercalls`),
       ended ? api.find<{ jobs: JobReport[] }>(`${self}/report.json`) : undefined,
-      ended ? api.find<Comparison>(`${self}/comparison`) : undefined,
+      ended ? api.find<ComparisonAnswer>(`${self}/comparison`) : undefined,
       ended ? api.find<Profile>(`${self}/profile`) : undefined,
     ]);
-    // The answer may say that there is nothing to compare with.
-    const compared = typeof comparison?.good === "string" ? comparison : undefined;
+    const compared = comparison?.comparison ?? undefined;
     const good = compared === undefined ? undefined : await api.find<JobView>(`/jobs/${compared.good}`);
     const report = reports?.jobs[0];
     const data: JobPageData = {
@@ -497,28 +501,23 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
         "not-two",
         "Choose exactly two jobs to compare, by the boxes in the list of jobs.",
       );
-    const [before, now] = await Promise.all(ids.map((id) => comparedJob(api, id)));
-    if (before === undefined || now === undefined)
-      throw new HttpError(404, "no-job", "There is no such job.");
-    const children = <Compare before={before} now={now} />;
+    const [before = "", now = ""] = ids;
+    const ignore = context.req.query("ignore");
+    const query = new URLSearchParams({ with: before, ...(ignore === undefined ? {} : { ignore }) });
+    const answer = await api.get<ComparisonAnswer>(`/jobs/${now}/comparison?${query}`);
+    const { comparison } = answer;
+    if (comparison === null) throw new HttpError(404, "no-job", "There is no such job.");
+    const line = comparison.console?.line;
+    const side = async (id: string): Promise<ComparedJob> => {
+      const job = await api.get<JobView>(`/jobs/${id}`);
+      if (line === undefined) return { job, lines: [] };
+      const response = await api.send(`/jobs/${id}/console`);
+      if (!response.ok) throw await refusalOf(response);
+      return { job, lines: await readLines(chunksOf(response), line - CONTEXT_LINES, line + CONTEXT_LINES) };
+    };
+    const sides = { before: await side(before), now: await side(now) };
+    const children = <Compare comparison={comparison} ignored={answer.ignored} {...sides} />;
     return await page(context, { title: "Comparison", section: "jobs", visitor, children });
-  }
-
-  async function comparedJob(api: PageApi, id: string): Promise<ComparedJob> {
-    const [job, hypercalls, response] = await Promise.all([
-      api.get<JobView>(`/jobs/${id}`),
-      api.find<HypercallStatistics>(`/jobs/${id}/hypercalls`),
-      api.send(`/jobs/${id}/console`),
-    ]);
-    if (!response.ok) throw await refusalOf(response);
-    const console = new Uint8Array(Math.min(job.consoleBytes, COMPARED_BYTES));
-    let at = 0;
-    for await (const chunk of chunksOf(response)) {
-      console.set(chunk.subarray(0, console.length - at), at);
-      at = Math.min(console.length, at + chunk.length);
-      if (at === console.length) break;
-    }
-    return { job, hypercalls, console: console.subarray(0, at), whole: job.consoleBytes <= COMPARED_BYTES };
   }
 
   return app;
