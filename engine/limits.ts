@@ -62,6 +62,12 @@ export const POOL_LIMITS = {
   minPoolPages: 512,
 } as const;
 
+/** Bounds of what one instruction may make the host do (engine/cpu). */
+export const DEVICE_LIMITS = {
+  /** Accesses of one instruction to device registers that are served; the others find nothing. None that is meant so needs more than two. */
+  accesses: 16,
+} as const;
+
 /** Bounds of the xenstore (engine/xenner/xenstore); the names in brackets are xenstored's options. */
 export const XENSTORE_LIMITS = {
   /** Nodes a guest may own (quota-nodes, -N). */

@@ -1,4 +1,4 @@
-import { POOL_LIMITS } from "../limits.ts";
+import { DEVICE_LIMITS, POOL_LIMITS } from "../limits.ts";
 import type { PageStore } from "../memory/page-store.ts";
 import { CoreMemory } from "./memory.ts";
 import { CPU_MODELS, type CpuModel } from "./models.ts";
@@ -116,8 +116,6 @@ const INTERCEPT_ALL = 15;
 const DEVICE_ACCESS = 32;
 /** Words that an access to a device register can touch: 8 bytes that are not aligned to 4. */
 const DEVICE_WORDS = 3;
-/** Accesses of one instruction that are served. Of what devices are for, none needs more than two. */
-const MAX_DEVICE_ACCESSES = 16;
 /** Attributes of flat segments: 32-bit and 64-bit code, data. */
 const FLAT_ATTRIBUTES = { code32: 0xc09b, code64: 0xa09b, data: 0xc093 } as const;
 const CS = 1;
@@ -372,7 +370,7 @@ export class Cpu implements VirtualCpuApi {
     // In all of this no time passes, so nothing can want to interrupt.
     core.setInterrupt(-1);
     for (let accesses = 0; exit.kind === "device"; accesses++) {
-      if (accesses === MAX_DEVICE_ACCESSES) {
+      if (accesses === DEVICE_LIMITS.accesses) {
         core.disarmDevice(1);
       } else {
         const address = (core.deviceAddress() & ~3) >>> 0;

@@ -99,6 +99,7 @@ test("the initrd lies at the end of RAM, below what the kernel allows, and every
   const lower = await loaded(bzImage(["setUint32", 0x22c, 28 * MIB - 1]));
   expect(planLinux(lower, 4096, (32 * MIB) / 4096).initrd?.address).toBe(28 * MIB - 4096);
   expect(() => planLinux(kernel, 4096, (24 * MIB) / 4096)).toThrow(/at least 25 MiB/);
+  expect(() => planLinux(kernel, 0, (4096 * MIB) / 4096)).toThrow(/at most 3 GiB/);
 });
 
 test("boot_params: the kernel's own header, and what the loader says", async () => {

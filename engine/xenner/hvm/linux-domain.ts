@@ -75,8 +75,7 @@ export function linuxRegion(ramPages: number): Omit<LinuxLayout, "initrd"> {
       entry(LOW.bios, LOW.high, RESERVED),
       entry(LOW.high, ramPages * PAGE_BYTES, RAM),
       ...behindRam,
-      // With more RAM than lies below the devices, the rest of the machine is unusable behind them.
-      entry(Math.min(machineEnd, DEVICES), DEVICES, UNUSABLE),
+      entry(machineEnd, DEVICES, UNUSABLE),
       entry(DEVICES, 4 * GIB, RESERVED),
       entry(4 * GIB, ADDRESS_SPACE, UNUSABLE),
     ].filter(({ size }) => size > 0),
@@ -86,9 +85,17 @@ export function linuxRegion(ramPages: number): Omit<LinuxLayout, "initrd"> {
 /**
  * Plans the memory of a guest in mode "hvm".
  *
- * @throws LoadError does-not-fit, naming the memory that would do
+ * @throws LoadError bad-memory; does-not-fit, naming the memory that would do
  */
 export function planLinux(kernel: LinuxKernel, initrdBytes: number, ramPages: number): LinuxLayout {
+  if (pvhRegion(ramPages).machinePages * PAGE_BYTES > DEVICES) {
+    throw new LoadError({
+      code: "bad-memory",
+      field: "memory",
+      what: `a guest in mode "hvm" cannot have ${(ramPages * PAGE_BYTES) / MIB} MiB: its memory ends below its devices at ${DEVICES / MIB} MiB`,
+      remedy: "Give it at most 3 GiB",
+    });
+  }
   const ramEnd = Math.min(ramPages * PAGE_BYTES, kernel.initrdMax + 1);
   const initrd = Math.floor((ramEnd - initrdBytes) / PAGE_BYTES) * PAGE_BYTES;
   if (kernel.physicalEnd > initrd) {
