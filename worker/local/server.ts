@@ -96,8 +96,6 @@ export class LocalServer {
               modulesRoot: MODULES_ROOT,
               compatibilityDate: COMPATIBILITY.date,
               compatibilityFlags: [...COMPATIBILITY.flags],
-              // As on Cloudflare, nothing reaches a private address: not even one that its name was given a moment ago.
-              outboundService: { network: { allow: [...(options.network ?? PUBLIC_NETWORK)] } },
               bindings: { BATCH_CONCURRENCY, ...options.variables, TOKEN: token },
               durableObjects: {
                 JOB_RUNNER: { className: "JobRunner", useSQLite: true },
