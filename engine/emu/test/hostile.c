@@ -8,8 +8,21 @@
 #include "../types.h"
 #include "../xen-public.h"
 
-#define VIRT_BASE 0xffffffff80000000UL
 #define PAGE 4096UL
+#ifdef __x86_64__
+#define VIRT_BASE 0xffffffff80000000UL
+#define TOP_LEVEL 4
+/* Edges of the hypervisor's hole, and an address in it. */
+#define HOLE_START 0x0000800000000000
+#define HOLE_END 0xffff880000000000
+#define IN_HOLE (0xffff800000000000 + (random() & 0x7fffffffff))
+#else
+#define VIRT_BASE 0xc0000000UL
+#define TOP_LEVEL 3
+#define HOLE_START 0xf5800000
+#define HOLE_END 0x100000000
+#define IN_HOLE (0xf5800000 + below(0x0a800000))
+#endif
 
 /* Pages 512-1023 are mapped writable at start of day, 1024 and up are not mapped. */
 #define POOL 512
@@ -35,9 +48,10 @@ static u64 random(void)
 
 static u64 below(u64 limit)
 {
-    return (random() >> 16) % limit;
+    return (unsigned long)(random() >> 16) % (unsigned long)limit;
 }
 
+#ifdef __x86_64__
 static long hypercall(u64 number, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
     long result;
@@ -49,6 +63,36 @@ static long hypercall(u64 number, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
                  : "rcx", "r11", "memory");
     return result;
 }
+
+static long update_va_mapping(u64 address, u64 value, u64 flags)
+{
+    return hypercall(__HYPERVISOR_update_va_mapping, address, value, flags, 0, 0);
+}
+
+static void update_descriptor(u64 address, u64 value)
+{
+    hypercall(__HYPERVISOR_update_descriptor, address, value, 0, 0, 0);
+}
+#else
+static long hypercall(u64 number, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+    long result;
+    u32 b = (u32)a1, c = (u32)a2, d = (u32)a3, si = (u32)a4;
+    (void)a5;
+    asm volatile("int $0x82" : "=a"(result), "+b"(b), "+c"(c), "+d"(d), "+S"(si) : "0"((u32)number) : "memory");
+    return result;
+}
+
+static long update_va_mapping(u64 address, u64 value, u64 flags)
+{
+    return hypercall(__HYPERVISOR_update_va_mapping, address, value, value >> 32, flags, 0);
+}
+
+static void update_descriptor(u64 address, u64 value)
+{
+    hypercall(__HYPERVISOR_update_descriptor, address, address >> 32, value, value >> 32, 0);
+}
+#endif
 
 static u64 pool_page(void)
 {
@@ -84,11 +128,11 @@ static u64 any_pointer(void)
     case 0:
         return 0;
     case 1:
-        return 0xffff800000000000 + (random() & 0x7fffffffff);
+        return IN_HOLE;
     case 2:
-        return 0x0000800000000000 - below(64);
+        return HOLE_START - below(64);
     case 3:
-        return 0xffff880000000000 - below(64);
+        return HOLE_END - below(64);
     case 4:
         return random();
     case 5:
@@ -96,7 +140,7 @@ static u64 any_pointer(void)
     case 6:
         return WINDOW + below(WINDOW_PAGES) * PAGE + PAGE - below(64);
     }
-    return (u64)buffer + below(sizeof(buffer) - 256);
+    return (unsigned long)buffer + below(sizeof(buffer) - 256);
 }
 
 static u64 any_argument(void)
@@ -141,7 +185,7 @@ static void update_entries(void)
         updates[index].ptr = (pool_page() << 12) + below(512) * 8 + below(4) * (below(8) == 0);
         updates[index].val = any_entry();
     }
-    hypercall(__HYPERVISOR_mmu_update, (u64)updates, count, 0, DOMID_SELF, 0);
+    hypercall(__HYPERVISOR_mmu_update, (unsigned long)updates, count, 0, DOMID_SELF, 0);
 }
 
 static void extended(void)
@@ -152,14 +196,14 @@ static void extended(void)
                                   MMUEXT_TLB_FLUSH_LOCAL, MMUEXT_CLEAR_PAGE,   MMUEXT_COPY_PAGE};
     struct mmuext_op *op = (struct mmuext_op *)buffer;
     op->cmd = commands[below(sizeof(commands))];
-    op->arg1.mfn = pool_page();
-    op->arg2.src_mfn = any_page();
-    hypercall(__HYPERVISOR_mmuext_op, (u64)op, 1, 0, DOMID_SELF, 0);
+    op->arg1.mfn = (xen_pfn_t)pool_page();
+    op->arg2.src_mfn = (xen_pfn_t)any_page();
+    hypercall(__HYPERVISOR_mmuext_op, (unsigned long)op, 1, 0, DOMID_SELF, 0);
 }
 
 static void map_in_window(void)
 {
-    hypercall(__HYPERVISOR_update_va_mapping, WINDOW + below(WINDOW_PAGES) * PAGE, any_entry(), UVMF_INVLPG, 0, 0);
+    update_va_mapping(WINDOW + below(WINDOW_PAGES) * PAGE, any_entry(), UVMF_INVLPG);
 }
 
 /* A store that may be refused. */
@@ -167,10 +211,10 @@ static void poke(u64 *at, u64 value)
 {
     switch (below(3)) {
     case 0:
-        asm volatile("movq %1, (%0)" : : "D"(at), "S"(value) : "memory");
+        asm volatile("mov %1, (%0)" : : "D"(at), "S"((unsigned long)value) : "memory");
         return;
     case 1:
-        asm volatile("lock btsq $1, (%0)" : : "D"(at) : "memory", "cc");
+        asm volatile("lock btsl $1, (%0)" : : "D"(at) : "memory", "cc");
         return;
     case 2:
         asm volatile("lock orb $2, (%0)" : : "D"(at) : "memory", "cc");
@@ -190,8 +234,8 @@ static long table_op(unsigned command, u64 page)
 {
     struct mmuext_op *op = (struct mmuext_op *)buffer;
     op->cmd = command;
-    op->arg1.mfn = page;
-    return hypercall(__HYPERVISOR_mmuext_op, (u64)op, 1, 0, DOMID_SELF, 0);
+    op->arg1.mfn = (xen_pfn_t)page;
+    return hypercall(__HYPERVISOR_mmuext_op, (unsigned long)op, 1, 0, DOMID_SELF, 0);
 }
 
 static u64 table_entry(unsigned level)
@@ -207,43 +251,46 @@ static u64 table_entry(unsigned level)
 static void write_table(void)
 {
     u64 page = POOL + below(MAPPED_END - POOL - WINDOW_PAGES);
-    u64 *table = (u64 *)(VIRT_BASE + page * PAGE);
-    unsigned level = 1 + (unsigned)below(4);
-    if (hypercall(__HYPERVISOR_update_va_mapping, (u64)table, page << 12 | 7, UVMF_INVLPG, 0, 0) != 0)
+    u64 *table = (u64 *)(unsigned long)(VIRT_BASE + page * PAGE);
+    unsigned level = 1 + (unsigned)below(TOP_LEVEL);
+    if (update_va_mapping((unsigned long)table, page << 12 | 7, UVMF_INVLPG) != 0)
         return;
     for (unsigned index = 0; index < 512; index++)
         table[index] = 0;
     for (u64 count = below(12); count; count--)
         table[below(512)] = table_entry(level);
-    hypercall(__HYPERVISOR_update_va_mapping, (u64)table, page << 12 | 5, UVMF_INVLPG, 0, 0);
+    /* Some L3s have what an L3 of PAE needs: an L2 of the highest GiB of their own. */
+    if (TOP_LEVEL == 3 && level == 3)
+        table[3] = below(8) ? pool_page() << 12 | 1 : 0;
+    update_va_mapping((unsigned long)table, page << 12 | 5, UVMF_INVLPG);
     if (table_op(MMUEXT_PIN_L1_TABLE + level - 1, page) == 0)
         tables[level][below(16)] = (u32)page;
-    if (level == 4 && below(2))
+    if (level == TOP_LEVEL && below(2))
         table_op(MMUEXT_NEW_USER_BASEPTR, below(4) ? page : 0);
 }
 
 static void unpin_table(void)
 {
-    table_op(MMUEXT_UNPIN_TABLE, any_table(1 + (unsigned)below(4)));
+    table_op(MMUEXT_UNPIN_TABLE, any_table(1 + (unsigned)below(TOP_LEVEL)));
 }
 
 /* An entry of a live table: by hypercall, or by a store that the fault handler may have to skip. */
 static void change_table(void)
 {
-    unsigned level = 1 + (unsigned)below(4);
+    unsigned level = 1 + (unsigned)below(TOP_LEVEL);
     u64 page = any_table(level), index = below(512);
     if (below(2)) {
         mmu_update_t *update = (mmu_update_t *)buffer;
         update->ptr = page * PAGE + index * 8 + (below(2) ? MMU_PT_UPDATE_PRESERVE_AD : 0);
         update->val = table_entry(level);
-        hypercall(__HYPERVISOR_mmu_update, (u64)update, 1, 0, DOMID_SELF, 0);
+        hypercall(__HYPERVISOR_mmu_update, (unsigned long)update, 1, 0, DOMID_SELF, 0);
         return;
     }
     u64 window = WINDOW + below(WINDOW_PAGES) * PAGE;
-    if (hypercall(__HYPERVISOR_update_va_mapping, window, page << 12 | 5, UVMF_INVLPG, 0, 0) != 0)
+    if (update_va_mapping(window, page << 12 | 5, UVMF_INVLPG) != 0)
         return;
     for (u64 count = below(8); count; count--)
-        poke((u64 *)window + below(512), table_entry(level));
+        poke((u64 *)(unsigned long)window + below(512), table_entry(level));
 }
 
 static void descriptors(void)
@@ -251,22 +298,22 @@ static void descriptors(void)
     u64 page = pool_page();
     switch (below(4)) {
     case 0:
-        buffer[0] = page;
-        buffer[1] = pool_page();
-        hypercall(__HYPERVISOR_set_gdt, (u64)buffer, below(2) * 512 + below(513), 0, 0, 0);
+        ((xen_pfn_t *)buffer)[0] = (xen_pfn_t)page;
+        ((xen_pfn_t *)buffer)[1] = (xen_pfn_t)pool_page();
+        hypercall(__HYPERVISOR_set_gdt, (unsigned long)buffer, below(2) * 512 + below(513), 0, 0, 0);
         return;
     case 1:
-        hypercall(__HYPERVISOR_set_gdt, (u64)buffer, 0, 0, 0, 0);
+        hypercall(__HYPERVISOR_set_gdt, (unsigned long)buffer, 0, 0, 0, 0);
         return;
     case 2:
-        hypercall(__HYPERVISOR_update_descriptor, page * PAGE + below(512) * 8, random(), 0, 0, 0);
+        update_descriptor(page * PAGE + below(512) * 8, random());
         return;
     case 3: {
         struct mmuext_op *op = (struct mmuext_op *)buffer;
         op->cmd = MMUEXT_SET_LDT;
         op->arg1.linear_addr = WINDOW + below(WINDOW_PAGES) * PAGE;
         op->arg2.nr_ents = (u32)below(1024);
-        hypercall(__HYPERVISOR_mmuext_op, (u64)op, 1, 0, DOMID_SELF, 0);
+        hypercall(__HYPERVISOR_mmuext_op, (unsigned long)op, 1, 0, DOMID_SELF, 0);
         /* Touch it: a selector of the LDT. Most are refused, which is a trap that the handler skips. */
         asm volatile("mov %0, %%es" : : "a"((u32)(below(1024) << 3 | 7)));
         return;
@@ -277,27 +324,27 @@ static void descriptors(void)
 static void balloon(void)
 {
     struct xen_memory_reservation *request = (struct xen_memory_reservation *)buffer;
-    u64 *list = buffer + 64;
+    xen_pfn_t *list = (xen_pfn_t *)(buffer + 64);
     for (unsigned index = 0; index < 8; index++)
-        list[index] = pool_page();
-    request->extent_start.p = (xen_pfn_t *)list;
+        list[index] = (xen_pfn_t)pool_page();
+    request->extent_start.p = list;
     request->nr_extents = below(8);
     request->extent_order = below(8) == 0;
     request->mem_flags = 0;
     request->domid = DOMID_SELF;
-    hypercall(__HYPERVISOR_memory_op, below(2) ? XENMEM_decrease_reservation : XENMEM_populate_physmap, (u64)request, 0,
-              0, 0);
+    hypercall(__HYPERVISOR_memory_op, below(2) ? XENMEM_decrease_reservation : XENMEM_populate_physmap,
+              (unsigned long)request, 0, 0, 0);
 }
 
 /* hostile.S: faults return here after the instruction they were raised by. */
 extern char skip_with_error[];
 
 /* Length of the instructions above that can fault, by their first bytes. */
-u64 instruction_length(const u8 *code);
-u64 instruction_length(const u8 *code)
+unsigned long instruction_length(const u8 *code);
+unsigned long instruction_length(const u8 *code)
 {
-    u64 length = 0;
-    while (code[length] == 0xf0 || (code[length] & 0xf0) == 0x40)
+    unsigned long length = 0;
+    while (code[length] == 0xf0 || (sizeof(long) == 8 && (code[length] & 0xf0) == 0x40))
         length++;
     if (code[length] == 0x0f)
         return length + 4; /* bts $imm8, (reg) */
@@ -309,12 +356,12 @@ u64 instruction_length(const u8 *code)
 static void handle_traps(void)
 {
     static struct trap_info table[] = {
-        {11, 0, FLAT_KERNEL_CS, (u64)skip_with_error},
-        {13, 0, FLAT_KERNEL_CS, (u64)skip_with_error},
-        {14, 0, FLAT_KERNEL_CS, (u64)skip_with_error},
+        {11, 0, FLAT_KERNEL_CS, (unsigned long)skip_with_error},
+        {13, 0, FLAT_KERNEL_CS, (unsigned long)skip_with_error},
+        {14, 0, FLAT_KERNEL_CS, (unsigned long)skip_with_error},
         {0, 0, 0, 0},
     };
-    hypercall(__HYPERVISOR_set_trap_table, (u64)table, 0, 0, 0, 0);
+    hypercall(__HYPERVISOR_set_trap_table, (unsigned long)table, 0, 0, 0, 0);
 }
 
 _Noreturn void hostile(struct start_info *info);
@@ -360,7 +407,7 @@ _Noreturn void hostile(struct start_info *info)
             change_table();
             break;
         case 13:
-            poke((u64 *)(WINDOW + below(WINDOW_PAGES) * PAGE) + below(512), any_entry());
+            poke((u64 *)(unsigned long)(WINDOW + below(WINDOW_PAGES) * PAGE) + below(512), any_entry());
             break;
         }
     }

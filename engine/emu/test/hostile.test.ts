@@ -23,27 +23,43 @@ const BETWEEN_CHECKS = 300_000;
 const SEEDS = (process.env.HOSTILE_SEEDS ?? "a b c d e f").split(" ");
 
 const root = join(import.meta.dirname, "../../..");
-const HYPERVISOR_START = 0xffff800000000000n;
-const HYPERVISOR_END = 0xffff880000000000n;
+/** By word size: the guest, and where emu is. */
+const WORLDS = [
+  {
+    bits: 64,
+    source: "hostile.S",
+    flags: ["-mcmodel=kernel", "-mno-red-zone"],
+    script: "hello/hello.lds",
+    emu: "emu64.elf",
+    hypervisor: [0xffff800000000000n, 0xffff880000000000n],
+  },
+  {
+    bits: 32,
+    source: "hostile32.S",
+    flags: ["-m32"],
+    script: "hello32/hello32.lds",
+    emu: "emu32pae.elf",
+    hypervisor: [0xf5800000n, 0x100000000n],
+  },
+] as const;
 
 const possible = existsSync("/usr/include/xen/xen.h") && spawnSync("gcc", ["--version"]).status === 0;
 
 // The Workers types know only compiled modules; in Node a module can be made from bytes.
 const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
 
-function buildGuest(): Uint8Array {
+function buildGuest({ source, flags: own, script }: (typeof WORLDS)[number]): Uint8Array {
   const directory = mkdtempSync(join(tmpdir(), "hostile-"));
   try {
     const output = join(directory, "hostile.elf");
     const flags = [
-      ..."-std=gnu11 -O1 -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone -mgeneral-regs-only".split(
-        " ",
-      ),
+      ...own,
+      ..."-std=gnu11 -O1 -ffreestanding -fno-pic -mgeneral-regs-only".split(" "),
       ..."-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none".split(" "),
       ..."-fno-tree-loop-distribute-patterns -Wall -Wextra -Werror -nostdlib -static -no-pie".split(" "),
-      `-Wl,-T,${join(root, "r2-fixtures/hello/hello.lds")},--build-id=none,--no-warn-rwx-segments`,
+      `-Wl,-T,${join(root, "r2-fixtures", script)},--build-id=none,--no-warn-rwx-segments`,
     ];
-    const sources = ["hostile.S", "hostile.c"];
+    const sources = [source, "hostile.c"];
     execFileSync("gcc", [...flags, "-o", output, ...sources], { cwd: import.meta.dirname, stdio: "inherit" });
     return readFileSync(output);
   } finally {
@@ -51,11 +67,15 @@ function buildGuest(): Uint8Array {
   }
 }
 
-describe.skipIf(!possible)("a hostile guest", () => {
-  const kernel = possible ? buildGuest() : new Uint8Array();
+describe.skipIf(!possible).each(WORLDS)("a hostile guest of $bits bits", (world) => {
+  const kernel = possible ? buildGuest(world) : new Uint8Array();
   const core = new NodeModule(readFileSync(join(root, "engine/cpu/core.wasm")));
   const emu64 = readFileSync(join(root, "engine/emu/emu64.elf"));
-  const { bootInfo, slot256 } = placeEmu(emu64, RAM_PAGES);
+  const emu32pae = readFileSync(join(root, "engine/emu/emu32pae.elf"));
+  const { bootInfo, slot256, pae, wordBytes } = placeEmu(
+    readFileSync(join(root, "engine/emu", world.emu)),
+    RAM_PAGES,
+  );
 
   test.each(SEEDS)("seed %s breaks no rule", { timeout: 300_000 }, async (seed) => {
     let cpu: CpuApi | undefined;
@@ -64,10 +84,10 @@ describe.skipIf(!possible)("a hostile guest", () => {
       return cpu;
     });
     const config = { kernel, cmdline: seed, memoryMiB: MEMORY_MIB, seed: 1n, startTime: 0 };
-    const machine = await create({ core, emu64 }, config, new MapPageStore());
+    const machine = await create({ core, emu64, emu32pae }, config, new MapPageStore());
     const inEmu = () => {
       const rip = cpu!.getRegister("rip");
-      return rip >= HYPERVISOR_START && rip < HYPERVISOR_END;
+      return rip >= world.hypervisor[0] && rip < world.hypervisor[1];
     };
     for (let check = 0; check < CHECKS; check++) {
       let end = machine.run(BETWEEN_CHECKS);
@@ -79,10 +99,11 @@ describe.skipIf(!possible)("a hostile guest", () => {
       }
       const rules = {
         memory: cpu!.memory,
-        region: emuRegion(RAM_PAGES),
+        region: emuRegion(RAM_PAGES, wordBytes),
         ramPages: RAM_PAGES,
         descriptorL1: Number(bootInfo.descriptorL1),
         slot256,
+        ...(pae !== undefined && { pae: pae.entries }),
       };
       expect(brokenRules(rules)).toEqual([]);
     }

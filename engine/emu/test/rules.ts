@@ -8,13 +8,17 @@ import {
   type EmuRegion,
   HYPERVISOR_L4_SLOT,
   HYPERVISOR_LAST_L4_SLOT,
+  MAP_32,
   MAX_GRANT_FRAMES,
 } from "../../xenner/abi.ts";
 
 /** emu.h: enum page_type and the layout of page_info. */
 const NONE = 0;
 const L1 = 1;
+const L3 = 3;
 const L4 = 4;
+/** Of a 32-bit guest: the L2 of the highest GiB, which ends with the hypervisor's entries. */
+const L2_TOP = 4;
 const DESCRIPTORS = 5;
 const WRITABLE = 6;
 const COUNT_MASK = 0xffffff;
@@ -27,6 +31,9 @@ const WRITE = 2n;
 const USER = 4n;
 const REFUSED_IN_L1 = 0x98n; // PWT, PCD, PAT
 const REFUSED_ABOVE = 0x198n; // and PS, G
+/** PAE: reserved bits, and those of an L3 besides. */
+const REFUSED_IN_PAE = 0x7ff0000000000000n;
+const REFUSED_IN_L3 = 0x80000000000001e6n;
 const SEGMENT = 1n << 44n;
 const DESCRIPTOR_PRESENT = 1n << 47n;
 
@@ -36,10 +43,13 @@ export interface PageRules {
   readonly ramPages: number;
   readonly descriptorL1: number;
   readonly slot256: bigint;
+  /** Of a 32-bit guest: the hypervisor's entries of an L2 of the highest GiB. */
+  readonly pae?: readonly bigint[];
 }
 
 /** What is broken, one line each; empty if the rules hold. emu must not be in the middle of a change. */
-export function brokenRules({ memory, region, ramPages, descriptorL1, slot256 }: PageRules): string[] {
+export function brokenRules(rules: PageRules): string[] {
+  const { memory, region, ramPages, descriptorL1, slot256, pae } = rules;
   const broken: string[] = [];
   const info = new Uint32Array(memory.read(region.pageInfo, ramPages * 4).buffer);
   const type = (mfn: number) => (info[mfn]! >> TYPE_SHIFT) & 15;
@@ -56,12 +66,11 @@ export function brokenRules({ memory, region, ramPages, descriptorL1, slot256 }:
     mfn === region.sharedInfo / 4096 ||
     (mfn >= region.grantFrames / 4096 && mfn < region.grantFrames / 4096 + MAX_GRANT_FRAMES);
 
-  const checkEntry = (level: number, entry: bigint, from: string) => {
+  const checkEntry = (level: number, index: number, entry: bigint, from: string) => {
     const mfn = Number((entry & 0x000ffffffffff000n) >> 12n);
-    if ((entry & USER) === 0n) broken.push(`${from} is not for ring 3`);
-    if ((entry & (level === L1 ? REFUSED_IN_L1 | 0x100n : REFUSED_ABOVE)) !== 0n)
-      broken.push(`${from} has bad bits`);
-    if (level > L1) refer(mfn, level - 1, from);
+    if (pae === undefined && (entry & USER) === 0n) broken.push(`${from} is not for ring 3`);
+    if ((entry & refusedBits(level, pae !== undefined)) !== 0n) broken.push(`${from} has bad bits`);
+    if (level > L1) refer(mfn, pae === undefined ? level - 1 : below(level, index), from);
     else if (isShared(mfn)) return;
     else if ((entry & WRITE) !== 0n) refer(mfn, WRITABLE, from);
     else if (mfn >= ramPages) broken.push(`${from} shows page ${mfn}, which is not the guest's`);
@@ -78,35 +87,76 @@ export function brokenRules({ memory, region, ramPages, descriptorL1, slot256 }:
     if (level === DESCRIPTORS) {
       for (const descriptor of entries(mfn)) {
         if ((descriptor & DESCRIPTOR_PRESENT) === 0n) continue;
-        if ((descriptor & SEGMENT) === 0n || ((descriptor >> 45n) & 3n) !== 3n)
+        const isGood = pae === undefined ? ((descriptor >> 45n) & 3n) === 3n : staysOutOfEmu(descriptor);
+        if ((descriptor & SEGMENT) === 0n || !isGood)
           broken.push(`page ${mfn} has descriptor ${descriptor.toString(16)}`);
       }
     } else if (level >= L1 && level <= L4) {
       for (const [index, entry] of entries(mfn).entries()) {
         const from = `L${level} ${mfn}[${index}]`;
-        if (level === L4 && index >= HYPERVISOR_L4_SLOT && index <= HYPERVISOR_LAST_L4_SLOT) {
+        if (pae !== undefined && level === L3 && index > 3) continue;
+        if (pae !== undefined && level === L2_TOP && index >= MAP_32.HYPERVISOR_L2_SLOT) {
+          const expected = pae[index - MAP_32.HYPERVISOR_L2_SLOT]!;
+          if ((entry | 0x60n) !== (expected | 0x60n)) broken.push(`${from} is ${entry.toString(16)}`);
+        } else if (
+          pae === undefined &&
+          level === L4 &&
+          index >= HYPERVISOR_L4_SLOT &&
+          index <= HYPERVISOR_LAST_L4_SLOT
+        ) {
           // The processor may have marked the hypervisor's entry accessed.
           const expected = index === HYPERVISOR_L4_SLOT ? slot256 : 0n;
           if ((entry | 0x20n) !== (expected | 0x20n) && entry !== expected)
             broken.push(`${from} is ${entry.toString(16)}`);
-        } else if ((entry & PRESENT) !== 0n) checkEntry(level, entry, from);
+        } else if ((entry & PRESENT) !== 0n) checkEntry(level, index, entry, from);
       }
     }
   }
   // The GDT and LDT windows: 14 guest pages, emu's own, and 16 for the LDT.
   for (const [index, entry] of entries(descriptorL1 / 4096).entries()) {
     const mfn = Number((entry & 0x000ffffffffff000n) >> 12n);
+    // Behind them are emu32pae's views of whatever page.
+    if (index >= WINDOWS) break;
     if ((entry & PRESENT) !== 0n && mfn < ramPages) refer(mfn, DESCRIPTORS, `descriptor window ${index}`);
   }
-  broken.push(...uncounted(info, found));
+  broken.push(...uncounted(info, found, pae === undefined ? L4 : L3));
   return broken;
 }
 
+/** Entries of the descriptor windows' L1: GDT, emu's own page, a gap, LDT. */
+const WINDOWS = 32;
+
+function refusedBits(level: number, pae: boolean): bigint {
+  if (!pae) return level === L1 ? REFUSED_IN_L1 | 0x100n : REFUSED_ABOVE;
+  if (level === L1) return REFUSED_IN_PAE | REFUSED_IN_L1;
+  return REFUSED_IN_PAE | REFUSED_ABOVE | (level === L3 ? REFUSED_IN_L3 : 0n);
+}
+
+/** The type of what an entry of a 32-bit guest's table refers to. */
+function below(level: number, index: number): number {
+  if (level === L3) return index === 3 ? L2_TOP : L3 - 1;
+  return L1;
+}
+
+/** Ring 1 to 3, and no byte at MAP_32.M2P_VIRTUAL_END or above. SDM vol. 3A 3.4.5. */
+function staysOutOfEmu(descriptor: bigint): boolean {
+  const bit = (n: bigint): boolean => ((descriptor >> n) & 1n) !== 0n;
+  if (((descriptor >> 45n) & 3n) === 0n || bit(53n)) return false;
+  const base = ((descriptor >> 16n) & 0xffffffn) | ((descriptor >> 32n) & 0xff000000n);
+  const units = (descriptor & 0xffffn) | ((descriptor >> 32n) & 0xf0000n);
+  const limit = bit(55n) ? (units << 12n) | 0xfffn : units;
+  const end = BigInt(MAP_32.M2P_VIRTUAL_END);
+  const isExpandDown = !bit(43n) && bit(42n);
+  if (!isExpandDown) return base + limit < end;
+  const first = base + limit + 1n;
+  return limit === 0xffffffffn || (first >= 0x1_0000_0000n && base <= end);
+}
+
 /** Counts that no reference explains. emu itself holds the two current L4s and the page of a registered vcpu_info. */
-function uncounted(info: Uint32Array, found: Uint32Array): string[] {
+function uncounted(info: Uint32Array, found: Uint32Array, top: number): string[] {
   const broken: string[] = [];
   const allowed = new Map([
-    [L4, 2],
+    [top, top === L4 ? 2 : 1],
     [WRITABLE, 1],
   ]);
   for (const [mfn, word] of info.entries()) {
