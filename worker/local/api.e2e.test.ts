@@ -118,5 +118,6 @@ describe("files sent by mistake are refused with the field and a remedy, and the
 test("the local worker runs with the settings of wrangler.toml", async () => {
   const toml = await readFile(join(import.meta.dirname, "..", "..", "wrangler.toml"), "utf8");
   expect(toml).toContain(`compatibility_date = "${COMPATIBILITY.date}"`);
-  expect(toml).toContain(`compatibility_flags = ${JSON.stringify(COMPATIBILITY.flags)}`);
+  const [, flags = "[]"] = /^compatibility_flags = (\[.*\])$/m.exec(toml) ?? [];
+  expect(JSON.parse(flags)).toEqual(COMPATIBILITY.flags);
 });
