@@ -1,6 +1,6 @@
 /*
  * Our own HVM guests, 32- and 64-bit (r2-fixtures/hvm-calls): every hypercall with good and bad arguments, by VMCALL, VMMCALL, one
- * hypercall page and two, in kernel and user mode, while shared_info's mapping moves; and FIFO event channels. The guest compares with what
+ * hypercall page and two, in kernel and user mode, while shared_info's mapping moves, and while interrupts come that call, too; and FIFO event channels. The guest compares with what
  * Xen's headers and sources say, and prints what differs. Here it is run whole; in uneven slices; and through checkpoints, each
  * restored in a new machine, as after a kill or in another worker. That changes no byte of its hypercall pages and its code.
  */
@@ -36,7 +36,7 @@ const MACHINE_PAGES = 0x20000;
 /** Of instructions, so that cuts fall anywhere; about as long as the runs. */
 const SLICES = [1_000_003, 77_777, 3_333_331];
 const MAX_TURNS = 2000;
-const SINGLE_STEPS = 100_000;
+const SINGLE_STEPS = 20_000;
 const configOf = (kernel: Uint8Array) =>
   ({ mode: "pvh", kernel, cmdline: "", memoryMiB: 16, seed: 7n, startTime: 0 }) as const;
 
@@ -123,7 +123,7 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
     whole = await run(kernel, [1e9], false);
     expect(whole.console).not.toContain("FAIL");
     expect(whole.console).toMatch(
-      /^done: vmcall\ndone: vmmcall\ndone: one page\ndone: two pages\nHVM-OK (32|64): \d{4} checks\n$/,
+      /^done: vmcall\ndone: vmmcall\ndone: one page\ndone: two pages\nHVM-OK (32|64): \d+ checks\n$/,
     );
   });
 
@@ -138,8 +138,10 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
       "VCPUOP_is_up",
     ])
       expect(inside(name), name).toBeGreaterThan(0);
-    // Unmasked with nothing pending, unmasked where an upcall is due, and a port that is none: the second leaves.
-    expect(inside("EVTCHNOP_unmask")).toBe(3);
+    // Those that find an event pending leave.
+    const unmask = rows.get("EVTCHNOP_unmask");
+    expect(unmask?.inEmu).toBeGreaterThan(1000);
+    expect(unmask?.byPort).toBeGreaterThan(100);
     for (const name of [
       "EVTCHNOP_send",
       "XENMEM_add_to_physmap",
@@ -150,7 +152,7 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
       expect(inside(name), name).toBe(0);
     const { calls, inEmu, byPort, byVmcall } = whole.statistics.totals;
     expect(inEmu + byPort + (byVmcall ?? 0)).toBe(calls);
-    expect(inEmu).toBeGreaterThan(80);
+    expect(inEmu).toBeGreaterThan(5000);
   });
 
   test("one instruction at a time where two pages are used first: the same run", async () => {
@@ -163,7 +165,8 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
       machine.run(10_000);
       take();
     }
-    for (let i = 0; i < SINGLE_STEPS; i++) expect(machine.run(1)).toEqual({ kind: "budget" });
+    const steps = new Set(Array.from({ length: SINGLE_STEPS }, () => machine.run(1).kind));
+    expect(steps).toEqual(new Set(["budget"]));
     expect(machine.run(1e9).kind).toBe("shutdown");
     take();
     expect(console).toBe(whole.console);

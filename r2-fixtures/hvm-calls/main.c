@@ -10,6 +10,7 @@
 #define HOLE (WINDOW + 0x100000)	/* in the window, not mapped */
 #define TAIL 0xd00UL		/* what is behind struct shared_info is not the guest's business */
 
+extern void upcall_entry(void);
 extern unsigned long gates[], root[];
 extern unsigned char gdt[], tss[], entry_stack_top[];
 #ifdef __x86_64__
@@ -67,6 +68,16 @@ void set_up_tables(void)
 	put16(tss + 8, sizeof(long) == 8 ? (unsigned)(stack >> 32) : 0x10);
 	put16(tss + 0x66, 0x68);
 	__asm__ volatile("lidt %0; ltr %w1" : : "m"(pointer), "r"(0x30));
+}
+
+#define UPCALL_VECTOR 0x40
+
+static void set_upcall_gate(void)
+{
+	unsigned char *gate = idt + UPCALL_VECTOR * (sizeof(long) == 8 ? 16 : 8);
+
+	put16(gate, (unsigned)(unsigned long)upcall_entry);
+	put16(gate + 6, (unsigned)((unsigned long)upcall_entry >> 16));
 }
 
 static void wrmsr(uint32_t msr, uint64_t value)
@@ -257,6 +268,86 @@ static void run_events(void (*path)(void))
 	expect("close", hypercall(path, __HYPERVISOR_event_channel_op, EVTCHNOP_close, (unsigned long)&close, 0), 0);
 }
 
+static uint32_t timer_port;
+static volatile long upcalls;
+
+static uint64_t now(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+/** At ever other distances, so that it falls between any two instructions. */
+static void arm(void)
+{
+	struct vcpu_set_singleshot_timer timer = {.timeout_abs_ns = now() + 150 + (uint64_t)(upcalls * 37 % 611)};
+
+	expect("arm", hypercall(path_page, __HYPERVISOR_vcpu_op, VCPUOP_set_singleshot_timer, 0, (unsigned long)&timer), 0);
+}
+
+/** The timer's event, by the callback vector. It calls by the page, too, which it may have interrupted. */
+void upcall(void)
+{
+	volatile shared_info_t *shared = (volatile shared_info_t *)WINDOW;
+	const unsigned bits = 8 * sizeof(long);
+
+	shared->vcpu_info[0].evtchn_upcall_pending = 0;
+	shared->vcpu_info[0].evtchn_pending_sel = 0;
+	shared->evtchn_pending[timer_port / bits] &= ~(1UL << timer_port % bits);
+	upcalls++;
+	expect("in the upcall", hypercall(path_page, __HYPERVISOR_xen_version, XENVER_pagesize, 0, 0), 4096);
+	arm();
+}
+
+static void set_callback(uint64_t via)
+{
+	struct xen_hvm_param param = {.domid = DOMID_SELF, .index = HVM_PARAM_CALLBACK_IRQ, .value = via};
+
+	expect("callback", hypercall(path_page, __HYPERVISOR_hvm_op, HVMOP_set_param, (unsigned long)&param, 0), 0);
+}
+
+/** Interrupts come while calls are served inside: no answer is another, no register changes, no event is lost. */
+static void run_interrupted(void)
+{
+	volatile shared_info_t *shared = (volatile shared_info_t *)WINDOW;
+	struct evtchn_bind_virq bind = {.virq = VIRQ_TIMER};
+	struct evtchn_close close;
+	const unsigned bits = 8 * sizeof(long);
+	long last = 0, quiet = 0;
+
+	path_name = "interrupted";
+	set_upcall_gate();
+	set_callback((uint64_t)HVM_PARAM_CALLBACK_TYPE_VECTOR << 56 | UPCALL_VECTOR);
+	expect("bind_virq", hypercall(path_page, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq, (unsigned long)&bind, 0), 0);
+	timer_port = close.port = bind.port;
+	shared->vcpu_info[0].evtchn_upcall_pending = 0;
+	shared->evtchn_mask[timer_port / bits] &= ~(1UL << timer_port % bits);
+	arm();
+	__asm__ volatile("sti");
+	for (int i = 0; i < 2000; i++) {
+		/* Masked for a moment: what comes meanwhile must come at the unmask. */
+		if (i % 4 == 0)
+			shared->evtchn_mask[timer_port / bits] |= 1UL << timer_port % bits;
+		expect("yield", hypercall(path_page, __HYPERVISOR_sched_op, SCHEDOP_yield, 0, 0), 0);
+		expect("is_up", hypercall(path_page, __HYPERVISOR_vcpu_op, VCPUOP_is_up, 0, 0), 1);
+		expect("unmask", hypercall(path_page, __HYPERVISOR_event_channel_op, EVTCHNOP_unmask, (unsigned long)&close, 0), 0);
+		quiet = upcalls == last ? quiet + 1 : 0;
+		last = upcalls;
+		if (quiet > 20) {
+			fail("an event is lost", i, upcalls);
+			break;
+		}
+	}
+	__asm__ volatile("cli");
+	expect("upcalls", upcalls > 500, 1);
+	expect("stop", hypercall(path_page, __HYPERVISOR_vcpu_op, VCPUOP_stop_singleshot_timer, 0, 0), 0);
+	expect("close", hypercall(path_page, __HYPERVISOR_event_channel_op, EVTCHNOP_close, (unsigned long)&close, 0), 0);
+	set_callback(0);
+	shared->vcpu_info[0].evtchn_upcall_pending = 0;
+}
+
 static struct evtchn_fifo_control_block control __attribute__((aligned(4096)));
 static volatile event_word_t words[PAGE / 4] __attribute__((aligned(4096)));
 #define WORD_PENDING (1UL << EVTCHN_FIFO_PENDING)
@@ -404,6 +495,7 @@ void main(void)
 	wrmsr(leaf[1], ((unsigned long)pages + PAGE) | 1);
 	page_used = (unsigned long)pages;
 	run_all("two pages", path_page, 127);
+	run_interrupted();
 	run_moving_mappings();
 	run_fifo(path_page);
 	print(failures ? "HVM-BAD " BITS ": " : "HVM-OK " BITS ": ");

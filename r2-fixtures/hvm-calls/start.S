@@ -145,6 +145,39 @@ trapped:
 	call fatal
 #endif
 
+/* The callback vector: upcall() in between any two instructions. */
+	.globl upcall_entry
+upcall_entry:
+#ifdef __x86_64__
+	pushq %rax
+	pushq %rcx
+	pushq %rdx
+	pushq %rsi
+	pushq %rdi
+	pushq %r8
+	pushq %r9
+	pushq %r10
+	pushq %r11
+	cld
+	call upcall
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rdi
+	popq %rsi
+	popq %rdx
+	popq %rcx
+	popq %rax
+	iretq
+#else
+	pushal
+	cld
+	call upcall
+	popal
+	iretl
+#endif
+
 /* Each path is an instruction, or a call, and a return. */
 	.globl path_vmcall, path_vmmcall, path_page
 path_vmcall:
