@@ -9,6 +9,9 @@ import { stored } from "./testing.ts";
  * not be canceled. Its jobs are its owner's, too, and need what a job needs: a token that may run, and its own snapshots.
  */
 
+/** The first test of a file waits until all of the worker is loaded. */
+const FIRST_MILLISECONDS = 60_000;
+
 const PASSES: Script = {
   name: "owned",
   events: [{ at: 1000, print: "BOOT-OK\n", end: { kind: "shutdown", reason: "poweroff", code: 0 } }],
@@ -44,7 +47,9 @@ async function listed(token: string): Promise<string[]> {
 
 const ROUTES = ["", "/jobs", "/report.json", "/report.xml", "/badge.svg"];
 
-test("a private batch is there for its owner and administrators only; a public one for all to see", async () => {
+test("a private batch is there for its owner and administrators only; a public one for all to see", {
+  timeout: FIRST_MILLISECONDS,
+}, async () => {
   const [mine, other, reader] = await Promise.all([
     makeToken(["run", "read"]),
     makeToken(["run", "read"]),

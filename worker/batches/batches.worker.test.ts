@@ -20,6 +20,9 @@ import {
  * shows each member once, and that canceling leaves nothing running.
  */
 
+/** The first test of a file waits until all of the worker is loaded. */
+const FIRST_MILLISECONDS = 60_000;
+
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
 const CRASH = { kind: "shutdown", reason: "crash", code: 3 } as const;
 const PASSES: Script = {
@@ -30,7 +33,9 @@ const FAILS: Script = { name: "fails", events: [{ at: 1000, print: "BAD\n", end:
 const CRASHES: Script = { name: "crashes", events: [{ at: 1000, print: "oops\n", end: CRASH }] };
 
 describe("a batch", () => {
-  test("of a matrix runs each combination as a job, and its verdict is the worst", async () => {
+  test("of a matrix runs each combination as a job, and its verdict is the worst", {
+    timeout: FIRST_MILLISECONDS,
+  }, async () => {
     const kernel = [await stored(PASSES), await stored(FAILS)];
     const batch = await createBatch({
       name: "matrix",

@@ -25,6 +25,9 @@ import {
  * happens, each member becomes one job, and no turn is lost: the dispatcher has nothing left when all is over.
  */
 
+/** The first test of a file waits until all of the worker is loaded. */
+const FIRST_MILLISECONDS = 60_000;
+
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
 const PASSES: Script = { name: "short", events: [{ at: 1000, print: "BOOT-OK\n", end: POWEROFF }] };
 /** Some turns long. */
@@ -61,7 +64,9 @@ async function expectOneJobEach(batch: string): Promise<void> {
   await expect.poll(() => dispatcherOf(bindings).figures(), { timeout: 10_000 }).toEqual(NOTHING);
 }
 
-test("each message comes five times at once, and again after the end: one job each", async () => {
+test("each message comes five times at once, and again after the end: one job each", {
+  timeout: FIRST_MILLISECONDS,
+}, async () => {
   const { id } = await createBatch({ kernel: await stored(PASSES), jobs: Array(6).fill({}) });
   const again = async (): Promise<void> => {
     const messages = Array.from({ length: 30 }, (_, i) => startMessage({ batch: id, member: i % 6 }));
