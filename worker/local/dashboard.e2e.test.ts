@@ -235,6 +235,24 @@ withBrowser("the dashboard", () => {
     expect(incidents).toEqual([]);
   });
 
+  test("the flame graph zooms to a frame in its place, and by address", async () => {
+    const { page, incidents } = visitor;
+    await page.goto(`/jobs/${jobs.bug}`);
+    await page.evaluate("globalThis.samePage = true");
+    const frames = await page.locator("#flame svg a").count();
+    expect(frames).toBeGreaterThan(1);
+    await page.locator("#flame svg a").nth(1).focus();
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#flame >> text=Zoomed to");
+    expect(await page.evaluate("globalThis.samePage")).toBe(true);
+    expect(page.url()).toContain("zoom=0");
+    await page.reload();
+    expect(await page.textContent("#flame")).toContain("Zoomed to");
+    await page.click("text=Show all");
+    await page.waitForSelector("#flame >> text=Zoomed to", { state: "detached" });
+    expect(incidents).toEqual([]);
+  });
+
   test("the console is searched by keyboard", async () => {
     const { page, incidents } = visitor;
     await page.goto(`/jobs/${jobs.bug}`);
@@ -439,6 +457,9 @@ withBrowser("the dashboard", () => {
       await page.click('button:text-is("Go")');
       expect(page.url()).toContain("line=42");
       await page.locator("#pictures details summary").first().click();
+      await page.locator("#flame svg a").nth(1).click();
+      expect(page.url()).toContain("zoom=0");
+      expect(await page.textContent("#flame")).toContain("Zoomed to");
       await page.goto(`/compare?job=${jobs.bug}&job=${jobs.null}`);
       expect(await page.locator("mark").count()).toBe(2);
       expect(incidents).toEqual([]);

@@ -134,7 +134,9 @@ export function Findings({ job, report }: JobPageData) {
     ({ code, verdict }) =>
       !events.some(({ kind }) => kind === code) && (verdict !== "pass" || job.verdict === "pass"),
   );
-  if (job.verdict === null || (events.length === 0 && others.length === 0))
+  // A reason that stands above already need not be told twice.
+  const told = others.length === 1 && others[0]?.message === job.reason && events.length === 0;
+  if (job.verdict === null || told || (events.length === 0 && others.length === 0))
     return <section id="findings" hidden />;
   const counts = Object.entries(report?.tests.counts ?? {}).filter(([, count]) => count > 0);
   return (
