@@ -24,6 +24,8 @@ export interface Env {
   readonly DB: D1Database;
   /** Work outside of requests: worker/queue.ts. */
   readonly WORK_QUEUE: Queue<WorkMessage>;
+  /** The way to addresses that users name, if it is another than `fetch`: a network without private addresses. */
+  readonly EGRESS?: Fetcher;
   /** The token that may do everything, with which others are made. */
   readonly TOKEN?: string;
   /** "1": jobs that are public may be read without a token. */

@@ -64,6 +64,11 @@ export class Hooks extends DurableObject<Env> {
       CREATE INDEX IF NOT EXISTS delivery_by_state ON delivery (state, next_at);
       CREATE INDEX IF NOT EXISTS delivery_by_time ON delivery (received_at);
     `);
+    // Whoever had a claim may have died with the last instance of this object. If not, what he makes is made once all the same.
+    const left = this.#sql
+      .exec("UPDATE delivery SET claimed_until = 0, asked_at = 0 WHERE state = 'accepted' RETURNING key")
+      .toArray();
+    if (left.length > 0) ctx.blockConcurrencyWhile(() => this.#wake(Date.now()));
   }
 
   /** The configuration of a version, or the latest; null if there is none. */

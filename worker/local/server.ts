@@ -36,7 +36,7 @@ export interface ServerOptions {
   readonly entry?: string;
   /** Variables of the worker: see settings.ts. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** What the worker may connect to, as workerd's Network has it ("public", "10.0.0.0/8"); default: public addresses. */
+  /** What addresses that users name may lead to, as workerd's Network has it ("public", "10.0.0.0/8"); default: public addresses. */
   readonly network?: readonly string[];
   /** Whether the runtime's inspector listens, for `heap`. */
   readonly inspect?: boolean;
@@ -96,6 +96,15 @@ export class LocalServer {
               modulesRoot: MODULES_ROOT,
               compatibilityDate: COMPATIBILITY.date,
               compatibilityFlags: [...COMPATIBILITY.flags],
+              // As on Cloudflare, nothing goes to a private address: not even to one that a name was given a moment ago.
+              serviceBindings: {
+                EGRESS: {
+                  network: {
+                    allow: [...(options.network ?? PUBLIC_NETWORK)],
+                    tlsOptions: { trustBrowserCas: true },
+                  },
+                },
+              },
               bindings: { BATCH_CONCURRENCY, ...options.variables, TOKEN: token },
               durableObjects: {
                 JOB_RUNNER: { className: "JobRunner", useSQLite: true },

@@ -90,8 +90,6 @@ const hurry = (subject: string): Promise<void> =>
     await object.alarm();
   });
 
-const typesSeen = (): unknown[] => seen.map(({ body }) => (JSON.parse(body) as { type: unknown }).type);
-
 test("each event comes once, in order, signed, with the job and without whom else it names", async () => {
   const url = "https://ci.example.org/hook?key=1";
   const notify = [{ url, events: ["job.queued", "job.running", "job.ended"] }, "https://other.example.org/"];
@@ -240,17 +238,22 @@ test("addresses and secrets that will not do are refused when the job is posted"
 });
 
 test("a batch tells of its end where its config asks for it, each job of its own", async () => {
-  const notify = [{ url: "https://ci.example.org/", events: ["batch.ended", "job.ended"] }];
+  const notify = [{ url: "https://batches.example.org/", events: ["batch.ended", "job.ended"] }];
   const { id } = await createBatch({
     name: "two",
     kernel: await stored(HELLO),
     jobs: [{}, {}],
     config: { notify },
   });
+  const told = () => seen.filter(({ url }) => url === "https://batches.example.org/");
   await settled(`/batches/${id}`, 1);
-  while (seen.length < 3) await scheduler.wait(10);
-  expect(typesSeen().sort()).toEqual(["batch.ended", "job.ended", "job.ended"]);
-  const ended = JSON.parse(seen.find(({ body }) => body.includes("batch.ended"))?.body ?? "") as unknown;
+  while (told().length < 3) await scheduler.wait(10);
+  expect(
+    told()
+      .map(({ body }) => (JSON.parse(body) as { type: string }).type)
+      .sort(),
+  ).toEqual(["batch.ended", "job.ended", "job.ended"]);
+  const ended = JSON.parse(told().find(({ body }) => body.includes("batch.ended"))?.body ?? "") as unknown;
   expect(ended).toMatchObject({ data: { batch: { id, verdict: "pass", jobs: { total: 2, ended: 2 } } } });
 });
 
