@@ -8,7 +8,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { HVM_CALLS } from "../r2-fixtures/hvm-calls/build.ts";
 import { check, toolchainVersion } from "./emu/toolchain.ts";
 import { HYPERCALL_PAGES_BUILD, isModuleCurrent } from "./emu-hvm/pages-build.ts";
@@ -118,9 +118,11 @@ test.skipIf(!canCompare && process.env.CI === undefined)(
 
 describe.each(GUESTS)("$name", ({ kernel }) => {
   let whole: Run;
-
-  test("every check holds, on every path", async () => {
+  beforeAll(async () => {
     whole = await run(kernel, [1e9], false);
+  }, 120_000);
+
+  test("every check holds, on every path", () => {
     expect(whole.console).not.toContain("FAIL");
     expect(whole.console).toMatch(
       /^done: vmcall\ndone: vmmcall\ndone: one page\ndone: two pages\nHVM-OK (32|64): \d+ checks\n$/,
