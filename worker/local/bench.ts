@@ -91,11 +91,12 @@ async function measureBoot(
     for (let run = 0; run < options.bootRuns; run++) {
       progress(`boot, run ${run + 1} of ${options.bootRuns}`);
       for (const mode of server === undefined ? [] : BOOT_MODES) {
-        const { seconds, ...done } = await server!.boot(
+        const { seconds, cpuSeconds, ...done } = await server!.boot(
           fixture,
           mode === "hvm" ? { mode, cmdline: PC_CMDLINE } : { mode },
         );
         samples.boot[mode].push(seconds);
+        if (cpuSeconds !== undefined) samples.bootCpu[mode].push(cpuSeconds);
         work[mode] ??= done;
         const { instructions } = work[mode];
         if (instructions !== done.instructions)
@@ -103,8 +104,15 @@ async function measureBoot(
       }
       if (parts.has("boot-qemu") && fixture.initrdPath !== undefined) {
         const { kernelPath, initrdPath, memoryMiB } = fixture;
-        const { seconds } = await bootInQemu(kernelPath, initrdPath, memoryMiB, BOOT_MARKER, PC_CMDLINE);
+        const { seconds, cpuSeconds } = await bootInQemu(
+          kernelPath,
+          initrdPath,
+          memoryMiB,
+          BOOT_MARKER,
+          PC_CMDLINE,
+        );
         samples.boot.qemu.push(seconds);
+        if (cpuSeconds !== undefined) samples.bootCpu.qemu.push(cpuSeconds);
       }
     }
   } finally {

@@ -3,10 +3,13 @@ import type { GuestMode, HypercallStatistics } from "../../../engine/machine-api
 import type { PreparedFixture } from "../../../r2-fixtures/index.ts";
 import type { JobView } from "../../runner/record.ts";
 import { LocalServer } from "../server.ts";
+import { processSeconds } from "./cpu-time.ts";
 
 export interface WorkerdBoot {
   /** From the POST to the verdict. */
   readonly seconds: number;
+  /** Of the processor's time, in workerd, where that can be told. */
+  readonly cpuSeconds: number | undefined;
   readonly instructions: number;
   readonly hypercalls: HypercallStatistics["totals"];
 }
@@ -44,6 +47,7 @@ export class WorkerdBoots {
     const client = this.#server.client();
     const decoder = new TextDecoder();
     let consoleText = "";
+    const cpuBefore = processSeconds(this.#server.workerd());
     const start = performance.now();
     const posted = await client.request("/jobs", { method: "POST", body: form });
     const { id } = (await posted.json()) as JobView;
@@ -51,11 +55,13 @@ export class WorkerdBoots {
       consoleText += decoder.decode(bytes, { stream: true });
     });
     const seconds = (performance.now() - start) / 1000;
+    const cpu = processSeconds(this.#server.workerd());
+    const cpuSeconds = cpu === undefined || cpuBefore === undefined ? undefined : cpu - cpuBefore;
     if (job.verdict !== "pass") {
       throw new Error(`${fixture.name}: ${job.verdict}, ${job.reason}\n${consoleText.slice(-2000)}`);
     }
     const statistics = await client.request(`/jobs/${id}/hypercalls`);
     const { totals } = (await statistics.json()) as HypercallStatistics;
-    return { seconds, instructions: job.instructions, hypercalls: totals };
+    return { seconds, cpuSeconds, instructions: job.instructions, hypercalls: totals };
   }
 }

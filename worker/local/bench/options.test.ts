@@ -2,6 +2,7 @@
  * The benchmark's small parts that can be wrong without anyone noticing: its averages, and what its arguments choose.
  */
 import { describe, expect, test } from "vitest";
+import { processSeconds } from "./cpu-time.ts";
 import { PARTS, parseOptions, UsageError } from "./options.ts";
 import { geometricMean, median } from "./statistics.ts";
 
@@ -35,5 +36,18 @@ describe("arguments", () => {
 
   test.each([[["--only"]], [["--only", "loop"]], [["--fast"]]])("%j is wrong use", (args) => {
     expect(() => parseOptions(args)).toThrow(UsageError);
+  });
+});
+
+describe("processor time", () => {
+  test("is what the process itself says, in steps of 10 ms", ({ skip }) => {
+    const seconds = processSeconds(process.pid);
+    if (seconds === undefined && process.platform !== "linux") skip("there is no /proc");
+    const { user, system } = process.cpuUsage();
+    expect(Math.abs(seconds! - (user + system) / 1e6)).toBeLessThan(0.5);
+  });
+
+  test("of no process is not there", () => {
+    expect(processSeconds(undefined)).toBeUndefined();
   });
 });

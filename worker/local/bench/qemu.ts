@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { buildImage } from "../../../engine/cpu/bench/image.ts";
 import { IMAGE_BASE, MEMORY_BYTES } from "../../../engine/cpu/bench/layout.ts";
 import type { Loop } from "../../../engine/cpu/bench/loops.ts";
+import { processSeconds } from "./cpu-time.ts";
 
 const QEMU = "qemu-system-x86_64";
 const REPORT_BYTES = 8;
@@ -28,13 +29,13 @@ interface Run {
 function runQemu(
   args: readonly string[],
   timeoutMs: number,
-  onOutput: (bytes: Uint8Array) => void,
+  onOutput: (bytes: Uint8Array, pid: number | undefined) => void,
 ): Promise<Run> {
   return new Promise((resolve, reject) => {
     const child = spawn(QEMU, args, { stdio: ["ignore", "pipe", "pipe"] });
     const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     let stderr = "";
-    child.stdout.on("data", onOutput);
+    child.stdout.on("data", (bytes: Uint8Array) => onOutput(bytes, child.pid));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
@@ -99,6 +100,8 @@ export async function timeLoopInQemu(
 export interface QemuBoot {
   /** From the start of the qemu process to the first sight of `marker`. */
   readonly seconds: number;
+  /** Of the processor's time, where that can be told. */
+  readonly cpuSeconds: number | undefined;
   readonly console: string;
 }
 
@@ -112,6 +115,7 @@ export async function bootInQemu(
 ): Promise<QemuBoot> {
   const start = performance.now();
   let seen: number | undefined;
+  let cpuSeconds: number | undefined;
   let console = "";
   const decoder = new TextDecoder();
   const { status, stderr } = await runQemu(
@@ -120,13 +124,15 @@ export async function bootInQemu(
       ...["-kernel", kernelPath, "-initrd", initrdPath, "-append", cmdline],
     ],
     BOOT_TIMEOUT_MS,
-    (bytes) => {
+    (bytes, pid) => {
       console += decoder.decode(bytes, { stream: true });
-      if (seen === undefined && console.includes(marker)) seen = performance.now();
+      if (seen !== undefined || !console.includes(marker)) return;
+      seen = performance.now();
+      cpuSeconds = processSeconds(pid);
     },
   );
   if (seen === undefined) {
     throw new Error(`qemu: no ${marker} (status ${status}); ${stderr}\n${console.slice(-2000)}`);
   }
-  return { seconds: (seen - start) / 1000, console };
+  return { seconds: (seen - start) / 1000, cpuSeconds, console };
 }

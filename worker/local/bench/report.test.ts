@@ -27,6 +27,8 @@ describe("summarize", () => {
     });
     samples.boot.pv.push(12, 10, 11);
     samples.boot.hvm.push(16.5);
+    samples.bootCpu.hvm.push(9);
+    samples.bootCpu.qemu.push(4.5);
     samples.boot.qemu.push(5.5);
     const report = summarize(MACHINE, loops, samples, SUBJECT);
     expect(report.ratios.loopsVsQemu).toBeCloseTo(1, 12);
@@ -39,8 +41,10 @@ describe("summarize", () => {
     expect(report.boot?.modes.pv?.mips).toBeCloseTo(3000 / 11, 9);
     expect(report.boot?.modes.pvh).toBeNull();
     expect(JSON.parse(JSON.stringify(report)).ratios).toEqual(report.ratios);
-    expect(formatReport(report)).toMatch(/pv +11\.00 s +3\.000 G +273 MIPS +4 +75\.0 % +2\.00\n/);
-    expect(formatReport(report)).toMatch(/hvm +16\.50 s +2\.000 G +121 MIPS +4 +0\.0 % +3\.00\n/);
+    expect(formatReport(report)).toMatch(/pv +11\.00 s +- +3\.000 G +273 MIPS +4 +75\.0 % +2\.00 +-\n/);
+    expect(formatReport(report)).toMatch(
+      /hvm +16\.50 s +9\.00 s +2\.000 G +121 MIPS +4 +0\.0 % +3\.00 +2\.00\n/,
+    );
   });
 
   test("what was not measured is null, and no ratio is made of it", () => {
@@ -55,6 +59,7 @@ describe("summarize", () => {
       loopsWorkerdVsNode: null,
       bootVsQemu: null,
       hvmVsQemu: null,
+      hvmVsQemuCpu: null,
     });
     expect(report.boot).toBeNull();
     expect(formatReport(report)).toMatch(/copy +- +- +-/);

@@ -16,6 +16,8 @@ export type BootPlace = GuestMode | "qemu";
 export interface Samples {
   readonly loops: Record<LoopName, Record<LoopPlace, number[]>>;
   readonly boot: Record<BootPlace, number[]>;
+  /** The same in processor time, where it can be told. */
+  readonly bootCpu: Record<BootPlace, number[]>;
 }
 
 export function noSamples(): Samples {
@@ -23,6 +25,7 @@ export function noSamples(): Samples {
   return {
     loops: Object.fromEntries(LOOP_NAMES.map((name) => [name, places()])) as Samples["loops"],
     boot: { pv: [], pvh: [], hvm: [], qemu: [] },
+    bootCpu: { pv: [], pvh: [], hvm: [], qemu: [] },
   };
 }
 
@@ -44,9 +47,9 @@ export interface Report {
     readonly fixture: string;
     readonly source: FixtureSource;
     /** POST to verdict, in the worker. */
-    readonly modes: Record<GuestMode, (Speed & BootWork) | null>;
+    readonly modes: Record<GuestMode, (Speed & BootWork & Cpu) | null>;
     /** Start of qemu to BOOT-OK; the guest sleeps one second of it, which costs ours nothing. */
-    readonly qemu: { readonly seconds: number } | null;
+    readonly qemu: ({ readonly seconds: number } & Cpu) | null;
   } | null;
   readonly checkpoints: CheckpointFigures | null;
   readonly ratios: {
@@ -57,6 +60,8 @@ export interface Report {
     /** Our seconds in workerd over qemu's: in mode "pv", and in mode "hvm", which is the same work with the same devices. */
     readonly bootVsQemu: number | null;
     readonly hvmVsQemu: number | null;
+    /** The same in processor time, which other work on the machine changes less. */
+    readonly hvmVsQemuCpu: number | null;
   };
   readonly samples: Samples;
 }
@@ -71,6 +76,11 @@ function speed(seconds: readonly number[], instructions: number): Speed | null {
 export interface BootWork {
   readonly instructions: number;
   readonly hypercalls: HypercallStatistics["totals"];
+}
+
+interface Cpu {
+  /** Processor time; null where it cannot be told. */
+  readonly cpuSeconds: number | null;
 }
 
 export interface BootSubject {
@@ -109,13 +119,18 @@ export function summarize(
     });
     return each.length === LOOP_NAMES.length ? geometricMean(each) : null;
   };
-  const bootOf = (mode: GuestMode): (Speed & BootWork) | null => {
+  const cpuOf = (place: BootPlace): Cpu => {
+    const measured = samples.bootCpu[place];
+    return { cpuSeconds: measured.length === 0 ? null : median(measured) };
+  };
+  const bootOf = (mode: GuestMode): (Speed & BootWork & Cpu) | null => {
     const work = boot?.work[mode];
     const measured = work === undefined ? null : speed(samples.boot[mode], work.instructions);
-    return work === undefined || measured === null ? null : { ...measured, ...work };
+    return work === undefined || measured === null ? null : { ...measured, ...work, ...cpuOf(mode) };
   };
   const modes = { pv: bootOf("pv"), pvh: bootOf("pvh"), hvm: bootOf("hvm") };
-  const qemuBoot = samples.boot.qemu.length > 0 ? { seconds: median(samples.boot.qemu) } : null;
+  const qemuBoot =
+    samples.boot.qemu.length > 0 ? { seconds: median(samples.boot.qemu), ...cpuOf("qemu") } : null;
   return {
     machine,
     loops: loopSpeeds,
@@ -133,11 +148,16 @@ export function summarize(
       loopsVsQemu: ratio("workerd", "qemu"),
       loopsNodeVsQemu: ratio("node", "qemu"),
       loopsWorkerdVsNode: ratio("workerd", "node"),
-      bootVsQemu: modes.pv === null || qemuBoot === null ? null : modes.pv.seconds / qemuBoot.seconds,
-      hvmVsQemu: modes.hvm === null || qemuBoot === null ? null : modes.hvm.seconds / qemuBoot.seconds,
+      bootVsQemu: quotient(modes.pv?.seconds, qemuBoot?.seconds),
+      hvmVsQemuCpu: quotient(modes.hvm?.cpuSeconds, qemuBoot?.cpuSeconds),
+      hvmVsQemu: quotient(modes.hvm?.seconds, qemuBoot?.seconds),
     },
     samples,
   };
+}
+
+function quotient(a: number | null | undefined, b: number | null | undefined): number | null {
+  return a == null || b == null ? null : a / b;
 }
 
 const COLUMN = 15;
@@ -169,22 +189,27 @@ export function formatReport(report: Report): string {
     lines.push(
       "",
       `boot of ${boot.fixture} (${boot.source.package ?? "own"} ${boot.source.version ?? ""})`,
-      row("mode", ["POST to verdict", "instructions", "speed", "hypercalls", "in the guest", "x qemu TCG"]),
+      row("mode", [
+        ...["POST to verdict", "processor time", "instructions", "speed", "hypercalls", "in the guest"],
+        ...["x qemu TCG", "x in processor"],
+      ]),
     );
     for (const mode of BOOT_MODES) {
       const measured = boot.modes[mode];
       lines.push(
         row(mode, [
           shown(measured?.seconds, 2, " s"),
+          shown(measured?.cpuSeconds, 2, " s"),
           shown(measured === null ? null : measured.instructions / 1e9, 3, " G"),
           shown(measured?.mips, 0, " MIPS"),
           shown(measured?.hypercalls.calls, 0),
           shown(measured === null ? null : measured.hypercalls.shareInEmu * 100, 1, " %"),
-          shown(boot.qemu === null || measured === null ? null : measured.seconds / boot.qemu.seconds, 2),
+          shown(quotient(measured?.seconds, boot.qemu?.seconds), 2),
+          shown(quotient(measured?.cpuSeconds, boot.qemu?.cpuSeconds), 2),
         ]),
       );
     }
-    lines.push(row("qemu TCG", [shown(boot.qemu?.seconds, 2, " s")]));
+    lines.push(row("qemu TCG", [shown(boot.qemu?.seconds, 2, " s"), shown(boot.qemu?.cpuSeconds, 2, " s")]));
   }
   if (report.checkpoints !== null) lines.push("", ...formatCheckpoints(report.checkpoints));
   return lines.join("\n");
