@@ -126,6 +126,8 @@ test("without a token, or with a wrong one, every route is a 401, and every page
       const { status, headers } = response;
       const isLogin = status === 303 && headers.get("location")?.startsWith("/login") === true;
       const isRefused = status === 401 && headers.get("www-authenticate")?.startsWith("Bearer") === true;
+      // Deliveries are signed instead; without the secret they are signed with, there is no such route.
+      if (/^\/hooks\/(github|generic)$/.test(path) && status === 404) continue;
       if (isLogin || isRefused) answers.add(isLogin ? "login" : "401");
       else leaks.push(`${method} ${path} ${authorization}: ${status}`);
     }
