@@ -23,15 +23,7 @@ bool copy_to_guest(word to, const void *from, word bytes)
     return guest_range_ok(to, bytes) && copy_bytes((void *)to, from, bytes) == 0;
 }
 
-void copy_memory(void *to, const void *from, word bytes)
-{
-    asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
-}
-
-void fill_memory(void *to, u8 value, word bytes)
-{
-    asm volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(value) : "memory");
-}
+#include "moves.h"
 
 /* The compiler may call these for structure copies and initialisers. */
 void *memcpy(void *to, const void *from, size_t bytes);

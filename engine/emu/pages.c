@@ -20,7 +20,7 @@ void pages_init(void)
     machine_to_phys = machine(boot.m2p);
     for (u64 mfn = 0; mfn < boot.ram_pages; mfn++)
         machine_to_phys[mfn] = mfn;
-    fill_memory(&machine_to_phys[boot.ram_pages], 0xff, boot.m2p_bytes - boot.ram_pages * sizeof(xen_pfn_t));
+    fill_memory(&machine_to_phys[boot.ram_pages], 0xff, M2P_FILLED_BYTES - boot.ram_pages * sizeof(xen_pfn_t));
 }
 
 /* RAM that belongs to the guest at present. */

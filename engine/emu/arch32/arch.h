@@ -26,6 +26,9 @@
  */
 #define EDGE_INSTRUCTIONS 125
 
+/* Of the m2p, what is no page of the guest's is marked so, up to the last that XENMEM_machphys_mapping tells. */
+#define M2P_FILLED_BYTES (boot.machine_pages * sizeof(xen_pfn_t))
+
 /* ticks * multiplier / 2^32, the multiplier having 32 bits */
 #define SCALED(ticks, multiplier)                                                                                    \
     (((ticks) >> 32) * (multiplier) + ((u64)(u32)(ticks) * (multiplier) >> 32))

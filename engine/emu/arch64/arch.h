@@ -39,6 +39,9 @@
 /* An address-size prefix makes addresses of 32 bits. */
 #define ADDRESSES_OF_16_BITS 0
 
+/* Of the m2p, what is no page of the guest's is marked so. */
+#define M2P_FILLED_BYTES boot.m2p_bytes
+
 /* ticks * multiplier / 2^32 */
 #define SCALED(ticks, multiplier) ((u64)((unsigned __int128)(ticks) * (multiplier) >> 32))
 
