@@ -1,7 +1,7 @@
 import { TOKEN_REQUEST } from "../schema/token.ts";
 import { answer, errorAnswer, type Json, json, operation, schemaOf, TOKEN_ERRORS, WIDE } from "./parts.ts";
 
-/** What only tokens with the scope admin may do. */
+/** What only tokens with the scope admin may do, and how a token logs a browser in. */
 
 const ADMIN_ERRORS: Json = { ...TOKEN_ERRORS, "403": errorAnswer("The token has not the scope admin.") };
 
@@ -39,6 +39,14 @@ export const TOKEN_PATHS: Json = {
         "503": errorAnswer("It could not be removed everywhere: delete it again."),
       },
     }),
+  },
+  "/login/links": {
+    post: operation(
+      "An address of the dashboard that logs a browser in with this token: once, within ten minutes.",
+      {
+        responses: { "201": answer("The address, in `url`.", json(WIDE)), ...TOKEN_ERRORS },
+      },
+    ),
   },
   "/admin/repair": {
     get: operation("The repair of the index that is under way, or the last one.", {

@@ -134,11 +134,11 @@ export function Findings({ job, report }: JobPageData) {
     ({ code, verdict }) =>
       !events.some(({ kind }) => kind === code) && (verdict !== "pass" || job.verdict === "pass"),
   );
-  // A reason that stands above already need not be told twice.
-  const told = others.length === 1 && others[0]?.message === job.reason && events.length === 0;
-  if (job.verdict === null || told || (events.length === 0 && others.length === 0))
-    return <section id="findings" hidden />;
   const counts = Object.entries(report?.tests.counts ?? {}).filter(([, count]) => count > 0);
+  // A reason that stands above already need not be told twice.
+  const told = others.length === 1 && others[0]?.message === job.reason && counts.length === 0;
+  if (job.verdict === null || (events.length === 0 && (told || others.length === 0)))
+    return <section id="findings" hidden />;
   return (
     <section id="findings" aria-labelledby="findings-title">
       <h2 id="findings-title">What was found</h2>
