@@ -5,18 +5,18 @@ import { styleText } from "node:util";
 import { listFixtures, prepareFixture } from "../../r2-fixtures/index.ts";
 import type { MemberPage, MemberView } from "../batches/member.ts";
 import type { BatchView } from "../batches/record.ts";
+import { EXIT } from "./cli/exit.ts";
+import { UsageError } from "./cli/job-options.ts";
 import { ApiError, type Client } from "./client.ts";
-import { UsageError } from "./options.ts";
 import { count, short, table } from "./report.ts";
 import type { LocalServer } from "./server.ts";
 
-/** `npm start -- --batch FILE`: sends a batch, shows each job as it ends, and what came of them together. */
+/* `--batch FILE`: sends a batch, shows each job as it ends, and what came of them together. */
 
 const POLL_MILLISECONDS = 300;
 /** How long to try to reach a worker that was reachable before. */
 const RECONNECT_MILLISECONDS = 30_000;
 const PAGE = 1000;
-const EXIT = { pass: 0, fail: 1, infrastructure: 2, usage: 64 } as const;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -189,29 +189,28 @@ export function exitOfBatch({ verdict, verdicts, states }: BatchView): number {
   }
 }
 
-export interface BatchOptions {
+export interface SendOptions {
   /** The worker, if it is one of ours. */
   readonly server: LocalServer | undefined;
-  readonly json: boolean;
-  readonly signal: AbortSignal;
   readonly log: (line: string) => void;
 }
 
-/** Runs a batch to its end; the exit status. @throws UsageError, ApiError */
-export async function runBatch(
+/** Sends a batch, after the files it needs. @throws UsageError, ApiError */
+export async function sendBatch(
   client: Client,
   file: BatchFile,
-  { server, json, signal, log }: BatchOptions,
-): Promise<number> {
+  { server, log }: SendOptions,
+): Promise<BatchView> {
   const body = await new Files(client, server, file.folder, log).resolve(file.body);
   const headers = { "content-type": "application/json" };
   const response = await client.request("/batches", { method: "POST", headers, body: JSON.stringify(body) });
-  let batch = (await response.json()) as BatchView;
-  const { id } = batch;
-  const cancel = (): unknown => client.request(`/batches/${id}`, { method: "DELETE" }).catch(() => {});
-  if (signal.aborted) await cancel();
-  signal.addEventListener("abort", cancel);
+  return (await response.json()) as BatchView;
+}
+
+/** Shows each job of a batch as it ends, a table, and what came of them together; the exit status. @throws ApiError */
+export async function followBatch(client: Client, id: string, json: boolean): Promise<number> {
   const shown = new Set<number>();
+  let batch: BatchView;
   for (let known = 0; ; ) {
     batch = await getJson<BatchView>(client, `/batches/${id}`);
     if (batch.jobs.ended > known && !json) {

@@ -109,9 +109,9 @@ export class Client {
     }
   }
 
-  /** Gives the console to `write` as it comes, until the job has ended; goes on where it was if the connection breaks. */
-  async followConsole(id: string, write: (bytes: Uint8Array) => void): Promise<JobView> {
-    let offset = 0;
+  /** Gives the console to `write` as it comes, from byte `from` until the job has ended; goes on where it was if the connection breaks. */
+  async followConsole(id: string, write: (bytes: Uint8Array) => void, from = 0): Promise<JobView> {
+    let offset = from;
     /** Since when no request has been answered: a connection that breaks after a long silence is no such thing. */
     let failingSince: number | undefined;
     for (;;) {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { parseStartOptions, UsageError } from "./options.ts";
+import { parseStartOptions, UsageError } from "./cli/job-options.ts";
 import { stateHashes } from "./state-hashes.ts";
 
 /*

@@ -1,7 +1,8 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
-import { LIMIT_RANGES } from "../../jobs/limits.ts";
-import { nearestName } from "../../jobs/nearest.ts";
-import type { LimitName } from "../../jobs/spec.ts";
+import { LIMIT_RANGES } from "../../../jobs/limits.ts";
+import { nearestName } from "../../../jobs/nearest.ts";
+import { REPORTS } from "../../../jobs/report/formats.ts";
+import type { LimitName } from "../../../jobs/spec.ts";
 
 /** What the snapshot of --snapshot is called. */
 export const SNAPSHOT_NAME = "snapshot";
@@ -21,7 +22,9 @@ const FLAGS = {
   fixture: { type: "string" },
   kernel: { type: "string" },
   initrd: { type: "string" },
+  rootfs: { type: "string" },
   cmdline: { type: "string" },
+  "boot-args": { type: "string" },
   memory: { type: "string" },
   cpu: { type: "string" },
   mode: { type: "string" },
@@ -35,6 +38,9 @@ const FLAGS = {
   seed: { type: "string" },
   "start-time": { type: "string" },
   "state-hash-every": { type: "string" },
+  label: { type: "string", multiple: true },
+  junit: { type: "string" },
+  report: { type: "string", multiple: true },
   url: { type: "string" },
   token: { type: "string" },
   json: { type: "boolean" },
@@ -43,6 +49,19 @@ const FLAGS = {
   ...LIMIT_FLAGS,
 } satisfies ParseArgsConfig["options"];
 
+/** As tuxrun calls them. */
+const ALIASES = { rootfs: "initrd", "boot-args": "cmdline" } as const;
+
+/** A report to be written when the job has ended. */
+export interface WantedReport {
+  readonly format: ReportFormat;
+  readonly path: string;
+}
+
+export type ReportFormat = keyof typeof REPORTS;
+export const REPORT_FORMATS = Object.keys(REPORTS) as ReportFormat[];
+
+/** What `run` and `submit` are asked for. */
 export interface StartOptions {
   readonly fixture?: string;
   readonly kernel?: string;
@@ -61,6 +80,7 @@ export interface StartOptions {
   readonly expectFail?: readonly string[];
   /** Instructions between two hashes of the whole state. */
   readonly stateHashEvery?: number;
+  readonly reports: readonly WantedReport[];
   readonly url?: string;
   readonly token?: string;
   readonly json: boolean;
@@ -75,17 +95,60 @@ function numberOf(text: string, flag: string): number {
   return value;
 }
 
-/** Parses the arguments of `npm start`. Throws UsageError. */
-export function parseStartOptions(args: readonly string[]): StartOptions {
-  const known = Object.keys(FLAGS);
-  const unknown = args.find(
+/** @throws UsageError for the first option that is not among the known ones, with the nearest of them */
+export function refuseUnknown(args: readonly string[], known: readonly string[]): void {
+  const end = args.indexOf("--");
+  const unknown = (end < 0 ? args : args.slice(0, end)).find(
     (argument) => /^--[^=]/.test(argument) && !known.includes(argument.slice(2).split("=")[0] ?? ""),
   );
-  if (unknown !== undefined) {
-    const name = unknown.slice(2).split("=")[0] ?? "";
-    throw new UsageError(`there is no option --${name}; did you mean --${nearestName(name, known)}?`);
+  if (unknown === undefined) return;
+  const name = unknown.slice(2).split("=")[0] ?? "";
+  throw new UsageError(`there is no option --${name}; did you mean --${nearestName(name, known)}?`);
+}
+
+/** NAME=VALUE. @throws UsageError */
+function pairOf(text: string, flag: string): readonly [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new UsageError(`--${flag} needs NAME=VALUE, not "${text}"`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** @throws UsageError */
+export function reportFormat(name: string): ReportFormat {
+  const format = REPORT_FORMATS.find((known) => known === name);
+  if (format !== undefined) return format;
+  const nearest = nearestName(name, REPORT_FORMATS);
+  throw new UsageError(
+    `there is no report "${name}"; did you mean ${nearest}? There are: ${REPORT_FORMATS.join(", ")}`,
+  );
+}
+
+function reportsOf(junit: string | undefined, reports: readonly string[] = []): WantedReport[] {
+  const wanted = reports.map((text): WantedReport => {
+    const [name, path] = pairOf(text, "report");
+    return { format: reportFormat(name), path };
+  });
+  return junit === undefined ? wanted : [{ format: "xml", path: junit }, ...wanted];
+}
+
+/** All options of `run`, for completion. */
+export const RUN_FLAGS = Object.keys(FLAGS);
+
+/** Parses the arguments of `run` and `submit`. @throws UsageError */
+export function parseStartOptions(args: readonly string[]): StartOptions {
+  refuseUnknown(args, Object.keys(FLAGS));
+  const given = valuesOf(args);
+  for (const [alias, name] of Object.entries(ALIASES) as [keyof typeof ALIASES, "initrd" | "cmdline"][]) {
+    if (given[alias] !== undefined && given[name] !== undefined)
+      throw new UsageError(`--${alias} is another name of --${name}; give one of them`);
   }
-  const values = valuesOf(args);
+  const { rootfs, "boot-args": bootArgs, ...named } = given;
+  const values = {
+    ...named,
+    ...(rootfs === undefined ? {} : { initrd: rootfs }),
+    ...(bootArgs === undefined ? {} : { cmdline: bootArgs }),
+  };
+  const labels = Object.fromEntries((values.label ?? []).map((text) => pairOf(text, "label")));
   if (values.fixture !== undefined && values.kernel !== undefined) {
     throw new UsageError("--fixture and --kernel exclude each other");
   }
@@ -104,7 +167,7 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
   }
   if (values.batch !== undefined) {
     const other = Object.keys(values).find(
-      (name) => !["batch", "url", "token", "json", "help"].includes(name),
+      (name) => !["batch", "url", "token", "json", "help", "junit", "report"].includes(name),
     );
     if (other !== undefined)
       throw new UsageError(`--batch and --${other} exclude each other: write it into the batch`);
@@ -148,10 +211,12 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
         ? {}
         : { startTime: startTime === "now" ? startTime : numberOf(startTime, "start-time") }),
       ...(Object.keys(limits).length === 0 ? {} : { limits }),
+      ...(Object.keys(labels).length === 0 ? {} : { labels }),
       ...(values.snapshot === undefined
         ? {}
         : { snapshots: [{ name: SNAPSHOT_NAME, ...(snapshotAt === undefined ? {} : { at: snapshotAt }) }] }),
     },
+    reports: reportsOf(values.junit, values.report),
     json: values.json ?? false,
     list: values.list ?? false,
     help: values.help ?? false,
@@ -166,14 +231,18 @@ function valuesOf(args: readonly string[]) {
   }
 }
 
-function urlOf(text: string): string {
+/** @throws UsageError */
+export function urlOf(text: string): string {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
     throw new UsageError(`--url needs an address such as https://xenner.example.workers.dev, not "${text}"`);
   }
   return text;
 }
 
-export const START_HELP = `Usage: npm start [-- OPTIONS]
+/** The manual of `run`; `program` is how it is called. */
+export const startHelp = (
+  program: string,
+): string => `Usage: ${program.endsWith(" --") ? `${program.slice(0, -3)} [-- OPTIONS]` : `${program} [OPTIONS]`}
 
 Boots a guest kernel and shows its console, a verdict, and hypercall statistics.
 Without options: Debian's cloud kernel, fetched with this system's package client.
@@ -181,8 +250,8 @@ Without options: Debian's cloud kernel, fetched with this system's package clien
 What to boot
   --fixture NAME          a guest that comes with this repository (--list shows them)
   --kernel FILE           your own kernel: bzImage or vmlinux, x86-64, Xen PV
-  --initrd FILE           its initrd
-  --cmdline TEXT          kernel command line (default "console=hvc0")
+  --initrd FILE           its initrd; also --rootfs, as tuxrun calls it
+  --cmdline TEXT          kernel command line (default "console=hvc0"); also --boot-args
   --memory MIB            guest memory
   --mode MODE             how the kernel is started: pv (default), pvh, or hvm
   --cpu MODEL             what the processor offers: v1 or v2 (default), as in "v2,-sse4.2" or "v1,+popcnt"
@@ -205,6 +274,11 @@ What to expect
 Limits
 ${LIMIT_NAMES.map((name) => `  ${`--${flagOf(name)} N`.padEnd(30)}default ${LIMIT_RANGES[name].default.toLocaleString("en-US")}`).join("\n")}
 
+What to keep
+  --junit FILE            write a JUnit report when the job has ended
+  --report FORMAT=FILE    write a report: ${REPORT_FORMATS.join(", ")} (may be repeated)
+  --label NAME=VALUE      what the job is about (may be repeated); jobs of the same labels are compared
+
 Other
   --seed N                seed of the guest's random numbers (default 1)
   --start-time N|now      the guest's date, in seconds since 1970 (default: the beginning of 2026)
@@ -213,6 +287,11 @@ Other
   --json                  print one JSON document and nothing else on standard output
   --list                  list the fixtures
   --help                  this text
+
+Examples
+  ${program} --kernel arch/x86/boot/bzImage --rootfs initrd.cpio.gz --expect 'login:'
+  ${program} --kernel bzImage --boot-args 'console=hvc0 panic=-1' --memory 256 --junit junit.xml
+  ${program} --fixture debian-cloud --mode hvm --json
 
 Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or refused input.
 `;
