@@ -75,7 +75,7 @@ testWith(grub)("GRUB answers ls and help, and survives its kills", { timeout: 60
 });
 
 test.each(HVM_CALLS)(
-  "$output: every answer is right, and survives its kills",
+  "$output: every answer is right; the last one survives its kills",
   { timeout: 600_000 },
   async (build) => {
     const request = await requestFor(join(build.directory, build.output), {
@@ -85,6 +85,7 @@ test.each(HVM_CALLS)(
     const reference = await boot(request);
     expect(reference.job, textOf(reference)).toMatchObject({ verdict: "pass", resumes: 0 });
     expect(reference.statistics?.totals.inEmu).toBeGreaterThan(5000);
-    await survives(request, reference);
+    // One of them will do: each kill costs a new server.
+    if (build === HVM_CALLS.at(-1)) await survives(request, reference);
   },
 );
