@@ -68,6 +68,12 @@ export const DEVICE_LIMITS = {
   accesses: 16,
 } as const;
 
+/** Bounds of the timers that a guest may set (engine/platform). */
+export const TIMER_LIMITS = {
+  /** Shortest period, in ns: each tick makes the processor stop. KVM's min_timer_period_us is 200. */
+  minPeriod: 10_000,
+} as const;
+
 /** Bounds of the xenstore (engine/xenner/xenstore); the names in brackets are xenstored's options. */
 export const XENSTORE_LIMITS = {
   /** Nodes a guest may own (quota-nodes, -N). */

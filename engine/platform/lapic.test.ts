@@ -115,9 +115,9 @@ describe("the timer", () => {
   test("fires again and again, without drifting when it is looked at late", () => {
     write(DIVIDE, 11);
     write(LVT_TIMER, 0xec | PERIODIC);
-    write(INITIAL, 100);
-    lapic.advance(250);
-    expect([lapic.pending, lapic.deadline]).toEqual([0xec, 300]);
+    write(INITIAL, 100_000);
+    lapic.advance(250_000);
+    expect([lapic.pending, lapic.deadline]).toEqual([0xec, 300_000]);
   });
 
   test("masked, it counts and says nothing; a count of 0 stops it", () => {

@@ -4,6 +4,8 @@
  * the platform puts in by `request`. The timer counts one tick of guest time a nanosecond, divided as DCR says.
  */
 
+import { TIMER_LIMITS } from "../limits.ts";
+
 export const X2APIC_FIRST = 0x800;
 export const X2APIC_LAST = 0x8ff;
 /** The page of registers in xAPIC mode. It cannot be moved. */
@@ -218,8 +220,9 @@ export class Lapic {
     const due = this.#deadline;
     if (due === undefined || due > now) return;
     const lvt = this.#lvt[0]!;
-    const period = this.#initialCount * this.#divisor();
-    if (lvt & LVT_PERIODIC && period > 0) {
+    const set = this.#initialCount * this.#divisor();
+    if (lvt & LVT_PERIODIC && set > 0) {
+      const period = set * Math.ceil(TIMER_LIMITS.minPeriod / set);
       this.#deadline = due + (Math.floor((now - due) / period) + 1) * period;
     } else {
       this.#deadline = undefined;

@@ -131,6 +131,25 @@ test("a timer's tick is due to the nanosecond, and a platform made anew goes on 
   expect(pc.save()).toEqual(new PcPlatform(sinks, START, PCI_MEMORY, pc.save()).save());
 });
 
+test("a timer cannot be set to tick with every instruction", () => {
+  for (const [port, value] of [
+    [0x43, 0x14],
+    [0x40, 2],
+  ] as const)
+    pc.write(port, 1, value, 0);
+  expect(pc.deadline).toBeGreaterThanOrEqual(10_000);
+  pc.write(0x43, 1, 0x30, 0);
+  expect(pc.deadline).toBeUndefined();
+  // Local APIC: divided by 1, periodic, vector 0x40, initial count 1.
+  pc.writeMemory(0xfee003e0, 0xb, 0);
+  pc.writeMemory(0xfee00320, 0x20040, 0);
+  pc.writeMemory(0xfee00380, 1, 0);
+  expect(pc.deadline).toBe(1);
+  pc.advance(1);
+  expect(pc.deadline).toBeGreaterThanOrEqual(10_000);
+  expect(pc.pending).toBe(0x40);
+});
+
 test("the local APIC changes modes as the SDM's figure 10-27 allows", () => {
   const BASE = 0x1b;
   const [xapic, x2apic, disabled] = [0xfee00900n, 0xfee00d00n, 0xfee00100n];

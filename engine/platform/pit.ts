@@ -3,8 +3,11 @@
  * state that runs: what it shows follows from guest time and from what was written when. Counting in BCD is not done.
  */
 
+import { TIMER_LIMITS } from "../limits.ts";
+
 export const PIT_HZ = 1_193_182;
 const NS = 1_000_000_000;
+const MIN_PERIOD_TICKS = Math.ceil((TIMER_LIMITS.minPeriod * PIT_HZ) / NS);
 const PORTS = { counters: 0x40, control: 0x43, system: 0x61 } as const;
 const COUNTERS = 3;
 /** A count of 0 means this. */
@@ -157,8 +160,9 @@ class Counter {
   nextRise(tick: number): number | undefined {
     if (this.#start === undefined || !this.#gate) return undefined;
     if (this.#mode === 2 || this.#mode === 3) {
-      const periods = Math.floor((tick - this.#start) / this.#reload) + 1;
-      return this.#start + periods * this.#reload;
+      // A multiple of the period, so that what ticks are left out does not move the others.
+      const period = this.#reload * Math.ceil(MIN_PERIOD_TICKS / this.#reload);
+      return this.#start + (Math.floor((tick - this.#start) / period) + 1) * period;
     }
     const end = this.#start + this.#reload + (this.#mode < 4 ? 0 : 1);
     return end > tick ? end : undefined;
