@@ -287,3 +287,47 @@ test("20,000 damaged files: a kernel or a LoadError, nothing else", async () => 
   expect(accepted).toBeGreaterThan(100);
   expect(accepted).toBeLessThan(19_000);
 });
+
+describe("32-bit kernels", () => {
+  const PAE_MODE = 9;
+  const BASE = 0xc0000000n;
+  const notes = (...extra: readonly (readonly [number, bigint | string | Uint8Array])[]): Uint8Array =>
+    pvNotes([NOTE.VIRT_BASE, BASE], [NOTE.ENTRY, BASE + 0x100000n], ...extra);
+  const kernel = (of: Uint8Array): Uint8Array => pvKernel(of, { bits: 32 });
+
+  test.each(["yes", "yes[extended-cr3]", "yes,bimodal", "bimodal"])('with PAE mode "%s"', async (mode) => {
+    expect(await loadKernel(kernel(notes([PAE_MODE, mode])))).toMatchObject({
+      wordBytes: 4,
+      entry: BASE + 0x100000n,
+      virtBase: BASE,
+    });
+    expect((await loadKernel(pvKernel())).wordBytes).toBe(8);
+  });
+
+  test("of the years before ELF notes, by the string of __xen_guest", async () => {
+    const guest = "GUEST_OS=test,XEN_VER=xen-3.0,VIRT_BASE=0xC0000000,LOADER=generic,PAE=";
+    const file = (pae: string): Uint8Array =>
+      buildElf({
+        bits: 32,
+        entry: 0xc0100000n,
+        segments: [{ paddr: 0xc0100000n, vaddr: 0xc0100000n, bytes: new Uint8Array(4096) }],
+        sections: [{ name: "__xen_guest", type: 1, bytes: text(`${guest}${pae}\0`) }],
+      });
+    expect(await loadKernel(file("yes"))).toMatchObject({ wordBytes: 4, physicalStart: 0x100000 });
+    expect((await refusal(file("no"))).code).toBe("mode-not-offered");
+  });
+
+  test("must lie below the hypervisor", async () => {
+    const high = notes([NOTE.VIRT_BASE, 0xf5700000n], [NOTE.ENTRY, 0xf5800000n], [PAE_MODE, "yes"]);
+    expect((await refusal(kernel(high))).message).toMatch(/not in the guest's part/);
+  });
+
+  test("a text ends at its NUL, though its note says it goes on past the end (GRUB)", async () => {
+    const longer = notes([PAE_MODE, "yes"]);
+    new DataView(longer.buffer).setUint32(longer.length - 16, 12, true);
+    expect((await loadKernel(kernel(longer))).notes.paeMode).toBe("yes");
+    const number = notes([PAE_MODE, "yes"], [NOTE.VIRT_BASE, text("yes\0")]);
+    new DataView(number.buffer).setUint32(number.length - 16, 8, true);
+    expect((await refusal(kernel(number))).message).toMatch(/past the end/);
+  });
+});

@@ -29,7 +29,7 @@ const FIELDS = {
     schema: oneOf(MODES),
     standard: "pv",
     description:
-      'How the guest is started: "pv" (Xen PV, 64-bit), "pvh" (PVH: the kernel needs XEN_ELFNOTE_PHYS32_ENTRY) or "hvm" (by Linux\'s own boot protocol, on a PC with Xen below).',
+      'How the guest is started: "pv" (Xen PV, 64-bit or 32-bit), "pvh" (PVH: the kernel needs XEN_ELFNOTE_PHYS32_ENTRY) or "hvm" (by Linux\'s own boot protocol, on a PC with Xen below).',
   },
   memory: {
     schema: number(MEMORY_MIB, "MiB", true),
