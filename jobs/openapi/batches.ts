@@ -158,6 +158,7 @@ export const BATCH_PATHS: Json = {
         ...TOKEN_ERRORS,
         "413": errorAnswer("The body is too large."),
         "415": errorAnswer("The body is not JSON."),
+        "422": errorAnswer("What the request refers to is not there, or may not be told of."),
       },
     }),
     get: operation("The batches, newest first.", {
