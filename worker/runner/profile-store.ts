@@ -64,6 +64,7 @@ export function loadProfile(sql: SqlStorage): Profile | undefined {
 
 /** Keeps a profile with names, if it is not too large for a row; it can always be made again. */
 export function saveNamed(sql: SqlStorage, named: FoldedProfile): void {
+  createTables(sql);
   const text = JSON.stringify(named);
   const bytes = ENCODER.encode(text);
   if (bytes.length > STORAGE_LIMITS.stateRowBytes) return;
@@ -72,6 +73,8 @@ export function saveNamed(sql: SqlStorage, named: FoldedProfile): void {
 
 /** undefined if there is none, or it is damaged. */
 export function loadNamed(sql: SqlStorage): FoldedProfile | undefined {
+  // A job that never ran has none, either.
+  createTables(sql);
   const [row] = sql.exec<{ text: string; sum: number }>("SELECT text, sum FROM profile_named").toArray();
   if (row === undefined || checksumBytes(ENCODER.encode(row.text)) !== row.sum) return undefined;
   return JSON.parse(row.text) as FoldedProfile;
