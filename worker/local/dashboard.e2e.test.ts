@@ -522,6 +522,7 @@ withBrowser("the dashboard", () => {
     expect(await page.locator(".grid-table tbody tr").count()).toBe(3);
     expect(await page.locator(".grid-table td li").count()).toBe(12);
     expect(await page.locator(".grid-table .v-crash").count()).toBe(6);
+    expect(await accessibilityProblems(page)).toEqual([]);
     await screenshot(page, "batch-light");
     await page.goto("/batches");
     expect(await page.textContent("#list")).toContain("nightly <i>");
@@ -578,7 +579,7 @@ withBrowser("with a real guest", () => {
 
   beforeAll(async () => {
     hello = await prepareFixture("hello", { log: () => {} });
-    server = await LocalServer.start({ token: TOKEN });
+    server = await LocalServer.start({ token: TOKEN, variables: { PUBLIC_READ: "1" } });
     await server.storeFixture(hello);
     browser = await launchBrowser();
   });
@@ -609,6 +610,32 @@ withBrowser("with a real guest", () => {
     await screenshot(page, "hello-light");
     expect(await accessibilityProblems(page)).toEqual([]);
     expect(incidents).toEqual([]);
+    await context.close();
+  });
+
+  test("whoever is not logged in sees public jobs and no others, where a deployment shows them", async () => {
+    const client = server.client();
+    const kernel = { fixture: "hello" };
+    const shown = await client.createJob({
+      kernel,
+      config: { visibility: "public", labels: { name: "shown" } },
+    });
+    const hidden = await client.createJob({ kernel, config: { labels: { name: "hidden" } } });
+    const { page, incidents, context } = await newVisitor(browser, server.url);
+    await page.goto(`/jobs/${shown.id}`);
+    await page.waitForSelector("#summary[data-state=passed]", { timeout: 60_000 });
+    expect(await page.locator("text=Run again").count()).toBe(0);
+    await expect
+      .poll(async () => {
+        await page.goto("/");
+        return page.locator(".jobs .name").allTextContents();
+      })
+      .toEqual(["shown"]);
+    await page.goto("/new");
+    expect(new URL(page.url()).pathname).toBe("/login");
+    expect(incidents).toEqual([]);
+    await page.goto(`/jobs/${hidden.id}`);
+    expect(await page.textContent(".error")).toContain("no such job");
     await context.close();
   });
 });

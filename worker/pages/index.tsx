@@ -161,7 +161,8 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
           api: new PageApi(server, context),
         });
       } catch (error) {
-        if (error instanceof ApiRefusal && error.status === 401) return toLogin(context);
+        if ((error instanceof ApiRefusal || error instanceof HttpError) && error.status === 401)
+          return toLogin(context);
         return await problem(context, principal, error);
       }
     };
@@ -525,6 +526,8 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
 
 function demandRun(principal: Principal): void {
   if (mayDo(principal, "run")) return;
+  if (principal.tokenId === ANYONE)
+    throw new HttpError(401, "unauthorized", "Log in with a token to start jobs.");
   throw new HttpError(
     403,
     "wrong-scope",
