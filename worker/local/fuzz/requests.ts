@@ -128,9 +128,10 @@ export class RequestMaker {
     if (!isRight && random.percent(10)) Object.assign(headers, this.#oddHeaders());
     const verb = !isRight && random.percent(4) ? random.pick(WILD_METHODS) : method.toUpperCase();
     const filled = this.#path(path, parameters, isRight);
-    // An empty part of the path, or "..", makes it another route's; what asks for a WebSocket is a GET to the runtime.
+    // An empty part of the path, or "..", makes it another route's; what asks for a WebSocket is a GET to the runtime, and what asks for HTML gets a page.
     const isRoute =
       headers.upgrade === undefined &&
+      headers.accept === undefined &&
       verb === method.toUpperCase() &&
       !/\/(\.\.|\.svg)?(\/|\?|$)/.test(filled);
     return {
