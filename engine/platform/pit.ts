@@ -78,7 +78,7 @@ class Counter {
   }
 
   setGate(gate: boolean, tick: number): void {
-    // A rising edge starts the count again, but in modes 0 and 4, where it only lets it go on.
+    // A rising edge starts the count again. In modes 0 and 4 it would only go on; nobody stops it there in the middle.
     if (gate && !this.#gate && this.#start !== undefined) this.#start = tick;
     this.#gate = gate;
   }
@@ -122,8 +122,7 @@ class Counter {
     this.#low = undefined;
     const isRunning = this.#start !== undefined && (this.#mode === 2 || this.#mode === 3);
     this.#reload = low | (high << 8) || FULL;
-    // A running rate generator takes the new count at the end of the period: from now on is near enough for kernels, which
-    // set the mode first.
+    // A running rate generator would end its period first; kernels set the mode again, which stops it.
     this.#start = isRunning ? this.#start : tick;
   }
 
