@@ -150,7 +150,7 @@ function VerdictBar({ batch }: { readonly batch: BatchView }) {
 }
 
 function MemberLink({ member, text }: { readonly member: MemberView; readonly text: string }) {
-  const { job, verdict, state, reason, index } = member;
+  const { job, verdict, state, reason } = member;
   const word = verdict ?? (isKnownVerdict(state) ? state : state === "refused" ? "error" : "queued");
   const title = visible(`${member.name}: ${verdict ?? state}${reason === null ? "" : `, ${reason}`}`);
   const content = (
@@ -161,7 +161,7 @@ function MemberLink({ member, text }: { readonly member: MemberView; readonly te
   return job === null ? (
     <span title={title}>{content}</span>
   ) : (
-    <a href={`/jobs/${job}`} title={title} aria-label={`Job ${index + 1}, ${title}`}>
+    <a href={`/jobs/${job}`} title={title}>
       {content}
     </a>
   );
