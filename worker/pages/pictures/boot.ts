@@ -17,6 +17,8 @@ const PHASE_NAMES: Readonly<Record<Milestone, string>> = {
   init: "starting /init",
   pass: "user space",
 };
+/** Of a guest that is no Linux, or whose patterns were seen before /init. */
+const UNTIL_PASS_NAME = "until the pass patterns";
 const REST_NAME = "the rest";
 const WHOLE_NAME = "the whole run";
 
@@ -38,7 +40,9 @@ export function phasesOf(milestones: Milestones, instructions: number): readonly
   for (const [colour, milestone] of MILESTONES.entries()) {
     const at = milestones[milestone]?.instructions;
     if (at === undefined) continue;
-    if (at > from) phases.push({ name: PHASE_NAMES[milestone], until: milestone, from, to: at, colour });
+    const name =
+      milestone === "pass" && milestones.init === undefined ? UNTIL_PASS_NAME : PHASE_NAMES[milestone];
+    if (at > from) phases.push({ name, until: milestone, from, to: at, colour });
     from = Math.max(from, at);
   }
   if (instructions > from) {
