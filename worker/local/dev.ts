@@ -17,6 +17,31 @@ const DEFAULT_PORT = 8787;
 const PARENT_CHECK_MILLISECONDS = 1000;
 const PORT_MAX = 65_535;
 
+/** Settings of the worker that are taken from the environment; others' systems cannot be told of at the command line. */
+const SETTINGS = [
+  "PUBLIC_URL",
+  "WEBHOOK_SECRET",
+  "NOTIFY_ALLOW",
+  "NOTIFY_RESOLVER",
+  "NOTIFY_RETRY_SECONDS",
+  "GITHUB_TOKEN",
+  "GITHUB_REPOSITORIES",
+  "GITHUB_API",
+  "GITHUB_WEBHOOK_SECRET",
+  "GENERIC_WEBHOOK_SECRET",
+] as const;
+
+function settingsOf(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const set: Record<string, string> = {};
+  for (const name of SETTINGS) {
+    const value = environment[name];
+    if (value !== undefined && value !== "") set[name] = value;
+  }
+  // Many have a token of their own in their environment, which is not meant for this.
+  if (set.GITHUB_REPOSITORIES === undefined) delete set.GITHUB_TOKEN;
+  return set;
+}
+
 const note = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
@@ -63,7 +88,13 @@ try {
   note(`${error instanceof Error ? error.message : String(error)}\nnpm run dev -- --help shows the options.`);
   process.exit(EXIT_USAGE);
 }
-const server = await LocalServer.start({ ...options, log: note });
+const server = await LocalServer.start({
+  ...options,
+  variables: settingsOf(process.env),
+  // What is exempt must be reached, too.
+  ...(process.env.NOTIFY_ALLOW !== undefined && { network: ["public", "private"] }),
+  log: note,
+});
 let stopping = false;
 const stop = async (): Promise<void> => {
   if (stopping) return;
