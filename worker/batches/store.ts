@@ -86,6 +86,12 @@ function memberOf(row: Row): Member {
   };
 }
 
+/** Addresses of those who are told may be secrets, and public batches are everybody's to see. */
+function withoutNotify(spec: Member["spec"]): Member["spec"] {
+  const { notify: _, ...config } = spec.config;
+  return { ...spec, config };
+}
+
 export function viewOfMember(member: Member): MemberView {
   const {
     index,
@@ -114,7 +120,7 @@ export function viewOfMember(member: Member): MemberView {
     runSeconds,
     startedAt,
     endedAt,
-    request: member.spec,
+    request: withoutNotify(member.spec),
     links: { job: job === null ? null : `/jobs/${job}` },
   };
 }

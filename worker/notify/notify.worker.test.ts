@@ -330,6 +330,21 @@ test("the list of all deliveries: pages, states, a token's own; lost, it comes b
   expect(await all()).toEqual(before);
 });
 
+test("of a public job everybody may see all but whom it tells", async () => {
+  const made = await request("/tokens", { method: "POST", body: JSON.stringify({ name: "other" }) });
+  const { token } = (await made.json()) as { token: string };
+  const headers = { authorization: `Bearer ${token}` };
+  const url = "https://ci.example.org/?key=secret";
+  const { id } = await createJob(HELLO, { visibility: "public", notify: [url] });
+  await endOf(id);
+  for (const path of [`/jobs/${id}`, `/jobs/${id}/report.json`, `/jobs?visibility=public`]) {
+    const response = await request(path, { headers });
+    expect([response.status, (await response.text()).includes("key=secret")]).toEqual([200, false]);
+  }
+  expect(await (await request(`/jobs/${id}`)).text()).toContain("key=secret");
+  expect((await request(`/jobs/${id}/deliveries`, { headers })).status).toBe(404);
+});
+
 test("secrets can be written, listed by name, removed, and never read", async () => {
   const made = await request("/webhook-secrets/ci", { method: "PUT" });
   expect(made.status).toBe(201);

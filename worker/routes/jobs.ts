@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import { mayChange } from "../auth/principal.ts";
 import { mayUseSnapshot } from "../auth/snapshots.ts";
 import { boundaryOf } from "../blobs/multipart.ts";
 import { countUpload, createJob, demandRoom } from "../create-job.ts";
@@ -51,7 +52,11 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
 
   app.get("/:id", async (context) => {
     const job = readable(await (await runnerOf(context)).status());
-    return context.json(job, 200, { "cache-control": "no-store" });
+    // Addresses of those who are told may be secrets: of a public job, too, they are its owner's to see.
+    const seen = mayChange(context.var.principal, job.owner)
+      ? job
+      : { ...job, config: { ...job.config, notify: [] } };
+    return context.json(seen, 200, { "cache-control": "no-store" });
   });
 
   app.delete("/:id", async (context) => {
