@@ -183,6 +183,9 @@ test("labels are the same in any order", () => {
   expect(labelKey({ branch: "main", arch: "x86" })).toBe(labelKey({ arch: "x86", branch: "main" }));
   expect(labelKey({ branch: "main" })).not.toBe(labelKey({ branch: "main", arch: "x86" }));
   expect(labelKey({ a: 'b","c":"d' })).not.toBe(labelKey({ a: "b", c: "d" }));
+  expect(labelKey({ branch: "main", git_commit_hash: "1" })).toBe(labelKey({ branch: "main" }));
+  expect(labelKey({ git_commit_hash: "1", kcidb_build_id: "2" })).toBeUndefined();
+  expect(labelKey({})).toBeUndefined();
 });
 
 describe("budgets", () => {

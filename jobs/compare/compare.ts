@@ -83,7 +83,11 @@ export function compare(now: RunFacts, good: RunFacts, consoles: ConsoleComparis
   };
 }
 
-/** The same for equal labels. */
-export function labelKey(labels: Readonly<Record<string, string>>): string {
-  return JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+/** Labels that say which commit or build a run was of. What is compared are runs of different ones. */
+const OF_ONE_BUILD: ReadonlySet<string> = new Set(["git_commit_hash", "kcidb_build_id"]);
+
+/** The same for equal labels, those of one build aside; undefined if there are no others: such jobs have nothing in common. */
+export function labelKey(labels: Readonly<Record<string, string>>): string | undefined {
+  const entries = Object.entries(labels).filter(([name]) => !OF_ONE_BUILD.has(name));
+  return entries.length === 0 ? undefined : JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -28,8 +28,9 @@ const FIND = `SELECT id, instructions FROM good_jobs
 
 /** The same for equal labels; undefined if there are none: jobs without labels have nothing in common. */
 async function keyOf(labels: Readonly<Record<string, string>>): Promise<string | undefined> {
-  if (Object.keys(labels).length === 0) return undefined;
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(labelKey(labels)));
+  const key = labelKey(labels);
+  if (key === undefined) return undefined;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key));
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
