@@ -195,6 +195,19 @@ async function deliver(path: string, { body, headers }: ReturnType<typeof releas
   return { status: response.status, answer };
 }
 
+/** A request for POST /hooks/generic, signed by the standardwebhooks package. */
+function sign(request: object): { readonly body: string; readonly headers: Record<string, string> } {
+  const id = `msg_${randomBytes(8).toString("hex")}`;
+  const body = JSON.stringify(request);
+  const now = new Date();
+  const headers = {
+    "webhook-id": id,
+    "webhook-timestamp": String(Math.floor(now.getTime() / 1000)),
+    "webhook-signature": new Webhook(GENERIC_SECRET).sign(id, now, body),
+  };
+  return { body, headers };
+}
+
 const hookView = async (id: string): Promise<HookView | undefined> =>
   (await getJson<{ deliveries: HookView[] }>("/hooks/deliveries")).deliveries.find((one) => one.id === id);
 
@@ -324,16 +337,6 @@ test("a process that dies while it fetches a kernel comes back, and the delivery
 });
 
 test("a job by anybody's signed request: from a fixture, or a kernel at an allowed host; once by its id", async () => {
-  const sign = (request: object, id = `msg_${randomBytes(8).toString("hex")}`) => {
-    const body = JSON.stringify(request);
-    const now = new Date();
-    const headers = {
-      "webhook-id": id,
-      "webhook-timestamp": String(Math.floor(now.getTime() / 1000)),
-      "webhook-signature": new Webhook(GENERIC_SECRET).sign(id, now, body),
-    };
-    return { body, headers };
-  };
   const request = { kernel: { url: `http://${githubHost}/x/releases/download/y/z` }, config: { memory: 16 } };
   const signed = sign(request);
   const [one, two] = await Promise.all([1, 2].map(() => deliver("/hooks/generic", signed)));
@@ -385,6 +388,26 @@ describe("server-side request forgery", () => {
       lastError: expect.stringContaining("not followed"),
     });
     expect(stolen).toEqual([]);
+  });
+
+  test("a kernel at an allowed host that redirects to another is not fetched, and its commit learns why", async () => {
+    const request = {
+      kernel: { url: `http://${githubHost}/to-victim` },
+      config: { labels: { name: "led astray", git_repository: OWNER, git_commit_hash: COMMIT } },
+    };
+    const { answer } = await deliver("/hooks/generic", sign(request));
+    const failed = await until(async () => {
+      const view = await hookView(answer.id);
+      return view?.state === "accepted" ? undefined : view;
+    });
+    expect(failed).toMatchObject({
+      state: "failed",
+      attempts: 1,
+      error: expect.stringContaining("not one of artifactHosts"),
+    });
+    expect(stolen).toEqual([]);
+    const status = await until(() => statuses.find(({ body }) => body.context === "xenner/led astray"));
+    expect(status.body.state).toBe("error");
   });
 
   test("the network connects to no private address, though every look said it might", async () => {
