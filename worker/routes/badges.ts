@@ -22,7 +22,9 @@ export function badgeRoutes(): Hono<AppEnv> {
         { field: "label" },
       );
     }
-    const job = await latestJobWithLabel(context.env, context.var.principal, name, value);
+    const { principal } = context.var;
+    const owner = context.req.query("owner") ?? principal.tokenId;
+    const job = await latestJobWithLabel(context.env, principal, owner, name, value);
     const text = context.req.query("title") ?? value;
     return context.body(writeBadge(text, job?.verdict ?? job?.state ?? UNKNOWN), 200, {
       "content-type": "image/svg+xml; charset=utf-8",
