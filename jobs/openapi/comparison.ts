@@ -62,7 +62,7 @@ const COMPARISON: Json = {
 export const COMPARISON_PATHS: Json = {
   "/jobs/{id}/comparison": {
     parameters: [JOB_ID],
-    get: operation("The job beside the last known good of the same labels, or beside another.", {
+    get: operation("The job beside the last known good of the same labels and owner, or beside another.", {
       parameters: [
         query(
           "with",
@@ -102,9 +102,12 @@ export const COMPARISON_PATHS: Json = {
         schema: { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}=.{0,200}$" },
       },
     ],
-    get: operation("A badge with the verdict of the latest job with a label.", {
+    get: operation("A badge with the verdict of the token's latest job with a label.", {
       parameters: [
         query("title", "What the badge says on its left, instead of the label's text.", { type: "string" }),
+        query("owner", "Id of the token whose public jobs are looked at, instead of one's own.", {
+          type: "string",
+        }),
       ],
       responses: {
         "200": answer("The badge.", { "image/svg+xml": {} }),

@@ -1,4 +1,5 @@
 import { labelKey } from "../../jobs/compare/compare.ts";
+import type { Visibility } from "../auth/principal.ts";
 import type { Env } from "../env.ts";
 import type { JobEventConsumer } from "../events/event.ts";
 import type { JobView } from "../runner/record.ts";
@@ -15,6 +16,7 @@ export interface GoodJob {
 export interface ComparableJob {
   readonly id: string;
   readonly owner: string;
+  readonly visibility: Visibility;
   readonly labels: Readonly<Record<string, string>>;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
@@ -23,7 +25,7 @@ export interface ComparableJob {
 const WRITE = `INSERT INTO good_jobs (labels, created_at, id, owner, visibility, instructions) VALUES (?, ?, ?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET instructions = excluded.instructions`;
 const FIND = `SELECT id, instructions FROM good_jobs
-  WHERE labels = ? AND created_at <= ? AND id <> ? AND (owner = ? OR visibility = 'public')
+  WHERE labels = ? AND created_at <= ? AND id <> ? AND owner = ? AND (? OR visibility = 'public')
   ORDER BY created_at DESC, id DESC LIMIT 1`;
 
 /** The same for equal labels; undefined if there are none: jobs without labels have nothing in common. */
@@ -55,16 +57,20 @@ export const indexGoodJob: JobEventConsumer = async (env, { job }) => {
 };
 
 /**
- * The newest job that passed, is not newer than this one and has the same labels, of those its owner may read; null if there is none, or
- * the job has no labels. Rejects if the database does.
+ * The newest job that passed, is not newer than this one and has the same labels and owner: whoever may make jobs could else set the
+ * measure for others'. A public job's is public, too, as all that is said of it is read by others. Null if there is none, or the job has
+ * no labels. Rejects if the database does.
  */
 export async function findLastGood(
   env: Pick<Env, "DB" | "REGISTER">,
-  { id, owner, labels, createdAt }: ComparableJob,
+  { id, owner, visibility, labels, createdAt }: ComparableJob,
 ): Promise<GoodJob | null> {
   const key = await keyOf(labels);
   if (key === undefined) return null;
   return await withDatabase(env, (database) =>
-    database.prepare(FIND).bind(key, createdAt, id, owner).first<{ id: string; instructions: number }>(),
+    database
+      .prepare(FIND)
+      .bind(key, createdAt, id, owner, visibility === "private" ? 1 : 0)
+      .first<{ id: string; instructions: number }>(),
   );
 }

@@ -12,7 +12,7 @@ type AppContext = Context<AppEnv>;
 const NO_LABELS =
   "The job has no labels, so there is nothing that it could be compared with; name a job with ?with=JOB.";
 const NO_GOOD =
-  "No job with these labels has passed before, or what passed is kept no more; name a job with ?with=JOB.";
+  "No job of the same owner with these labels has passed before (of a public job: no public one), or what passed is kept no more; name a job with ?with=JOB.";
 
 async function ended(context: AppContext, id: string, field: string): Promise<ReadJob> {
   const runner = await jobRunner(context, id);
@@ -41,9 +41,10 @@ async function lastGood(context: AppContext, { view }: ReadJob): Promise<ReadJob
     const found = await ended(context, recorded, "id").catch(gone);
     if (found !== undefined) return found;
   }
-  const { id, owner, config, createdAt } = view;
+  const { id, owner, visibility, config } = view;
   const labels = config.labels ?? {};
-  const known = await findLastGood(context.env, { id, owner, labels, createdAt: Date.parse(createdAt) });
+  const createdAt = Date.parse(view.createdAt);
+  const known = await findLastGood(context.env, { id, owner, visibility, labels, createdAt });
   return known === null ? undefined : ended(context, known.id, "id").catch(gone);
 }
 

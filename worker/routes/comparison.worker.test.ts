@@ -185,18 +185,32 @@ describe("a budget of instructions", () => {
   });
 });
 
-test("the last known good is of the same owner, or public", async () => {
+test("the last known good is of the same owner: nobody else sets the measure", async () => {
   const labels = fresh();
   const hidden = await run(guest(["hello"]), { labels });
-  const later = { id: "f".repeat(32), labels, createdAt: Date.now() + 1000 };
+  const later = { id: "f".repeat(32), labels, createdAt: Date.now() + 1000, visibility: "private" } as const;
   expect((await findLastGood(env, { ...later, owner: "root" }))?.id).toBe(hidden.id);
   expect(await findLastGood(env, { ...later, owner: "somebody" })).toBeNull();
-  const open = await run(guest(["hello"]), { labels, visibility: "public" });
-  expect((await findLastGood(env, { ...later, owner: "somebody" }))?.id).toBe(open.id);
   // Not one that was made after it.
   expect(
     await findLastGood(env, { ...later, owner: "root", createdAt: Date.parse(hidden.createdAt) - 1 }),
   ).toBeNull();
+  const open = await run(guest(["hello"]), { labels, visibility: "public" });
+  expect(await findLastGood(env, { ...later, owner: "somebody" })).toBeNull();
+  expect((await findLastGood(env, { ...later, owner: "root" }))?.id).toBe(open.id);
+});
+
+test("a public job tells nothing of its owner's private ones", async () => {
+  const labels = fresh();
+  const hidden = await run(guest(["hello"]), { labels });
+  const config = { labels, visibility: "public", expect: { instructions: "+0.5%" } };
+  const first = await run(guest(["hello"], 9), config);
+  expect(first).toMatchObject({ verdict: "pass", lastGood: null, budget: { limit: null } });
+  expect(await comparisonOf(first.id)).toMatchObject({ with: null });
+  expect(JSON.stringify(first)).not.toContain(hidden.id);
+  // One that everybody may read anyway is compared with.
+  const second = await run(guest(["hello"], 9), config);
+  expect(second.lastGood?.id).toBe(first.id);
 });
 
 test("a badge shows the latest job with a label", async () => {
@@ -214,4 +228,31 @@ test("a badge shows the latest job with a label", async () => {
   expect(await badge("branch=<script>")).not.toContain("<script>");
   const response = await request("/badges/nothing.svg");
   expect([response.status, (await errorOf(response)).code]).toEqual([400, "bad-label"]);
+});
+
+test("a badge is of one's own jobs, or of those of the owner that its address names", async () => {
+  const labels = fresh();
+  const made = async (scopes: string[]): Promise<{ id: string; token: string }> => {
+    const body = JSON.stringify({ name: "badges", scopes });
+    return await (await request("/tokens", { method: "POST", body })).json();
+  };
+  const other = await made(["run", "read"]);
+  const reader = await made(["read"]);
+  const headers = (token: string) => ({ authorization: `Bearer ${token}` });
+  const badge = async (token: string, query = "") =>
+    (await request(`/badges/branch=${labels.branch}.svg${query}`, { headers: headers(token) })).text();
+  const says = (text: string) => `aria-label="${labels.branch}: ${text}"`;
+
+  await run(guest(["hello"]), { labels, visibility: "public" });
+  expect(await badge(other.token)).toContain(says("unknown"));
+  expect(await badge(reader.token, "?owner=root")).toContain(says("pass"));
+  // What is private does not show, not even to who names its owner.
+  const failed = await run(guest(["BUG"]), { labels, expect: { fail: ["BUG"] } });
+  expect(await badge(reader.token, "?owner=root")).toContain(says("pass"));
+  // Another's public job changes neither the owner's badge, nor anybody's but his own.
+  const give = "UPDATE jobs SET owner = ?, visibility = 'public' WHERE id = ?";
+  await env.DB.prepare(give).bind(other.id, failed.id).run();
+  expect(await badge(reader.token, "?owner=root")).toContain(says("pass"));
+  expect(await badge(reader.token, `?owner=${other.id}`)).toContain(says("fail"));
+  expect(await badge(other.token)).toContain(says("fail"));
 });

@@ -4,6 +4,7 @@ import { findLastGood, type GoodJob } from "../database/last-good.ts";
 import { messageOf } from "../errors.ts";
 import { logEvent } from "../log.ts";
 import type { JobState } from "./job-state.ts";
+import { visibilityOf } from "./record.ts";
 
 /** What expect.instructions came to. */
 export interface BudgetView {
@@ -18,7 +19,7 @@ export interface BudgetView {
 }
 
 const NO_GOOD =
-  "No job with these labels has passed before, so there is nothing to compare with; the budget was not applied.";
+  "No job of the same owner with these labels has passed before (of a public job: no public one), so there is nothing to compare with; the budget was not applied.";
 
 /**
  * Looks for the last known good of a job whose run is over, and holds the run against its budget. What is found is noted in
@@ -34,7 +35,13 @@ export async function withinBudget(job: JobState, outcome: Outcome, instructions
   const budget = text === null ? undefined : parseBudget(text);
   let lastGood: GoodJob | null = null;
   try {
-    lastGood = await findLastGood(job.env, { id, owner, labels: config.labels ?? {}, createdAt });
+    lastGood = await findLastGood(job.env, {
+      id,
+      owner,
+      visibility: visibilityOf(request),
+      labels: config.labels ?? {},
+      createdAt,
+    });
   } catch (error) {
     if (budget !== undefined && budget.kind !== "absolute") throw error;
     logEvent("job.no-last-good", { job: id, error: messageOf(error) });
