@@ -1,12 +1,15 @@
+import { abortAllDurableObjects } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { errorOf, request } from "../testing/client.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import type { BatchView } from "./record.ts";
-import { stored } from "./testing.ts";
+import { batchEnd, createBatchOf, membersOf, stored, tokenOf, viewOf } from "./testing.ts";
 
 /*
  * Whose a batch is. Another token's private batch is not there, in none of its routes and no list; a public one can be looked at and
- * not be canceled. Its jobs are its owner's, too, and need what a job needs: a token that may run, and its own snapshots.
+ * not be canceled. Its jobs are its owner's, too, and need what a job needs: a token that may run, and its own snapshots. A token that
+ * was deleted, or has expired, starts no more of them.
  */
 
 /** The first test of a file waits until all of the worker is loaded. */
@@ -110,4 +113,41 @@ test("its jobs are its owner's, and start from no snapshot that its owner may no
   const own = await batchAs(mine, { jobs: [{ from: { job, snapshot: "end" } }] });
   expect((await end(mine, own.id)).reasonCode).not.toBe("no-snapshot");
   expect((await errorOf(await as("nobody", "/batches"))).code).toBe("unauthorized");
+});
+
+/** Ends only when it is canceled: it waits, and is not judged silent. */
+const WAITS: Script = {
+  name: "waits for its token",
+  events: Array.from({ length: 400 }, (_, i) => ({ at: (i + 1) * 40_000_000, print: `${i}\n` })),
+};
+
+test("a deleted token's batch makes no more jobs: it is canceled, and says why", async () => {
+  const made = await request("/tokens", { method: "POST", body: JSON.stringify({ name: "leaked" }) });
+  const { id: tokenId, token } = (await made.json()) as { id: string; token: string };
+  const jobs = [{ kernel: await stored(WAITS) }, ...Array(5).fill({ kernel: await stored(PASSES) })];
+  const { id } = await batchAs(token, { maxConcurrent: 1, jobs });
+  await expect.poll(async () => (await viewOf(id)).states.running, { timeout: 10_000 }).toBe(1);
+  expect((await request(`/tokens/${tokenId}`, { method: "DELETE" })).status).toBe(204);
+  // Whatever its object believed of the token is gone with its memory.
+  await abortAllDurableObjects();
+  const [running] = await membersOf(id);
+  await request(`/jobs/${running?.job}`, { method: "DELETE" });
+  expect(await batchEnd(id)).toMatchObject({ verdict: "canceled", states: { canceled: 6 } });
+  const [, ...others] = await membersOf(id);
+  for (const { job, reasonCode, reason } of others) {
+    expect([job, reasonCode]).toEqual([null, "no-token"]);
+    expect(reason).toMatch(/token was deleted/);
+  }
+  const { results } = await env.DB.prepare("SELECT id FROM jobs WHERE batch = ?").bind(id).all();
+  expect(results).toHaveLength(1);
+});
+
+test("an expired token's batch makes no job", async () => {
+  await tokenOf("expired", Date.now() - 1);
+  const id = await createBatchOf("expired", [{ name: "late", config: {} }], {
+    kernel: await stored(PASSES),
+    config: {},
+  });
+  expect(await batchEnd(id)).toMatchObject({ verdict: "canceled", states: { canceled: 1 } });
+  expect(await membersOf(id)).toMatchObject([{ job: null, reasonCode: "no-token" }]);
 });

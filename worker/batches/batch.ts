@@ -3,13 +3,14 @@ import { requestOf } from "../../jobs/batch/schema.ts";
 import type { ReportedJob } from "../../jobs/report/job.ts";
 import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
-import { RUNNER_LIMITS } from "../limits.ts";
+import { RUNNER_LIMITS, TOKEN_LIMITS } from "../limits.ts";
 import { logEvent } from "../log.ts";
 import { notifyOfBatch } from "../notify/on-batch.ts";
 import { dispatcherOf } from "./dispatcher.ts";
 import { forgetBatch, indexBatch } from "./index-batch.ts";
 import { BATCH_LIMITS } from "./limits.ts";
 import { type JobNews, type MemberPage, newsOf } from "./member.ts";
+import { ownerValidUntil } from "./owner.ts";
 import {
   type BatchOwner,
   type BatchRecord,
@@ -61,6 +62,8 @@ const CANCELED: Ending = {
 export class Batch extends DurableObject<Env> {
   readonly #store: BatchStore;
   #record: BatchRecord | undefined;
+  /** Until when the owner's token is believed to be valid. */
+  #ownerBelievedUntil = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -108,17 +111,16 @@ export class Batch extends DurableObject<Env> {
   async cancel(): Promise<BatchView | null> {
     const record = this.#record;
     if (record === undefined) return null;
-    if (record.endedAt === undefined && record.canceledAt === undefined) {
-      const now = Date.now();
-      this.#change({ canceledAt: now }, () => this.#store.cancel(CANCELED, now));
-      await this.#wake();
-      await this.#tryDuties();
-    }
+    await this.#cancelFor({});
     return this.#view(this.#record ?? record);
   }
 
-  /** For whoever is to start a member. From then on a job may be made of it. */
+  /** For whoever is to start a member. From then on a job may be made of it, unless the batch's token is no longer valid. */
   async claim(index: number): Promise<Claim> {
+    if (this.#isToStart(index) && !(await this.#isOwnerValid())) {
+      const why = "its token was deleted, or has expired.";
+      await this.#cancelFor({ cancelReason: `The batch was canceled: ${why}`, cancelCode: "no-token" });
+    }
     const record = this.#record;
     const member = record === undefined ? undefined : this.#store.member(index);
     if (record === undefined || member === undefined || member.ended) return { kind: "over" };
@@ -175,7 +177,7 @@ export class Batch extends DurableObject<Env> {
   /** Nothing came of a member before its batch was canceled. */
   async abandoned(index: number): Promise<void> {
     if (this.#record === undefined) return;
-    this.#end(index, CANCELED);
+    this.#end(index, this.#canceled);
     await this.#wake();
   }
 
@@ -310,6 +312,37 @@ export class Batch extends DurableObject<Env> {
     if (this.#now.told === "ended" || endedAt === undefined) return;
     await notifyOfBatch(this.env, "ended", this.#view(this.#now), common.config);
     this.#save({ ...this.#now, told: "ended" });
+  }
+
+  /** Cancels the batch, if it was not canceled before. */
+  async #cancelFor(why: Pick<BatchRecord, "cancelReason" | "cancelCode">): Promise<void> {
+    if (this.#now.endedAt !== undefined || this.#now.canceledAt !== undefined) return;
+    const now = Date.now();
+    this.#save({ ...this.#now, ...why });
+    this.#change({ canceledAt: now }, () => this.#store.cancel(this.#canceled, now));
+    await this.#wake();
+    await this.#tryDuties();
+  }
+
+  /** How members end of which no job was made before the batch was canceled. */
+  get #canceled(): Ending {
+    const { cancelReason = CANCELED.reason, cancelCode = CANCELED.code } = this.#now;
+    return { ...CANCELED, reason: cancelReason, code: cancelCode };
+  }
+
+  #isToStart(index: number): boolean {
+    const member = this.#record === undefined ? undefined : this.#store.member(index);
+    return member !== undefined && !member.ended && !member.cancel && !member.made;
+  }
+
+  /** Whether the batch's token may still have jobs made. */
+  async #isOwnerValid(): Promise<boolean> {
+    const { tokenId } = this.#now.owner;
+    if (Date.now() >= this.#ownerBelievedUntil) {
+      const until = await ownerValidUntil(this.env, tokenId);
+      this.#ownerBelievedUntil = Math.min(until, Date.now() + TOKEN_LIMITS.believeMilliseconds);
+    }
+    return Date.now() < this.#ownerBelievedUntil;
   }
 
   #isExpired(): boolean {

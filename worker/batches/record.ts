@@ -22,6 +22,9 @@ export interface BatchRecord extends Omit<BatchRequest, "members"> {
   readonly startedAt?: number;
   readonly endedAt?: number;
   readonly canceledAt?: number;
+  /** Why it was canceled, and a code for programs, if nobody asked for it. */
+  readonly cancelReason?: string;
+  readonly cancelCode?: string;
   /** The dispatcher has it; the dispatcher was told that it is canceled. */
   readonly registered: boolean;
   readonly withdrawn: boolean;

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import type { MemberSpec } from "../../jobs/batch/schema.ts";
+import { hashOf } from "../register/tokens.ts";
 import { request } from "../testing/client.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import type { Batch } from "./batch.ts";
@@ -27,6 +28,15 @@ export async function createBatch(body: unknown): Promise<BatchView> {
   return (await response.json()) as BatchView;
 }
 
+/** Sees to it that there is a token of this id. */
+export async function tokenOf(id: string, expiresAt: number | null = null): Promise<void> {
+  const register = env.REGISTER.getByName("register");
+  if (id === "root" || (await register.listTokens()).some((token) => token.id === id)) return;
+  const quotas = { concurrentJobs: null, instructionsPerDay: null, storageBytes: null };
+  const token = { id, name: id, scopes: ["run"] as const, quotas, createdAt: Date.now(), expiresAt };
+  await register.addToken(token, await hashOf(id));
+}
+
 /** Creates a batch past the API: for whom it likes, and as large as it likes. */
 export async function createBatchOf(
   owner: string,
@@ -40,6 +50,7 @@ export async function createBatchOf(
     instructionsPerDay: null,
     storageBytes: null,
   };
+  await tokenOf(owner);
   await objectOf(id).create({
     id,
     name: null,
