@@ -3,7 +3,7 @@ import { COMPARISON_PATHS } from "./openapi/comparison.ts";
 import { FILE_PATHS } from "./openapi/files.ts";
 import { HOOK_PATHS } from "./openapi/hooks.ts";
 import { JOB_PATHS } from "./openapi/jobs.ts";
-import type { Json } from "./openapi/parts.ts";
+import { type Json, refusingUnknownParameters } from "./openapi/parts.ts";
 import { SCHEMAS } from "./openapi/schemas.ts";
 import { SERVICE_PATHS } from "./openapi/service.ts";
 import { SNAPSHOT_PATHS } from "./openapi/snapshots.ts";
@@ -23,7 +23,7 @@ export function openApi(version: string): Json {
         "A boot-test runner for guest kernels: POST a kernel, get its console, a verdict and hypercall statistics.",
     },
     security: [{ token: [] }],
-    paths: {
+    paths: refusingUnknownParameters({
       ...JOB_PATHS,
       ...BATCH_PATHS,
       ...SNAPSHOT_PATHS,
@@ -32,7 +32,7 @@ export function openApi(version: string): Json {
       ...HOOK_PATHS,
       ...TOKEN_PATHS,
       ...SERVICE_PATHS,
-    },
+    }),
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
       schemas: { ...SCHEMAS, ...BATCH_SCHEMAS },

@@ -11,6 +11,7 @@ import { logEvent } from "./log.ts";
 import { countRequests } from "./metrics/requests.ts";
 import { pageRoutes } from "./pages/index.tsx";
 import { sessions } from "./pages/session.ts";
+import { knownParameters } from "./query-parameters.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { badgeRoutes } from "./routes/badges.ts";
 import { batchReportRoutes } from "./routes/batch-reports.ts";
@@ -36,6 +37,7 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.use("*", countRequests, securityHeaders);
+  app.use("/healthz", knownParameters);
   app.route("/", healthRoutes());
   app.route("/", metricsRoutes());
   app.get("/openapi.json", (context) => context.json(openApi(API_VERSION)));
@@ -43,7 +45,7 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
   app.use("*", sessions);
   app.route("/", pageRoutes(app));
   app.route("/hooks", hookRoutes());
-  app.use("*", authenticate, requireScopeOfMethod);
+  app.use("*", authenticate, requireScopeOfMethod, knownParameters);
   app.route("/jobs", jobListRoutes());
   app.route("/jobs", jobRoutes(check));
   app.route("/jobs", jobSnapshotRoutes());

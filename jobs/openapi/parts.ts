@@ -50,3 +50,21 @@ export const QUOTA_ERRORS: Json = {
   "429": errorAnswer("A quota of the token is used up; Retry-After says when to try again."),
 };
 export const JOB_ERRORS: Json = { ...TOKEN_ERRORS, "404": errorAnswer("There is no such job.") };
+
+type Operation = Json & { readonly responses: Json };
+
+/** Paths whose operations all say that a query with unknown parameters is refused. */
+export function refusingUnknownParameters(paths: Json): Json {
+  const refused = { "400": errorAnswer("The query has a parameter that is not known here.") };
+  return mapValues(paths, (item) =>
+    mapValues(item as Json, (part, name) => {
+      if (name === "parameters") return part;
+      const { responses, ...rest } = part as Operation;
+      return { ...rest, responses: { ...refused, ...responses } };
+    }),
+  );
+}
+
+function mapValues(object: Json, map: (value: unknown, name: string) => unknown): Json {
+  return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, map(value, name)]));
+}
