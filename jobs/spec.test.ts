@@ -105,6 +105,13 @@ const wrong: [unknown, string, string, RegExp][] = [
   ],
   [{ expect: { passes: [] } }, "unknown-field", "config.expect.passes", /did you mean "pass"/],
   [JSON.parse('{"__proto__": 1}'), "unknown-field", "config.__proto__", /no field/],
+  [JSON.parse('{"labels": {"__proto__": "x"}}'), "bad-label", "config.labels.__proto__", /a label is a name/],
+  [
+    JSON.parse('{"labels": {"a": "b", "__proto__": {"c": "d"}}}'),
+    "bad-label",
+    "config.labels.__proto__",
+    /a label is a name/,
+  ],
   [{ constructor: 1 }, "unknown-field", "config.constructor", /no field/],
   [
     { "\u0001\u0002x": 1 },

@@ -133,11 +133,12 @@ const SNAPSHOTS = list(
   }
 });
 
+const PROTO = "__proto__";
 const LABEL_ERROR = coded(
   "bad-label",
   `${PATH}: a label is a name of at most 64 letters, digits, dots, dashes and underscores, with a text of at most ${LABEL_CHARACTERS} characters.`,
 );
-const LABELS_SCHEMA = z
+const LABELS_RECORD = z
   .record(
     z.string().regex(LABEL_NAME, LABEL_ERROR),
     z.string({ error: LABEL_ERROR }).max(LABEL_CHARACTERS, LABEL_ERROR),
@@ -148,6 +149,13 @@ const LABELS_SCHEMA = z
     if (count > LABELS)
       complain(context, "too-many", `${PATH} has ${count} labels; at most ${LABELS} are allowed.`);
   });
+
+/** z.record passes over __proto__ in silence. */
+const LABELS_SCHEMA = z.preprocess((value, context) => {
+  if (isObject(value) && Object.hasOwn(value, PROTO))
+    context.addIssue({ code: "custom", path: [PROTO], message: LABEL_ERROR });
+  return value;
+}, LABELS_RECORD);
 
 function labelsError({ input }: RawIssue): string {
   return `${PATH} must be a JSON object of labels, but it is ${describe(input)}.`;
