@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { hashOf } from "../register/tokens.ts";
 import { errorOf, request } from "../testing/client.ts";
 import type { Script } from "../testing/scripted-machine.ts";
+import { as, ended, jobAs, makeToken, postAs } from "../testing/tokens.ts";
 
 /*
  * Who may do what, in workerd: requests without a token, with a wrong one, with one of the wrong scope, of another token, and
@@ -16,44 +17,6 @@ const HELLO: Script = {
   ],
 };
 const FOREVER: Script = { events: [{ at: 1_000_000, print: "up\n" }] };
-
-interface Made {
-  readonly id: string;
-  readonly token: string;
-}
-
-async function makeToken(body: object): Promise<Made> {
-  const response = await request("/tokens", { method: "POST", body: JSON.stringify(body) });
-  expect(response.status).toBe(201);
-  return (await response.json()) as Made;
-}
-
-/** A request with a token's text, or with none. */
-function as(token: string | undefined, path: string, init: RequestInit = {}): Promise<Response> {
-  const authorization = token === undefined ? "" : `Bearer ${token}`;
-  return request(path, { ...init, headers: { ...(init.headers as object), authorization } });
-}
-
-function postAs(token: string, script: Script, config: object = {}): Promise<Response> {
-  const form = new FormData();
-  form.set("kernel", new Blob([JSON.stringify(script)]), "kernel");
-  form.set("config", JSON.stringify(config));
-  return as(token, "/jobs", { method: "POST", body: form });
-}
-
-async function jobAs(token: string, script: Script, config: object = {}): Promise<string> {
-  const response = await postAs(token, script, config);
-  expect(response.status).toBe(201);
-  return ((await response.json()) as { id: string }).id;
-}
-
-async function ended(token: string, id: string): Promise<void> {
-  for (;;) {
-    const job = (await (await as(token, `/jobs/${id}`)).json()) as { endedAt: string | null };
-    if (job.endedAt !== null) return;
-    await scheduler.wait(10);
-  }
-}
 
 describe("tokens", () => {
   test("are made by an administrator, work at once, and stop working when they are deleted", async () => {

@@ -93,7 +93,8 @@ export class RegisterObject extends DurableObject<Env> {
     if (known?.live === 0) return;
     const keptUntil = job.keptUntil === null ? 0 : Date.parse(job.keptUntil);
     const after = job.consoleBytes + QUOTA_LIMITS.jobBytes;
-    const executed = job.instructions - (job.from?.instructions ?? 0);
+    // Never negative, whatever a snapshot claims: that would give back what other jobs took.
+    const executed = Math.max(0, job.from?.since.instructions ?? job.instructions);
     this.ctx.storage.transactionSync(() => {
       this.#sql.exec(
         `INSERT INTO job VALUES (?, ?, ?, 0, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE

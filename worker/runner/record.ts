@@ -263,6 +263,8 @@ export function viewOf(
   progress: Progress = record,
 ): JobView {
   const { request, outcome } = record;
+  const from = request.from === undefined ? null : startOf(request.from, progress);
+  const executed = from?.since.instructions ?? progress.instructions;
   return {
     id: request.id,
     state: record.state,
@@ -284,7 +286,7 @@ export function viewOf(
     runSeconds: progress.runMilliseconds / 1000,
     guestSeconds: progress.guestNanoseconds / 1e9,
     instructions: progress.instructions,
-    from: request.from === undefined ? null : startOf(request.from, progress),
+    from,
     input: progress.input ?? [],
     steps: progress.steps ?? [],
     milestones: progress.milestones ?? {},
@@ -298,12 +300,7 @@ export function viewOf(
             at: new Date(record.firstInstruction.at).toISOString(),
             milliseconds: record.firstInstruction.milliseconds,
           },
-    mips:
-      progress.runMilliseconds > 0
-        ? Math.round(
-            (progress.instructions - (request.from?.instructions ?? 0)) / progress.runMilliseconds / 10,
-          ) / 100
-        : null,
+    mips: progress.runMilliseconds > 0 ? Math.round(executed / progress.runMilliseconds / 10) / 100 : null,
     consoleBytes,
     checkpoints: record.checkpoints,
     resumes: record.resumes,

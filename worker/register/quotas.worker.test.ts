@@ -1,0 +1,46 @@
+import { env } from "cloudflare:workers";
+import { expect, test } from "vitest";
+import type { JobView } from "../runner/record.ts";
+import { jobOf } from "../testing/client.ts";
+import type { Script } from "../testing/scripted-machine.ts";
+import { as, ended, jobAs, makeToken } from "../testing/tokens.ts";
+import type { Usage } from "./quota.ts";
+
+/*
+ * Ways around a token's quotas, in workerd: whoever tries them finds that each is closed, in what GET /tokens says he takes.
+ */
+
+const HELLO: Script = {
+  events: [
+    { at: 1_000_000, print: "hello\n" },
+    { at: 2_500_000, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
+  ],
+};
+
+const usageOf = (id: string): Promise<Usage> => env.REGISTER.getByName("register").usage(id);
+
+const executedInAll = async (): Promise<number> =>
+  (await env.REGISTER.getByName("register").totals()).find(({ name }) => name === "guest_instructions")
+    ?.value ?? 0;
+
+test("a fork that ends before its guest is there gives no instructions back", async () => {
+  const { id, token } = await makeToken({ name: "forks" });
+  const job = await jobAs(token, HELLO, { snapshots: [{ name: "kept", at: "hello" }] });
+  await ended(token, job);
+  await expect.poll(async () => (await usageOf(id)).instructionsToday).toBe(2_500_000);
+  const before = await executedInAll();
+  const key = `snapshots/jobs/${job}/kept`;
+  const file = new Uint8Array(await (await env.BLOBS.get(key))!.arrayBuffer());
+  file[file.length - 1]! ^= 1;
+  await env.BLOBS.put(key, file);
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ from: { job, snapshot: "kept" } });
+  const { id: fork } = (await (
+    await as(token, "/jobs", { method: "POST", headers, body })
+  ).json()) as JobView;
+  await ended(token, fork);
+  await expect.poll(async () => (await usageOf(id)).concurrentJobs).toBe(0);
+  expect(await jobOf(fork)).toMatchObject({ state: "error", instructions: 0, mips: null });
+  expect((await usageOf(id)).instructionsToday).toBe(2_500_000);
+  expect(await executedInAll()).toBe(before);
+});
