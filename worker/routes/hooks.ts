@@ -10,6 +10,7 @@ import type { HookView, NewHook, StoredConfig } from "../hooks/record.ts";
 import { hooksOf } from "../hooks/stub.ts";
 import { exemptOf } from "../notify/guarded-fetch.ts";
 import { isSecret, isSignedByGithub, newSecret, wrongWith } from "../notify/signature.ts";
+import { bodyOf } from "./body.ts";
 import { limitOf } from "./deliveries.ts";
 
 type AppContext = Context<AppEnv>;
@@ -17,25 +18,6 @@ type AppContext = Context<AppEnv>;
 const NO_STORE = { "cache-control": "no-store" } as const;
 const SECRET_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const SECRET_BODY_BYTES = 4096;
-
-/** A request's body, as long as it is no larger. */
-async function bodyOf(context: AppContext, most: number): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of context.req.raw.body ?? []) {
-    size += chunk.length;
-    if (size > most)
-      throw new HttpError(413, "too-large", `The body is larger than ${most} bytes.`, { field: "body" });
-    chunks.push(chunk);
-  }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
 
 function parseJson(bytes: Uint8Array): unknown {
   try {
@@ -80,7 +62,7 @@ export function hookRoutes(): Hono<AppEnv> {
   app.post("/github", async (context) => {
     const { GITHUB_WEBHOOK_SECRET: secret = "" } = context.env;
     if (secret === "") throw closed("GITHUB_WEBHOOK_SECRET");
-    const bytes = await bodyOf(context, HOOK_LIMITS.bodyBytes);
+    const bytes = await bodyOf(context.req.raw.body, HOOK_LIMITS.bodyBytes);
     if (!(await isSignedByGithub(context.req.header("x-hub-signature-256") ?? "", bytes, secret)))
       throw unsigned(
         "The header X-Hub-Signature-256 is missing, or is not of this body by this worker's secret.",
@@ -98,7 +80,7 @@ export function hookRoutes(): Hono<AppEnv> {
   app.post("/generic", async (context) => {
     const { GENERIC_WEBHOOK_SECRET: secret = "" } = context.env;
     if (secret === "") throw closed("GENERIC_WEBHOOK_SECRET");
-    const bytes = await bodyOf(context, HOOK_LIMITS.bodyBytes);
+    const bytes = await bodyOf(context.req.raw.body, HOOK_LIMITS.bodyBytes);
     const text = new TextDecoder().decode(bytes);
     const wrong = await wrongWith(context.req.raw.headers, text, secret, Date.now() / 1000);
     if (wrong !== undefined) throw unsigned(wrong);
@@ -147,7 +129,7 @@ export function hookAdminRoutes(): Hono<AppEnv> {
   });
 
   app.put("/config", async (context) => {
-    const value = parseJson(await bodyOf(context, HOOK_LIMITS.configBytes));
+    const value = parseJson(await bodyOf(context.req.raw.body, HOOK_LIMITS.configBytes));
     parseHooksConfig(value, exemptOf(context.env));
     const match = context.req.header("if-match");
     const [, after] = /^"(\d{1,9})"$/.exec(match ?? "") ?? [];
@@ -207,7 +189,7 @@ export function webhookSecretRoutes(): Hono<AppEnv> {
 
   app.put("/:name", async (context) => {
     const name = secretName(context);
-    const bytes = await bodyOf(context, SECRET_BODY_BYTES);
+    const bytes = await bodyOf(context.req.raw.body, SECRET_BODY_BYTES);
     const given = bytes.length === 0 ? {} : parseJson(bytes);
     const { secret } = ((typeof given === "object" ? given : null) ?? {}) as { readonly secret?: unknown };
     if (secret !== undefined && (typeof secret !== "string" || !isSecret(secret))) {

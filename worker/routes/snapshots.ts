@@ -20,6 +20,7 @@ import {
   type SnapshotView,
   snapshotKey,
 } from "../snapshots/store.ts";
+import { jsonOf } from "./body.ts";
 import { readable, runnerOf } from "./runner.ts";
 
 type AppContext = Context<AppEnv>;
@@ -63,17 +64,6 @@ async function removed(context: AppContext, reference: SnapshotReference): Promi
   return context.body(null, 204);
 }
 
-async function bodyOf(context: AppContext): Promise<unknown> {
-  const text = await context.req.text();
-  if (text.length > UPLOAD_LIMITS.jsonBytes)
-    throw new HttpError(413, "too-large", "The body is too large.", { field: "body" });
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw new HttpError(400, "bad-json", 'The body must be JSON: {"name": "…"}.', { field: "body" });
-  }
-}
-
 /** Snapshots of one job: mounted under /jobs. */
 export function jobSnapshotRoutes(): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
@@ -87,7 +77,8 @@ export function jobSnapshotRoutes(): Hono<AppEnv> {
   app.post("/:id/snapshots", async (context) => {
     const runner = await runnerOf(context, "change");
     await demandRoom(context.env, context.var.principal, 1);
-    const { name } = fieldsOf(await bodyOf(context), "body", ["name"]);
+    const body = await jsonOf(context.req.raw.body, UPLOAD_LIMITS.jsonBytes, '{"name": "…"}');
+    const { name } = fieldsOf(body, "body", ["name"]);
     const made: SnapshotView | RefusedSnapshot = readable(
       await runner.snapshot(parseSnapshotName(name, "name")),
     );

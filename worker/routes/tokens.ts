@@ -1,4 +1,4 @@
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { parseTokenRequest, type TokenRequest } from "../../jobs/schema/token.ts";
 import { requireScope } from "../auth/authenticate.ts";
 import { forgetToken } from "../auth/find-token.ts";
@@ -9,9 +9,11 @@ import { TOKEN_LIMITS, UPLOAD_LIMITS } from "../limits.ts";
 import type { Usage } from "../register/quota.ts";
 import { registerOf } from "../register/stub.ts";
 import { DEFAULT_QUOTAS, hashOf, newTokenText, type StoredToken } from "../register/tokens.ts";
+import { jsonOf } from "./body.ts";
 
 const NO_STORE = { "cache-control": "no-store" };
 const DAY_MILLISECONDS = 24 * 3_600_000;
+const EXAMPLE = '{"name": "…", "scopes": ["read", "run"]}';
 
 /** A token as the API shows it. Its text is in the answer that makes it, and nowhere else. */
 export interface TokenView {
@@ -51,26 +53,13 @@ function quotasOf({ concurrentJobs, instructionsPerDay, storageBytes }: TokenReq
   };
 }
 
-async function bodyOf(context: Context<AppEnv>): Promise<unknown> {
-  const text = await context.req.text();
-  if (text.length > UPLOAD_LIMITS.jsonBytes)
-    throw new HttpError(413, "too-large", "The body is too large.", { field: "body" });
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw new HttpError(400, "bad-json", 'The body must be JSON: {"name": "…", "scopes": ["read", "run"]}.', {
-      field: "body",
-    });
-  }
-}
-
 /** Tokens: who may use this worker, for what, and how much. */
 export function tokenRoutes(): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.use("*", requireScope("admin"));
 
   app.post("/", async (context) => {
-    const asked = parseTokenRequest(await bodyOf(context));
+    const asked = parseTokenRequest(await jsonOf(context.req.raw.body, UPLOAD_LIMITS.jsonBytes, EXAMPLE));
     const register = registerOf(context.env);
     const existing = await register.listTokens();
     if (existing.length >= TOKEN_LIMITS.tokens) {
