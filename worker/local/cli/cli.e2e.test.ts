@@ -87,7 +87,9 @@ test("submit, watch, logs, report, list and cancel, with statuses for pass, fail
     status: 64,
     stderr: expect.stringContaining("config.expect.pass"),
   });
-  expect((await xenner(["list"], { XENNER_TOKEN: "wrong" })).status).toBe(2);
+  expect((await xenner(["list"], { XENNER_TOKEN: "wrong" })).status).toBe(64);
+  // An empty variable in a script must not boot something else.
+  expect(await xenner(["submit"])).toMatchObject({ status: 64, stderr: expect.stringContaining("--kernel") });
 });
 
 test("run writes the reports it is asked for; tuxrun's names do as well as ours", async () => {

@@ -38,6 +38,7 @@ async function xenner(...args: string[]): Promise<Ended> {
 describe("words", () => {
   test.each([
     [["wach"], "did you mean watch?"],
+    [["nonsense"], "there are: run, submit"],
     [["watch"], "ID is missing"],
     [["watch", "x", "y"], '"y" is one word too many'],
     [["logs", "nonsense"], "32 hexadecimal digits"],

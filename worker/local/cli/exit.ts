@@ -26,7 +26,7 @@ export function exitOf({ verdict }: Pick<JobView, "verdict">): number {
 }
 
 /** Statuses of answers that are about what was sent, not about the worker. */
-const REFUSALS: ReadonlySet<number> = new Set([400, 404, 409, 413, 422]);
+const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 413, 415, 422]);
 
 /** Errors end as one line on standard error; with --json, also as a document. Returns the exit status. */
 export function reportError(error: unknown, json: boolean, program: string): number {

@@ -84,6 +84,12 @@ export const SUBMIT: Command = {
     );
     if (refused !== undefined) throw new UsageError(`--${refused} goes with run, which waits for the job`);
     const client = clientOf({ ...(url !== undefined && { url }), ...(token !== undefined && { token }) });
+    const { kernel, fixture, from } = options;
+    if ([kernel, fixture, from, options.batch].every((what) => what === undefined)) {
+      throw new UsageError(
+        "say what to boot: --kernel FILE, --fixture NAME, --from SNAPSHOT or --batch FILE",
+      );
+    }
     if (options.batch !== undefined) {
       const batch = await sendBatch(client, await readBatch(options.batch), { server: undefined, log: note });
       await print(options.json ? `${JSON.stringify(batch, null, 2)}\n` : `${batch.id}\n`);

@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { LIMIT_RANGES } from "../../../jobs/limits.ts";
-import { nearestName } from "../../../jobs/nearest.ts";
+import { editDistance, nearestName } from "../../../jobs/nearest.ts";
 import { REPORTS } from "../../../jobs/report/formats.ts";
 import type { LimitName } from "../../../jobs/spec.ts";
 
@@ -103,7 +103,16 @@ export function refuseUnknown(args: readonly string[], known: readonly string[])
   );
   if (unknown === undefined) return;
   const name = unknown.slice(2).split("=")[0] ?? "";
-  throw new UsageError(`there is no option --${name}; did you mean --${nearestName(name, known)}?`);
+  throw new UsageError(`there is no option --${name}${suggestion(name, known, "--")}`);
+}
+
+/** "; did you mean X?", if there is anything like it. */
+export function suggestion(name: string, known: readonly string[], dashes = ""): string {
+  const nearest = nearestName(name, known);
+  const isNear = editDistance(name.toLowerCase(), nearest) <= Math.max(2, nearest.length / 3);
+  return isNear
+    ? `; did you mean ${dashes}${nearest}?`
+    : `; there are: ${known.map((word) => dashes + word).join(", ")}`;
 }
 
 /** NAME=VALUE. @throws UsageError */
@@ -117,10 +126,7 @@ function pairOf(text: string, flag: string): readonly [string, string] {
 export function reportFormat(name: string): ReportFormat {
   const format = REPORT_FORMATS.find((known) => known === name);
   if (format !== undefined) return format;
-  const nearest = nearestName(name, REPORT_FORMATS);
-  throw new UsageError(
-    `there is no report "${name}"; did you mean ${nearest}? There are: ${REPORT_FORMATS.join(", ")}`,
-  );
+  throw new UsageError(`there is no report "${name}"${suggestion(name, REPORT_FORMATS)}`);
 }
 
 function reportsOf(junit: string | undefined, reports: readonly string[] = []): WantedReport[] {

@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { nearestName } from "../../../jobs/nearest.ts";
 import { type Command, parseCommand } from "./command.ts";
 import { completionFor, SHELLS } from "./completion.ts";
 import { EXIT, reportError } from "./exit.ts";
 import { CANCEL, LIST, LOGS, REPORT, RUN, SUBMIT, WATCH } from "./job-commands.ts";
-import { UsageError } from "./job-options.ts";
+import { suggestion, UsageError } from "./job-options.ts";
 
 /* `xenner COMMAND`: the command line's entry. */
 
@@ -78,11 +77,8 @@ export async function main(args: readonly string[]): Promise<number> {
   const command = COMMANDS.find((known) => known.name === name);
   try {
     if (command !== undefined) return await command.run(rest);
-    const nearest = nearestName(
-      name,
-      COMMANDS.map((known) => known.name),
-    );
-    throw new UsageError(`there is no command "${name}"; did you mean ${nearest}?`);
+    const names = COMMANDS.map((known) => known.name);
+    throw new UsageError(`there is no command "${name}"${suggestion(name, names)}`);
   } catch (error) {
     return reportError(error, rest.includes("--json"), command === undefined ? "xenner" : `xenner ${name}`);
   }
