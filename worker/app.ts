@@ -3,6 +3,7 @@ import { HTTPException } from "hono/http-exception";
 import { LoadError } from "../engine/loader/errors.ts";
 import { API_VERSION, openApi } from "../jobs/openapi.ts";
 import { SpecError } from "../jobs/spec-error.ts";
+import { operationsAt } from "./api-operations.ts";
 import { authenticate, requireScopeOfMethod } from "./auth/authenticate.ts";
 import type { AppEnv } from "./env.ts";
 import { errorBody, HttpError } from "./errors.ts";
@@ -66,15 +67,22 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
   app.route("/tokens", tokenRoutes());
   app.route("/admin", adminRoutes());
 
-  app.notFound((context) =>
-    context.json(
-      errorBody(
-        "no-route",
-        `There is no ${context.req.method} ${context.req.path} here; see README.md for the routes.`,
-      ),
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    const known = operationsAt(new URL(context.req.url).pathname);
+    if (known !== undefined && !known.has(method)) {
+      // What GET answers is answered to HEAD, too, without its body.
+      const allowed = [...known.keys()]
+        .flatMap((one) => (one === "GET" ? ["GET", "HEAD"] : [one]))
+        .join(", ");
+      const message = `There is no ${method} ${path} here; this address takes ${allowed}.`;
+      return context.json(errorBody("wrong-method", message), 405, { allow: allowed });
+    }
+    return context.json(
+      errorBody("no-route", `There is no ${method} ${path} here; see README.md for the routes.`),
       404,
-    ),
-  );
+    );
+  });
   app.onError((error, context) => {
     if (error instanceof HttpError) {
       for (const [name, value] of Object.entries(error.headers)) context.header(name, value);

@@ -3,7 +3,7 @@ import { errorOf, request } from "./testing/client.ts";
 
 /*
  * A misspelt parameter of an address would silently not be one: a list would be whole instead of filtered. What an address takes, the
- * OpenAPI document says. Pages for browsers have their own parameters.
+ * OpenAPI document says, and its methods, too. Pages for browsers have their own parameters.
  */
 
 const ID = "0".repeat(32);
@@ -41,4 +41,20 @@ test("who may not ask is told that, and pages have parameters of their own", asy
   expect(wrong.status).toBe(401);
   const page = await request("/batches?whatever=1", { headers: { accept: "text/html" } });
   expect(page.status).toBe(200);
+});
+
+test.each([
+  ["PATCH", `/jobs/${ID}`, "GET, HEAD, DELETE"],
+  ["PUT", "/batches", "POST, GET, HEAD"],
+  ["DELETE", "/healthz", "GET, HEAD"],
+  ["GET", "/deliveries/x/redeliver", "POST"],
+])("%s %s is told which methods there are", async (method, path, allow) => {
+  const response = await request(path, { method });
+  expect([response.status, response.headers.get("allow")]).toEqual([405, allow]);
+  expect((await errorOf(response)).code).toBe("wrong-method");
+});
+
+test("what is no address of the API stays unknown", async () => {
+  for (const path of ["/nothing", "/jobs/", `/jobs/${ID}/nothing`])
+    expect([path, (await request(path, { method: "PATCH" })).status]).toEqual([path, 404]);
 });

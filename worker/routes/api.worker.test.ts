@@ -345,9 +345,9 @@ describe("what is wrong is said, with its field", () => {
     [
       "wrong method",
       () => request(`/jobs/${NO_JOB}`, { method: "PATCH" }),
-      404,
-      { code: "no-route" },
-      /PATCH/,
+      405,
+      { code: "wrong-method" },
+      /PATCH.*takes GET, HEAD, DELETE/,
     ],
   ];
   for (const [name, send, status, error, message] of cases) {

@@ -14,9 +14,17 @@ const NO_LABELS =
 const NO_GOOD =
   "No job of the same owner with these labels has passed before (of a public job: no public one), or what passed is kept no more; name a job with ?with=JOB.";
 
-async function ended(context: AppContext, id: string, field: string): Promise<ReadJob> {
+async function readJob(context: AppContext, id: string): Promise<ReadJob> {
   const runner = await jobRunner(context, id);
-  const view = readable(await runner.status());
+  return { view: readable(await runner.status()), runner };
+}
+
+/** The job that the parameter `field` names. */
+async function ended(context: AppContext, id: string, field: "id" | "with"): Promise<ReadJob> {
+  const { view, runner } = await readJob(context, id).catch((error: unknown) => {
+    if (field === "id" || !(error instanceof HttpError) || error.status !== 404) throw error;
+    throw new HttpError(404, error.code, `${field}: ${error.message}`, { field });
+  });
   if (view.endedAt !== null) return { view, runner };
   throw new HttpError(
     409,

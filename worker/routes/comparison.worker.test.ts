@@ -132,17 +132,17 @@ test("what cannot be compared is an error with its reason", async () => {
     { name: `live-${++names}`, events: [] },
     { limits: { instructions: 1e12, silentInstructions: 1e12 } },
   );
-  for (const [path, status, code] of [
-    [`/jobs/${live.id}/comparison`, 409, "not-ended"],
-    [`/jobs/${id}/comparison?with=${live.id}`, 409, "not-ended"],
-    [`/jobs/${id}/comparison?with=${"0".repeat(32)}`, 404, "no-job"],
-    [`/jobs/${id}/comparison?with=x`, 404, "no-job"],
-    [`/jobs/${id}/comparison?ignore=all`, 400, "wrong-type"],
-    [`/jobs/${"0".repeat(32)}/comparison`, 404, "no-job"],
+  for (const [path, status, code, field] of [
+    [`/jobs/${live.id}/comparison`, 409, "not-ended", "id"],
+    [`/jobs/${id}/comparison?with=${live.id}`, 409, "not-ended", "with"],
+    [`/jobs/${id}/comparison?with=${"0".repeat(32)}`, 404, "no-job", "with"],
+    [`/jobs/${id}/comparison?with=x`, 404, "no-job", "with"],
+    [`/jobs/${id}/comparison?ignore=all`, 400, "wrong-type", "ignore"],
+    [`/jobs/${"0".repeat(32)}/comparison`, 404, "no-job", "id"],
   ] as const) {
     const response = await request(path);
     expect([path, response.status]).toEqual([path, status]);
-    expect((await errorOf(response)).code).toBe(code);
+    expect(await errorOf(response)).toMatchObject({ code, field });
   }
   await request(`/jobs/${live.id}`, { method: "DELETE" });
 });
