@@ -77,6 +77,18 @@ export function Compare({ comparison, ignored, before, now }: CompareProps) {
               </td>
               <td>{before.job.kernel.sha256 === now.job.kernel.sha256 ? "same" : "differs"}</td>
             </tr>
+            {differencesOf(before.job, now.job).map(([name, was, is]) => (
+              <tr>
+                <th scope="row">{name}</th>
+                <td class="wrap-anywhere">
+                  <code>{visible(was)}</code>
+                </td>
+                <td class="wrap-anywhere">
+                  <code>{visible(is)}</code>
+                </td>
+                <td>differs</td>
+              </tr>
+            ))}
           </tbody>
         </table>
       </section>
@@ -90,6 +102,31 @@ export function Compare({ comparison, ignored, before, now }: CompareProps) {
       </section>
     </>
   );
+}
+
+/** Fields with a row of their own, and those that change nothing of a run. */
+const TOLD_ELSEWHERE: ReadonlySet<string> = new Set([
+  "cmdline",
+  "labels",
+  "visibility",
+  "notify",
+  "retention",
+]);
+
+/** What else the two were asked for that is not the same: name, before and now; it may be what explains the change. */
+export function differencesOf(before: JobView, now: JobView): readonly (readonly [string, string, string])[] {
+  const fieldsOf = ({ config, initrd, from }: JobView): Readonly<Record<string, unknown>> => ({
+    ...config,
+    initrd: initrd?.sha256.slice(0, 12),
+    from: from === null ? undefined : `${from.name} at ${grouped(from.instructions)} instructions`,
+  });
+  const [was, is] = [fieldsOf(before), fieldsOf(now)];
+  const textOf = (value: unknown): string =>
+    value === undefined || value === null ? "–" : typeof value === "string" ? value : JSON.stringify(value);
+  return [...new Set([...Object.keys(was), ...Object.keys(is)])]
+    .filter((name) => !TOLD_ELSEWHERE.has(name))
+    .map((name) => [name, textOf(was[name]), textOf(is[name])] as const)
+    .filter(([, one, other]) => one !== other);
 }
 
 function JobCell({ job }: { readonly job: JobView }) {

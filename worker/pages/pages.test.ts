@@ -7,9 +7,11 @@ import { ConsoleReader } from "../../jobs/ansi/console.ts";
 import { parseConfig } from "../../jobs/spec.ts";
 import type { MemberView } from "../batches/member.ts";
 import { HttpError } from "../errors.ts";
+import type { JobView } from "../runner/record.ts";
 import { ASSETS } from "./assets.generated.ts";
 import { gridOf } from "./batch-grid.ts";
 import { buildAssets } from "./build.ts";
+import { differencesOf } from "./compare.tsx";
 import { findLines, linesHtml, readWindow, WINDOW_LINES, windowOfLine, windowsOf } from "./console-view.ts";
 import { ago, bytes, change, percent, seconds, si, visible, webAddress } from "./format.ts";
 import { orderOf } from "./job-form.ts";
@@ -211,6 +213,22 @@ describe("the form of a new job", () => {
     ])
       expect(() => orderOf({ ...EMPTY_FORM, ...wrong })).toThrow(HttpError);
   });
+});
+
+test("two jobs are compared by everything that they were asked for, but not by what changes no run", () => {
+  const job = (config: object, initrd: string | null): JobView =>
+    ({
+      config: parseConfig(config, () => 0),
+      initrd: initrd === null ? null : { sha256: initrd, size: 1 },
+      from: null,
+    }) as JobView;
+  const before = job({ memory: 64, labels: { name: "a" }, expect: { pass: ["up"] } }, "ab".repeat(32));
+  const now = job({ memory: 256, mode: "pvh", cmdline: "quiet", seed: 7, expect: { pass: ["up"] } }, null);
+  expect(differencesOf(before, before)).toEqual([]);
+  const rows = differencesOf(before, now);
+  expect(rows.map(([name]) => name).sort()).toEqual(["initrd", "memory", "mode", "seed"]);
+  expect(rows).toContainEqual(["memory", "64", "256"]);
+  expect(rows).toContainEqual(["initrd", "abababababab", "–"]);
 });
 
 test("numbers, times and names in words", () => {
