@@ -1,10 +1,11 @@
 import { env } from "cloudflare:workers";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { JobView } from "../runner/record.ts";
-import { jobOf } from "../testing/client.ts";
+import { jobOf, request } from "../testing/client.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import { as, ended, jobAs, makeToken } from "../testing/tokens.ts";
 import type { Usage } from "./quota.ts";
+import { RegisterObject } from "./register.ts";
 
 /*
  * Ways around a token's quotas, in workerd: whoever tries them finds that each is closed, in what GET /tokens says he takes.
@@ -43,4 +44,24 @@ test("a fork that ends before its guest is there gives no instructions back", as
   expect(await jobOf(fork)).toMatchObject({ state: "error", instructions: 0, mips: null });
   expect((await usageOf(id)).instructionsToday).toBe(2_500_000);
   expect(await executedInAll()).toBe(before);
+});
+
+test("what all tokens take is asked for in one call of the register", async () => {
+  const made = [await makeToken({ name: "one" }), await makeToken({ name: "two" })];
+  await ended(made[0]!.token, await jobAs(made[0]!.token, { ...HELLO, name: "listed" }));
+  await expect.poll(async () => (await usageOf(made[0]!.id)).instructionsToday).toBe(2_500_000);
+  const usage = vi.spyOn(RegisterObject.prototype, "usage");
+  try {
+    const answer = await request("/tokens");
+    expect(usage).not.toHaveBeenCalled();
+    const { tokens } = (await answer.json()) as { tokens: { id: string; usage: Usage }[] };
+    for (const { id } of made) {
+      const listed = tokens.find((token) => token.id === id)?.usage;
+      expect(listed).toEqual(await usageOf(id));
+    }
+    // The spy sees what comes over RPC.
+    expect(usage).toHaveBeenCalledTimes(made.length);
+  } finally {
+    usage.mockRestore();
+  }
 });

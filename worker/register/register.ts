@@ -178,6 +178,12 @@ export class RegisterObject extends DurableObject<Env> {
       .sort((a, b) => a.createdAt - b.createdAt);
   }
 
+  /** The same, each with what it takes of its quotas. */
+  listUsages(): { readonly token: StoredToken; readonly usage: Usage }[] {
+    const now = Date.now();
+    return this.listTokens().map((token) => ({ token, usage: this.#usage(token.id, now) }));
+  }
+
   /** False if there was none. Rejects if its copy could not be removed: then it may still be valid, and the caller must try again. */
   async removeToken(id: string): Promise<boolean> {
     const removed = this.#sql.exec("DELETE FROM token WHERE id = ? RETURNING id", id).toArray().length > 0;

@@ -88,11 +88,8 @@ export function tokenRoutes(): Hono<AppEnv> {
   });
 
   app.get("/", async (context) => {
-    const register = registerOf(context.env);
-    const tokens = await register.listTokens();
-    const views = await Promise.all(
-      tokens.map(async (token) => viewOf(token as StoredToken, await register.usage(token.id))),
-    );
+    const listed = await registerOf(context.env).listUsages();
+    const views = listed.map(({ token, usage }) => viewOf(token as StoredToken, usage));
     return context.json({ tokens: views }, 200, NO_STORE);
   });
 
