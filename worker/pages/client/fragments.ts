@@ -8,6 +8,8 @@ interface TrustedTypes {
 }
 
 const NAME = "xenner-fragments";
+const BOX = "input[type=checkbox]";
+const TICKED = `${BOX}:checked`;
 
 /** The only way from a string to HTML here. The strings are pages of this worker, which escapes what it did not write. */
 const policy: Policy = (
@@ -30,17 +32,20 @@ export async function fetchPage(address: string): Promise<Document | undefined> 
   }
 }
 
-/** Puts the page's elements with these ids in the places of ours; leaves alone what is the same, and tables that are open. */
+/** Puts the page's elements with these ids in the places of ours; leaves alone what is the same, open tables and ticked boxes. */
 export function replaceParts(page: Document, ids: readonly string[]): void {
   for (const id of ids) {
     const [fresh, old] = [page.getElementById(id), document.getElementById(id)];
     if (fresh === null || old === null || fresh.outerHTML === old.outerHTML) continue;
     const open = [...old.querySelectorAll("details")].map((details) => details.open);
+    // By value: jobs that are new move the others down.
+    const ticked = new Set([...old.querySelectorAll<HTMLInputElement>(TICKED)].map(({ value }) => value));
     const focused = document.activeElement;
     const path = focused !== null && old.contains(focused) ? pathOf(focused, old) : undefined;
     const copy = document.importNode(fresh, true);
     for (const [index, details] of [...copy.querySelectorAll("details")].entries())
       details.open = open[index] ?? false;
+    for (const box of copy.querySelectorAll<HTMLInputElement>(BOX)) box.checked = ticked.has(box.value);
     old.replaceWith(copy);
     // Whoever is there with the keyboard stays there.
     if (path !== undefined) elementAt(path, copy)?.focus({ preventScroll: true });
