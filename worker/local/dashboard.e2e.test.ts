@@ -517,6 +517,18 @@ withBrowser("the dashboard", () => {
       body: JSON.stringify(body),
     });
     const { id } = (await response.json()) as { id: string };
+    // While jobs run the list is put in anew; what was ticked in it stays so, wherever it is now.
+    const running = await post(scriptOf("meanwhile", "x", 15_000_000_000));
+    await page.goto("/");
+    const box = page.locator(".jobs input[type=checkbox]").last();
+    await box.check();
+    const chosen = await box.inputValue();
+    await page.evaluate(`document.getElementById("list").dataset.old = "1"`);
+    await expect.poll(() => page.locator("#list[data-old]").count(), { timeout: 10_000 }).toBe(0);
+    expect(
+      await page.evaluate(`[...document.querySelectorAll(".jobs input:checked")].map((box) => box.value)`),
+    ).toEqual([chosen]);
+    await client.request(`/jobs/${running}`, { method: "DELETE" });
     await page.goto(`/batches/${id}`);
     await page.waitForSelector("#batch[data-live='0']", { timeout: 60_000 });
     expect(await page.locator(".grid-table tbody tr").count()).toBe(3);
@@ -636,6 +648,18 @@ withBrowser("with a real guest", () => {
     expect(incidents).toEqual([]);
     await page.goto(`/jobs/${hidden.id}`);
     expect(await page.textContent(".error")).toContain("no such job");
+    // The owner logs in from there, and comes back; a link on another site leads him there, too.
+    incidents.splice(0);
+    await page.click(".visitor a");
+    await page.fill("#token", TOKEN);
+    await page.click("button.primary");
+    await page.waitForSelector("#summary");
+    await page.goto("about:blank");
+    await page.setContent(`<a href="${server.url}/jobs/${hidden.id}">his</a>`);
+    await page.click("a");
+    await page.waitForSelector("#summary");
+    expect(await page.textContent("h1")).toBe("hidden");
+    expect(incidents).toEqual([]);
     await context.close();
   });
 });

@@ -82,6 +82,17 @@ function localAddress(text: string | undefined): string {
   return host === "here" ? pathname + search : "/";
 }
 
+/** What was asked for, within this worker; a part of a page is no page. */
+function addressIn(context: AppContext): string {
+  const url = new URL(context.req.url);
+  if (url.searchParams.has("part")) url.searchParams.delete("part");
+  return localAddress(url.pathname + url.search);
+}
+
+/** The login that leads back to an address; from itself it leads to the first page. */
+const loginFor = (address: string): string =>
+  /^\/(login\b|$)/.test(address) ? "/login" : `/login?next=${encodeURIComponent(address)}`;
+
 async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
   for await (const chunk of response.body ?? []) yield chunk;
 }
@@ -107,8 +118,13 @@ interface Visit {
 export function pageRoutes(server: ApiServer): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
-  async function page(context: AppContext, props: PageProps, status: PageStatus = 200): Promise<Response> {
-    return context.html(String(await (<Page {...props} />)), status, PAGE_HEADERS);
+  async function page(
+    context: AppContext,
+    props: Omit<PageProps, "login">,
+    status: PageStatus = 200,
+  ): Promise<Response> {
+    const login = context.req.method === "GET" ? loginFor(addressIn(context)) : "/login";
+    return context.html(String(await (<Page {...props} login={login} />)), status, PAGE_HEADERS);
   }
 
   async function problem(
@@ -132,19 +148,18 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
     );
   }
 
-  /** Sends whoever is not known to the login, and comes back from there. */
-  function toLogin(context: AppContext): Response {
-    const { pathname, search } = new URL(context.req.url);
-    // A link on another site: the browser has kept its cookie back, and sends it when the page itself leads here.
-    if (context.req.header("sec-fetch-site") === "cross-site" && context.req.method === "GET") {
-      const address = localAddress(pathname + search).replace(
-        /[&"'<>]/g,
-        (character) => `&#${character.charCodeAt(0)};`,
-      );
-      return context.html(comeAgain(address), 200, PAGE_HEADERS);
-    }
-    return context.redirect(`/login?next=${encodeURIComponent(pathname + search)}`, 303);
+  /** A link on another site: the browser has kept its cookie back, and sends it when the page itself leads here. */
+  const fromElsewhere = (context: AppContext): boolean =>
+    context.req.header("sec-fetch-site") === "cross-site" && context.req.method === "GET";
+
+  function onceMore(context: AppContext): Response {
+    const address = addressIn(context).replace(/[&"'<>]/g, (character) => `&#${character.charCodeAt(0)};`);
+    return context.html(comeAgain(address), 200, PAGE_HEADERS);
   }
+
+  /** Sends whoever is not known to the login, and comes back from there. */
+  const toLogin = (context: AppContext): Response =>
+    fromElsewhere(context) ? onceMore(context) : context.redirect(loginFor(addressIn(context)), 303);
 
   /** A page that needs somebody who may look; what goes wrong is a page, too. */
   const visited =
@@ -154,6 +169,8 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
       try {
         principal = await principalOf(context);
         if (principal === undefined) return toLogin(context);
+        // Where everybody may look, this is perhaps not nobody.
+        if (principal.tokenId === ANYONE && fromElsewhere(context)) return onceMore(context);
         return await serve({
           context,
           principal,

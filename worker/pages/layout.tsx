@@ -20,6 +20,8 @@ export interface PageProps {
   readonly title: string;
   readonly section: Section;
   readonly visitor: Visitor;
+  /** Where whoever is nobody yet logs in. */
+  readonly login: string;
   /** Seconds after which a browser without scripts asks again; undefined for a page that does not change. */
   readonly refresh?: number | undefined;
   readonly children?: Child;
@@ -28,7 +30,7 @@ export interface PageProps {
 const REFRESH = /^\d{1,4}$/;
 
 /** A whole page. */
-export function Page({ title, section, visitor, refresh, children }: PageProps) {
+export function Page({ title, section, visitor, login, refresh, children }: PageProps) {
   const current = (name: Section) => (name === section ? { "aria-current": "page" as const } : {});
   const again = String(refresh ?? "");
   return (
@@ -69,7 +71,7 @@ export function Page({ title, section, visitor, refresh, children }: PageProps) 
             </nav>
             <div class="visitor">
               {visitor.name === undefined ? (
-                <a href="/login">Log in</a>
+                <a href={login}>Log in</a>
               ) : (
                 <form method="post" action="/logout">
                   <span>
