@@ -1,7 +1,8 @@
 import { env } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
 import type { JobView } from "../runner/record.ts";
-import { jobOf, request } from "../testing/client.ts";
+import { SNAPSHOT_LIMITS } from "../snapshots/limits.ts";
+import { errorOf, jobOf, request } from "../testing/client.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import { as, ended, jobAs, makeToken } from "../testing/tokens.ts";
 import type { Usage } from "./quota.ts";
@@ -63,5 +64,40 @@ test("what all tokens take is asked for in one call of the register", async () =
     expect(usage).toHaveBeenCalledTimes(made.length);
   } finally {
     usage.mockRestore();
+  }
+});
+
+test("who has as many snapshots as one may have leaves others their places", async () => {
+  const [greedy, modest] = [await makeToken({ name: "greedy" }), await makeToken({ name: "modest" })];
+  const jobs = await Promise.all(
+    [greedy, modest].map(async ({ token }, index) => {
+      const id = await jobAs(
+        token,
+        { ...HELLO, name: `places ${index}` },
+        { snapshots: [{ name: "kept", at: "hello" }] },
+      );
+      await ended(token, id);
+      return id;
+    }),
+  );
+  const key = (index: number): string => `snapshots/imported/${index.toString(16).padStart(32, "0")}`;
+  const keys = Array.from({ length: SNAPSHOT_LIMITS.perOwner - 1 }, (_, index) => key(index));
+  try {
+    // With the one its job made, as many as one may have.
+    for (const each of keys) await env.BLOBS.put(each, "", { customMetadata: { owner: greedy.id } });
+    const [own, another] = await Promise.all(
+      [greedy, modest].map(async ({ token }, index) => {
+        const file = await (await as(token, `/jobs/${jobs[index]}/snapshots/kept`)).arrayBuffer();
+        return as(token, "/snapshots", { method: "POST", body: file });
+      }),
+    );
+    expect(another?.status).toBe(201);
+    expect(own?.status).toBe(409);
+    expect(await errorOf(own!)).toMatchObject({
+      code: "snapshots-full",
+      message: expect.stringMatching(/^This token has 200/),
+    });
+  } finally {
+    await env.BLOBS.delete(keys);
   }
 });

@@ -144,7 +144,7 @@ export function snapshotRoutes(): Hono<AppEnv> {
     const announced = Number(context.req.header("content-length") ?? 0);
     await demandRoom(context.env, context.var.principal, Number.isFinite(announced) ? announced : 0);
     const reference = { snapshot: crypto.randomUUID().replaceAll("-", "") };
-    await admitSnapshot(context.env.BLOBS, reference);
+    await admitSnapshot(context.env.BLOBS, reference, tokenId);
     try {
       const { header, chunks } = await checkSnapshot(bounded(body));
       const key = snapshotKey(reference);

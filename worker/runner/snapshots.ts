@@ -80,8 +80,9 @@ export async function keepSnapshot(
   name: string,
   breathe: () => Promise<void>,
 ): Promise<SnapshotView> {
-  const reference = { job: record.request.id, snapshot: name };
-  await admitSnapshot(bucket, reference);
+  const { id, owner } = record.request;
+  const reference = { job: id, snapshot: name };
+  await admitSnapshot(bucket, reference, owner);
   await breathe();
   const stored = loadCheckpoint(sql);
   if (stored === undefined) throw noMemory(record.state);
@@ -89,7 +90,7 @@ export async function keepSnapshot(
   const clusters = store.checkpointedClusters();
   const header = headerOf(record, stored, name, clusters.length);
   const file = snapshotFile(header, stored.machine, contentsOf(store, clusters), breathe);
-  return putSnapshot(bucket, snapshotKey(reference), header, file);
+  return putSnapshot(bucket, snapshotKey(reference), header, file, owner);
 }
 
 function* contentsOf(store: SqlPageStore, clusters: readonly number[]): Generator<WrittenCluster> {

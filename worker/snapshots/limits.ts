@@ -4,9 +4,12 @@ const MiB = 1024 * 1024;
 export const SNAPSHOT_LIMITS = {
   /** Snapshots one job may have. */
   perJob: 16,
-  /** Snapshots in the worker, those that were imported included, and the bytes of all. */
-  inAll: 200,
-  bytesInAll: 16 * 1024 * MiB,
+  /** Snapshots of one token, those that it imported included, and the bytes of all. */
+  perOwner: 200,
+  bytesPerOwner: 16 * 1024 * MiB,
+  /** The same of all tokens. */
+  inAll: 2000,
+  bytesInAll: 160 * 1024 * MiB,
   /** Largest file: 512 MiB of RAM that do not compress, and their records. */
   fileBytes: 520 * MiB,
   /** How long a snapshot is kept. */

@@ -110,16 +110,16 @@ export async function listSnapshotsOf(bucket: R2Bucket, job: string): Promise<Sn
 /** The snapshots that were imported, by one token or by all; oldest first. */
 export async function listSnapshots(bucket: R2Bucket, owner?: string): Promise<SnapshotView[]> {
   const objects = await objectsOf(bucket, IMPORTED);
-  return listed(objects.filter((object) => owner === undefined || importerOf(object) === owner));
+  return listed(objects.filter((object) => owner === undefined || ownerOf(object) === owner));
 }
 
-/** Whose an imported snapshot is. Those of older versions are the deployment's. */
-const importerOf = ({ customMetadata }: R2Object): string => customMetadata?.owner ?? ROOT;
+/** Whose a snapshot is. Those of older versions are the deployment's. */
+const ownerOf = ({ customMetadata }: R2Object): string => customMetadata?.owner ?? ROOT;
 
 /** Who imported a snapshot; undefined if there is none. */
 export async function findImporter(bucket: R2Bucket, snapshot: string): Promise<string | undefined> {
   const object = await bucket.head(snapshotKey({ snapshot }));
-  return object === null ? undefined : importerOf(object);
+  return object === null ? undefined : ownerOf(object);
 }
 
 /** A snapshot and the header of its file; undefined if there is none, or its time is over. @throws SnapshotError */
@@ -160,28 +160,42 @@ export async function deleteSnapshotsOf(bucket: R2Bucket, job: string): Promise<
   if (keys.length > 0) await bucket.delete(keys);
 }
 
-/** Throws HttpError 409 if there is no room for one more snapshot; one that is replaced takes none. */
-export async function admitSnapshot(bucket: R2Bucket, reference: SnapshotReference): Promise<void> {
+const bytesOf = (objects: readonly R2Object[]): number => objects.reduce((sum, { size }) => sum + size, 0);
+
+/**
+ * Throws HttpError 409 if there is no room for one more snapshot of this owner's; one that is replaced takes none. Each owner has a bound
+ * of his own, so that nobody fills the places of all.
+ */
+export async function admitSnapshot(
+  bucket: R2Bucket,
+  reference: SnapshotReference,
+  owner: string,
+): Promise<void> {
   const key = snapshotKey(reference);
   const others = (await objectsOf(bucket, PREFIX)).filter((object) => object.key !== key);
-  const bytes = others.reduce((sum, { size }) => sum + size, 0);
   if ("job" in reference) {
-    const own = others.filter((object) => object.key.startsWith(jobPrefix(reference.job)));
-    if (own.length >= SNAPSHOT_LIMITS.perJob) {
+    const ofJob = others.filter((object) => object.key.startsWith(jobPrefix(reference.job)));
+    if (ofJob.length >= SNAPSHOT_LIMITS.perJob) {
       throw new HttpError(
         409,
         "too-many-snapshots",
-        `This job has ${own.length} snapshots, the most one job may have; remove one with DELETE /jobs/${reference.job}/snapshots/NAME.`,
+        `This job has ${ofJob.length} snapshots, the most one job may have; remove one with DELETE /jobs/${reference.job}/snapshots/NAME.`,
       );
     }
   }
-  if (others.length >= SNAPSHOT_LIMITS.inAll || bytes >= SNAPSHOT_LIMITS.bytesInAll) {
-    throw new HttpError(
-      409,
-      "snapshots-full",
-      `This worker keeps ${others.length} snapshots of ${bytes} bytes together, and may keep ${SNAPSHOT_LIMITS.inAll} of ${SNAPSHOT_LIMITS.bytesInAll}; remove some with DELETE /jobs/JOB/snapshots/NAME or DELETE /snapshots/ID.`,
-    );
-  }
+  const own = others.filter((object) => ownerOf(object) === owner);
+  demandPlace("This token has", own, SNAPSHOT_LIMITS.perOwner, SNAPSHOT_LIMITS.bytesPerOwner);
+  demandPlace("This worker keeps", others, SNAPSHOT_LIMITS.inAll, SNAPSHOT_LIMITS.bytesInAll);
+}
+
+function demandPlace(who: string, kept: readonly R2Object[], most: number, mostBytes: number): void {
+  const bytes = bytesOf(kept);
+  if (kept.length < most && bytes < mostBytes) return;
+  throw new HttpError(
+    409,
+    "snapshots-full",
+    `${who} ${kept.length} snapshots of ${bytes} bytes together, and may have ${most} of ${mostBytes}; remove some with DELETE /jobs/JOB/snapshots/NAME or DELETE /snapshots/ID.`,
+  );
 }
 
 /**
@@ -190,16 +204,16 @@ export async function admitSnapshot(bucket: R2Bucket, reference: SnapshotReferen
  * A file that a job can start from in memory is sent in one go: R2's local simulator reads what was uploaded in parts more
  * than ten times as slowly. Only a larger one goes in parts, so that no more than that is ever held.
  *
- * @param owner who imported it; a snapshot that a job made is its job's
+ * @param owner id of the token that imported it, or whose job made it
  */
 export async function putSnapshot(
   bucket: R2Bucket,
   key: string,
   header: SnapshotHeader,
   chunks: AsyncIterable<Uint8Array>,
-  owner?: string,
+  owner: string,
 ): Promise<SnapshotView> {
-  const options = { customMetadata: { ...metadataOf(header), ...(owner !== undefined && { owner }) } };
+  const options = { customMetadata: { ...metadataOf(header), owner } };
   const held: Uint8Array[] = [];
   let bytes = 0;
   let upload: R2MultipartUpload | undefined;
