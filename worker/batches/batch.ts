@@ -167,11 +167,23 @@ export class Batch extends DurableObject<Env> {
     await this.#wake();
   }
 
-  /** There is no room for a member's job now. That is no failure, however often it happens. */
-  async postponed(index: number): Promise<void> {
+  /**
+   * There is no room for a member's job now. That is no failure, however often it happens. Answers what becomes of the member: it waits
+   * for another turn, unless it was made a job or was canceled meanwhile.
+   */
+  async postponed(
+    index: number,
+    { code, message }: Pick<Refusal, "code" | "message">,
+  ): Promise<"waits" | "made" | "over"> {
     const member = this.#record === undefined ? undefined : this.#store.member(index);
-    if (member?.cancel === true && !member.made) await this.abandoned(index);
-    else if (member !== undefined) this.#store.postponed(index);
+    if (member === undefined || member.ended) return "over";
+    if (member.made) return "made";
+    if (member.cancel) {
+      await this.abandoned(index);
+      return "over";
+    }
+    this.#store.postponed(index, message, code);
+    return "waits";
   }
 
   /** Nothing came of a member before its batch was canceled. */

@@ -175,7 +175,7 @@ test("a member for which its owner's quota leaves no room waits, and is no error
     { maxConcurrent: 0, concurrentJobs: 0 },
   );
   for (let i = 0; i < 3; i++) await startMember(bindings, startMessage({ batch: id, member: 0 }));
-  expect(await viewOf(id)).toMatchObject({ verdict: null, states: { starting: 1 } });
+  expect(await viewOf(id)).toMatchObject({ state: "running", verdict: null, states: { waiting: 1 } });
   await objectOf(id).cancel();
   await startMember(bindings, startMessage({ batch: id, member: 0 }));
   expect(await batchEnd(id)).toMatchObject({ verdict: "canceled" });

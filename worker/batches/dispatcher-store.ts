@@ -2,7 +2,8 @@ import type { FairLimits, WaitingWork } from "../../jobs/batch/fair.ts";
 import { nextToServe } from "../../jobs/batch/fair.ts";
 
 /**
- * `next` to `total`: the members that wait. `grants`: members that had their turn and have not ended. `known`: all batches there are. `reindexing`: the last batch that a repair of the index has come to, while there is one under way.
+ * `next` to `total`: the members that wait. `grants`: members that had their turn and have not ended. `postponed`: members
+ * that had theirs and wait again; `resting`: until when their batches do. `known`: all batches there are. `reindexing`: the last batch that a repair of the index has come to, while there is one under way.
  */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS batches (
@@ -12,6 +13,9 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS grants (
     batch TEXT NOT NULL, member INTEGER NOT NULL, owner TEXT NOT NULL, acknowledged INTEGER NOT NULL DEFAULT 0,
     asked_at INTEGER NOT NULL, PRIMARY KEY (batch, member)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS postponed (
+    batch TEXT NOT NULL, member INTEGER NOT NULL, PRIMARY KEY (batch, member)) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS resting (batch TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS known (id TEXT PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS reindexing (id INTEGER PRIMARY KEY CHECK (id = 1), after TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS grants_by_owner ON grants (owner);
@@ -93,11 +97,38 @@ export class DispatcherStore {
   /** What waits of a batch does so no longer. */
   withdraw(batch: string): void {
     this.#sql.exec("DELETE FROM batches WHERE id = ?", batch);
+    this.#sql.exec("DELETE FROM postponed WHERE batch = ?", batch);
+    this.#sql.exec("DELETE FROM resting WHERE batch = ?", batch);
+    this.#forgetOwners();
+  }
+
+  /** A member's turn came too early: it gives its place to others, and its batch has none before a time (milliseconds since 1970). False if it has none. */
+  postpone({ batch, member }: Grant, until: number): boolean {
+    // A batch that was withdrawn has nothing that could wait: its member is asked for again, and is over.
+    if (this.#sql.exec("SELECT 1 FROM batches WHERE id = ?", batch).toArray().length === 0) return false;
+    const granted = this.#sql
+      .exec("DELETE FROM grants WHERE batch = ? AND member = ? RETURNING member", batch, member)
+      .toArray();
+    if (granted.length === 0) return false;
+    this.#sql.exec("INSERT OR IGNORE INTO postponed VALUES (?, ?)", batch, member);
+    this.#sql.exec(
+      "INSERT INTO resting VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(until, excluded.until)",
+      batch,
+      until,
+    );
+    return true;
+  }
+
+  /** When the next batch may go on; undefined if none rests. */
+  nextRested(): number | undefined {
+    const query = "SELECT min(until) AS until FROM resting";
+    return this.#sql.exec<{ until: number | null }>(query).one().until ?? undefined;
   }
 
   /** Gives turns to whoever may have one now. */
   grant(limits: FairLimits, now: number): Grant[] {
     const grants: Grant[] = [];
+    this.#sql.exec("DELETE FROM resting WHERE until <= ?", now);
     const waiting = this.#sql
       .exec<{
         batch: string;
@@ -109,10 +140,12 @@ export class DispatcherStore {
         served: number;
         ownerServed: number;
         running: number;
+        postponed: number;
       }>(
         `SELECT b.id AS batch, b.owner, b.next, b.total, b.most, b.owner_most AS ownerMost, b.served, o.served AS ownerServed,
-           (SELECT count(*) FROM grants g WHERE g.batch = b.id) AS running
-         FROM batches b JOIN owners o ON o.id = b.owner`,
+           (SELECT count(*) FROM grants g WHERE g.batch = b.id) AS running,
+           (SELECT count(*) FROM postponed p WHERE p.batch = b.id) AS postponed
+         FROM batches b JOIN owners o ON o.id = b.owner WHERE b.id NOT IN (SELECT batch FROM resting)`,
       )
       .toArray();
     if (waiting.length === 0) return grants;
@@ -123,13 +156,18 @@ export class DispatcherStore {
       running.set(owner, count);
     let clock = Math.max(...waiting.map(({ ownerServed }) => ownerServed), this.#lastServed());
     for (;;) {
-      const left: readonly WaitingWork[] = waiting.filter(({ next, total }) => next < total);
+      const left: readonly WaitingWork[] = waiting.filter(
+        ({ next, total, postponed }) => postponed > 0 || next < total,
+      );
       const chosen = nextToServe(left, running, limits);
       const work = waiting.find(({ batch }) => batch === chosen?.batch);
       if (work === undefined) break;
-      const { batch, owner, next: member } = work;
+      const { batch, owner } = work;
+      const again = work.postponed > 0;
+      const member = again ? this.#takePostponed(batch) : work.next;
       clock++;
-      work.next++;
+      if (again) work.postponed--;
+      else work.next++;
       work.running++;
       work.served = clock;
       for (const other of waiting) if (other.owner === owner) other.ownerServed = clock;
@@ -141,12 +179,21 @@ export class DispatcherStore {
         owner,
         now,
       );
-      this.#sql.exec("UPDATE batches SET next = next + 1, served = ? WHERE id = ?", clock, batch);
+      this.#sql.exec("UPDATE batches SET next = ?, served = ? WHERE id = ?", work.next, clock, batch);
       this.#sql.exec("UPDATE owners SET served = ? WHERE id = ?", clock, owner);
       grants.push({ batch, member });
     }
-    this.#sql.exec("DELETE FROM batches WHERE next >= total");
     return grants;
+  }
+
+  /** The first that was postponed, which no longer is. */
+  #takePostponed(batch: string): number {
+    return this.#sql
+      .exec<{ member: number }>(
+        "DELETE FROM postponed WHERE batch = ?1 AND member = (SELECT min(member) FROM postponed WHERE batch = ?1) RETURNING member",
+        batch,
+      )
+      .one().member;
   }
 
   /** A job was made of it. */
@@ -161,7 +208,21 @@ export class DispatcherStore {
       batch,
       JSON.stringify(members),
     );
-    // Whoever has nothing here is as good as new.
+    this.#sql.exec(
+      "DELETE FROM postponed WHERE batch = ? AND member IN (SELECT value FROM json_each(?))",
+      batch,
+      JSON.stringify(members),
+    );
+    // A batch of which a member runs stays: that one may yet be postponed.
+    this.#sql.exec(
+      "DELETE FROM batches WHERE id = ?1 AND next >= total AND id NOT IN (SELECT batch FROM grants WHERE batch = ?1 UNION SELECT batch FROM postponed WHERE batch = ?1)",
+      batch,
+    );
+    this.#forgetOwners();
+  }
+
+  /** Whoever has nothing here is as good as new. */
+  #forgetOwners(): void {
     this.#sql.exec(
       "DELETE FROM owners WHERE id NOT IN (SELECT owner FROM grants) AND id NOT IN (SELECT owner FROM batches)",
     );
@@ -190,7 +251,7 @@ export class DispatcherStore {
   figures(): { readonly waiting: number; readonly running: number; readonly owners: number } {
     return this.#sql
       .exec<{ waiting: number; running: number; owners: number }>(
-        "SELECT (SELECT total(total - next) FROM batches) AS waiting, (SELECT count(*) FROM grants) AS running, (SELECT count(*) FROM owners) AS owners",
+        "SELECT (SELECT total(total - next) FROM batches) + (SELECT count(*) FROM postponed) AS waiting, (SELECT count(*) FROM grants) AS running, (SELECT count(*) FROM owners) AS owners",
       )
       .one();
   }

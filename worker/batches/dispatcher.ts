@@ -64,6 +64,14 @@ export class Dispatcher extends DurableObject<Env> {
     await this.#pump();
   }
 
+  /** There is no room for a member's job now: its place is free for others, and its batch waits until a time (milliseconds since 1970). */
+  async postpone(grant: Grant, until: number): Promise<void> {
+    const isPostponed = this.ctx.storage.transactionSync(() => this.#store.postpone(grant, until));
+    // Otherwise it is sent again in its time.
+    if (isPostponed) this.#sent.delete(keyOf(grant));
+    await this.#pump();
+  }
+
   /** What waits and runs, of all batches. */
   figures(): { readonly waiting: number; readonly running: number; readonly owners: number } {
     return this.#store.figures();
@@ -98,6 +106,8 @@ export class Dispatcher extends DurableObject<Env> {
     // Before anything that may fail.
     if (unacknowledged.length > 0) await this.#wakeIn(BATCH_LIMITS.resendPollMilliseconds);
     else if (this.#store.figures().running > 0) await this.#wakeIn(BATCH_LIMITS.askAfterMilliseconds);
+    const rested = this.#store.nextRested();
+    if (rested !== undefined) await this.#wakeIn(Math.max(rested - now, 0));
     for (let at = 0; at < due.length; at += MESSAGES) {
       const piece = due.slice(at, at + MESSAGES);
       try {

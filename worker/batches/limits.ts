@@ -11,6 +11,8 @@ export const BATCH_LIMITS = {
   mostPage: 1_000,
   /** Times a member is begun without it having become a job. */
   attempts: 50,
+  /** How long a batch over a quota waits that does not say when there may be room. */
+  restSeconds: 60,
   /** A message that starts a member is sent again when nothing came of it for so long. */
   resendMilliseconds: 30_000,
   /** How often the dispatcher looks for those. */

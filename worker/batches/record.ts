@@ -90,7 +90,8 @@ export function viewOfBatch(
   return {
     id,
     name,
-    ...summarize(total, verdicts, waiting < total),
+    // One whose members all wait again, over a quota, has begun all the same.
+    ...summarize(total, verdicts, waiting < total || record.startedAt !== undefined),
     owner: owner.tokenId,
     visibility,
     createdAt: new Date(record.createdAt).toISOString(),

@@ -1,6 +1,8 @@
 import { referenceName } from "../../jobs/batch/names.ts";
 import { requestOf } from "../../jobs/batch/schema.ts";
+import { CPU_DEFAULT } from "../../jobs/cpu.ts";
 import type { ConsoleReport, ReportedJob } from "../../jobs/report/job.ts";
+import { MODES } from "../../jobs/schema/guest.ts";
 import { isFinal, JOB_STATES, type JobState } from "../../jobs/states.ts";
 import type { FindingCode } from "../../jobs/verdict.ts";
 import type { Env } from "../env.ts";
@@ -74,9 +76,17 @@ function withoutPassed(tests: ConsoleReport["tests"]): ConsoleReport["tests"] {
 /** What reports say of a member, from what was collected of its job, or from what the batch knows of it. */
 export function reportOf(record: BatchRecord, member: Member, collected: string | null): ReportedJob {
   const report = collected === null ? {} : (JSON.parse(collected) as Partial<ReportedJob>);
-  if (report.console !== undefined) return { ...(report as ReportedJob), url: `/jobs/${member.job}` };
   const request = requestOf(record.common, member.spec);
-  const config = request.config as { cmdline?: unknown; memory?: unknown; labels?: Record<string, string> };
+  const config = request.config as Partial<Record<"cmdline" | "memory" | "mode" | "cpu", unknown>> & {
+    labels?: Record<string, string>;
+  };
+  const machine = {
+    mode: MODES.find((mode) => mode === config.mode) ?? "pv",
+    cpu: typeof config.cpu === "string" ? config.cpu : CPU_DEFAULT,
+  };
+  // What an older version collected does not say what the machine was.
+  if (report.console !== undefined)
+    return { ...machine, ...(report as ReportedJob), url: `/jobs/${member.job}` };
   const kernel = (request.kernel ?? {}) as { sha256?: string };
   const { state, verdict, reason, reasonCode } = member;
   const code = (reasonCode ?? "infrastructure") as FindingCode;
@@ -90,6 +100,7 @@ export function reportOf(record: BatchRecord, member: Member, collected: string 
     kernel: { sha256: kernel.sha256 ?? "", name: referenceName(request.kernel ?? request.from) },
     cmdline: typeof config.cmdline === "string" ? config.cmdline : "",
     memory: typeof config.memory === "number" ? config.memory : 0,
+    ...machine,
     labels: { name: member.name, ...config.labels },
     createdAt: new Date(record.createdAt).toISOString(),
     startedAt: member.startedAt,

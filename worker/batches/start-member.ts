@@ -10,6 +10,8 @@ import type { WorkHandler } from "../queue.ts";
 import { kernelToCheck, readJobRequest } from "../routes/job-request.ts";
 import type { Claim, Refusal } from "./batch.ts";
 import { dispatcherOf } from "./dispatcher.ts";
+import type { Grant } from "./dispatcher-store.ts";
+import { BATCH_LIMITS } from "./limits.ts";
 import { isStartMessage } from "./messages.ts";
 
 const TOO_MANY_REQUESTS = 429;
@@ -42,9 +44,9 @@ export const startMember: WorkHandler = async (env, message) => {
       } catch (error) {
         refusal = asRefusal(error);
         if (refusal === undefined) {
-          const isQuota = error instanceof HttpError && error.status === TOO_MANY_REQUESTS;
-          if (isQuota) await batch.postponed(member);
           logEvent("batch.start-failed", { batch: id, member, error: messageOf(error) });
+          if (error instanceof HttpError && error.status === TOO_MANY_REQUESTS)
+            await postpone(env, { batch: id, member }, error);
           return;
         }
       }
@@ -54,6 +56,22 @@ export const startMember: WorkHandler = async (env, message) => {
   }
   await dispatcher.acknowledge({ batch: id, member });
 };
+
+/** The member's place is for others, until it may be worth trying again. */
+async function postpone(env: Env, grant: Grant, { code, message, headers }: HttpError): Promise<void> {
+  const dispatcher = dispatcherOf(env);
+  const seconds = Number(headers["retry-after"] ?? BATCH_LIMITS.restSeconds);
+  switch (await env.BATCH.getByName(grant.batch).postponed(grant.member, { code, message })) {
+    case "waits":
+      await dispatcher.postpone(grant, Date.now() + seconds * 1000);
+      return;
+    case "made":
+      await dispatcher.acknowledge(grant);
+      return;
+    case "over":
+      await dispatcher.release(grant.batch, [grant.member]);
+  }
+}
 
 async function makeJob(
   env: Env,

@@ -241,14 +241,19 @@ export class BatchStore {
   /** A job is about to be made of the member. */
   starting(index: number): void {
     this.#sql.exec(
-      "UPDATE member SET state = 'starting', attempts = attempts + 1 WHERE ix = ? AND ended = 0",
+      "UPDATE member SET state = 'starting', attempts = attempts + 1, reason = NULL, code = NULL WHERE ix = ? AND ended = 0",
       index,
     );
   }
 
-  /** It keeps its turn, and is tried again. */
-  postponed(index: number): void {
-    this.#sql.exec("UPDATE member SET attempts = 0 WHERE ix = ?", index);
+  /** It waits for another turn, and says why. */
+  postponed(index: number, reason: string, code: string): void {
+    this.#sql.exec(
+      "UPDATE member SET state = 'waiting', attempts = 0, reason = ?, code = ? WHERE ix = ? AND made = 0 AND ended = 0",
+      reason,
+      code,
+      index,
+    );
   }
 
   made(index: number): void {
