@@ -223,6 +223,8 @@ test("what may be written in two ways is the job's own way", () => {
   expect(both({}, { memory: 1, guest: { memory: 2 } })).toEqual({ memory: 1, guest: { memory: 2 } });
 });
 
+const PUBLIC = { kernel: A, config: { visibility: "public" } };
+
 const WRONG: readonly (readonly [what: unknown, field: string, code: string])[] = [
   [[], "body", "wrong-type"],
   [{}, "matrix", "missing"],
@@ -251,6 +253,13 @@ const WRONG: readonly (readonly [what: unknown, field: string, code: string])[] 
   [{ jobs: Array(BATCH_JOBS.default + 1).fill({ kernel: A }) }, "jobs", "too-many"],
   [{ kernel: A, matrix: { memory: Array(40).fill(9), seed: Array(40).fill(1) } }, "matrix", "too-many"],
   [{ kernel: A, matrix: { memory: Array(257).fill(9) } }, "matrix.memory", "too-many"],
+  [{ ...PUBLIC, jobs: [{}, { config: { visibility: "private" } }] }, "jobs[1].config.visibility", "excluded"],
+  [{ ...PUBLIC, matrix: { visibility: ["public", "private"] } }, "matrix.visibility[1]", "excluded"],
+  [
+    { ...PUBLIC, matrix: { memory: [64], include: [{ seed: 1 }, { visibility: "private" }] } },
+    "matrix.include[1].visibility",
+    "excluded",
+  ],
 ];
 
 describe("a batch that is wrong", () => {
@@ -269,6 +278,16 @@ describe("a batch that is wrong", () => {
       expect.unreachable(`this was accepted: ${JSON.stringify(what).slice(0, 200)}`);
     },
   );
+
+  test("but not one whose private jobs are left out, nor a private one with a public job", () => {
+    const visibility = ["public", "private"];
+    const [only, ...others] = parseBatch({
+      ...PUBLIC,
+      matrix: { visibility, exclude: [{ visibility: "private" }] },
+    }).members;
+    expect([only?.config.visibility, others]).toEqual(["public", []]);
+    expect(parseBatch({ kernel: A, matrix: { visibility } }).members).toHaveLength(2);
+  });
 
   test("whose long values multiply is refused before it is stored", () => {
     const labels = Array.from({ length: 30 }, (_, i) => ({ a: String(i) }));

@@ -222,6 +222,16 @@ function checkStart(member: Omit<MemberSpec, "name">, common: Omit<MemberSpec, "
   }
 }
 
+/** A public batch shows all of its jobs to everybody, in its reports too. */
+function checkVisibility(common: Fields, own: Fields, field: string): void {
+  if (common.visibility !== "public" || own.visibility !== "private") return;
+  throw new SpecError(
+    "excluded",
+    field,
+    `${field} is "private", but config.visibility makes the batch public, which shows each of its jobs; leave one of them out, or send two batches.`,
+  );
+}
+
 function membersOfList(
   jobs: readonly Fields[],
   common: Omit<MemberSpec, "name">,
@@ -240,6 +250,7 @@ function membersOfList(
       );
     parseWith(CONFIG, config, `${path}.config`);
     checkStart({ ...start, config }, common, `${path}.kernel`);
+    checkVisibility(common.config, config, `${path}.config.visibility`);
     const labels = mergeConfigs(common.config, config).labels;
     const label = isObject(labels) && typeof labels.name === "string" ? labels.name : undefined;
     const name = label ?? referenceName(start.kernel ?? start.from ?? common.kernel ?? common.from);
@@ -281,6 +292,7 @@ function membersOfMatrix(
       Object.entries(combination).filter(([name]) => !START_NAMES.includes(name)),
     );
     checkStart({ ...start, config }, common, "matrix.kernel");
+    checkVisibility(common.config, config, privateField(matrix));
     const own =
       isObject(config.labels) && typeof config.labels.name === "string" ? config.labels.name : undefined;
     const name = combinationName(
@@ -292,6 +304,13 @@ function membersOfMatrix(
       own !== undefined || labelled ? config : { ...config, labels: { ...(config.labels as Fields), name } };
     return { name: own ?? name, ...start, config: named };
   });
+}
+
+/** Where a matrix says that jobs are private. */
+function privateField({ axes, include }: Matrix): string {
+  const value = axes.visibility?.indexOf("private") ?? -1;
+  if (value >= 0) return `matrix.visibility[${value}]`;
+  return `matrix.include[${include.findIndex(({ visibility }) => visibility === "private")}].visibility`;
 }
 
 /** Names of the fields that not all combinations share. */
