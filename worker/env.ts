@@ -26,6 +26,8 @@ export interface Env {
   readonly WORK_QUEUE: Queue<WorkMessage>;
   /** The way to addresses that users name, if it is another than `fetch`: a network without private addresses. */
   readonly EGRESS?: Fetcher;
+  /** The same for addresses that NOTIFY_ALLOW exempts. */
+  readonly EGRESS_EXEMPT?: Fetcher;
   /** The token that may do everything, with which others are made. */
   readonly TOKEN?: string;
   /** "1": jobs that are public may be read without a token. */
@@ -52,6 +54,7 @@ export interface Env {
   readonly GITHUB_WEBHOOK_SECRET?: string;
   readonly GENERIC_WEBHOOK_SECRET?: string;
   /** See settings.ts. */
+  readonly KCIDB_ORIGIN?: string;
   readonly POOL_MIB?: string;
   readonly SLICE_INSTRUCTIONS?: string;
   readonly KEEP_FAILED_SECONDS?: string;

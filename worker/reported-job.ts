@@ -1,3 +1,4 @@
+import { CPU_DEFAULT } from "../jobs/cpu.ts";
 import { ConsoleReporter, type ReportedJob } from "../jobs/report/job.ts";
 import { VERDICTS } from "../jobs/verdict.ts";
 import { HttpError } from "./errors.ts";
@@ -31,7 +32,9 @@ export async function reportedJob(view: JobView, runner: HasConsole, base: strin
     kernel: { sha256: view.kernel.sha256, name: view.fixture },
     cmdline: view.config.cmdline,
     memory: view.config.memory,
-    // Jobs of an older version have no labels.
+    // Jobs of an older version have none of these.
+    mode: view.config.mode ?? "pv",
+    cpu: view.config.cpu ?? CPU_DEFAULT,
     labels: view.config.labels ?? {},
     createdAt: view.createdAt,
     startedAt: view.startedAt,

@@ -3,7 +3,7 @@ import { POOL_LIMITS } from "../engine/limits.ts";
 import type { Env } from "./env.ts";
 import { HttpError } from "./errors.ts";
 import { SETTING_LIMITS } from "./limits.ts";
-import { settingsOf } from "./settings.ts";
+import { kcidbOriginOf, settingsOf } from "./settings.ts";
 
 /* A deployment's variables: defaults, and an error that names the variable and its range for anything else. */
 
@@ -37,4 +37,11 @@ test.each([
   const read = (): unknown => settingsOf(env({ [name]: value }));
   expect(read).toThrow(HttpError);
   expect(read).toThrow(new RegExp(`${name} is "${value}"; set it to a whole number from \\d+ to \\d+`));
+});
+
+test("KCIDB reports are a deployment's own, by a name that KCIDB takes", () => {
+  expect(kcidbOriginOf({})).toBe("xenner");
+  expect(kcidbOriginOf({ KCIDB_ORIGIN: "my_lab2" })).toBe("my_lab2");
+  for (const KCIDB_ORIGIN of ["My Lab", "a:b", "x".repeat(65)])
+    expect(() => kcidbOriginOf({ KCIDB_ORIGIN })).toThrow(/KCIDB_ORIGIN is/);
 });

@@ -47,3 +47,17 @@ function numberOf(text: string | undefined, name: string, least: number, most: n
     `This worker's variable ${name} is "${text}"; set it to a whole number from ${least} to ${most}.`,
   );
 }
+
+/** As KCIDB has it: kcidb_io/schema/v05_03.py. */
+const ORIGIN = /^[a-z0-9_]{1,64}$/;
+
+/** KCIDB_ORIGIN: the submitting system in KCIDB reports. An HttpError 500 says what it may be. */
+export function kcidbOriginOf({ KCIDB_ORIGIN = "" }: Pick<Env, "KCIDB_ORIGIN">): string {
+  if (KCIDB_ORIGIN === "") return "xenner";
+  if (ORIGIN.test(KCIDB_ORIGIN)) return KCIDB_ORIGIN;
+  throw new HttpError(
+    500,
+    "bad-setting",
+    `This worker's variable KCIDB_ORIGIN is "${KCIDB_ORIGIN}"; set it to lower-case letters, digits and "_", at most 64.`,
+  );
+}

@@ -1,6 +1,7 @@
 import { type KernelEvent, KernelLog } from "../console/kernel-log.ts";
 import { KtapReader } from "../ktap/read.ts";
 import type { TestRun } from "../ktap/results.ts";
+import type { JobConfig } from "../schema/config.ts";
 import type { JobState } from "../states.ts";
 import type { Finding, Verdict } from "../verdict.ts";
 import { CONSOLE_TAIL_CHARACTERS } from "./limits.ts";
@@ -19,6 +20,9 @@ export interface ReportedJob {
   readonly cmdline: string;
   /** MiB */
   readonly memory: number;
+  /** How the guest was started, and what processor it had: as in a configuration. */
+  readonly mode: JobConfig["mode"];
+  readonly cpu: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string;
   readonly startedAt: string | null;

@@ -154,6 +154,8 @@ function suiteLines({ name, job, cases, out }: Suite, id: number): string[] {
     kernel: job.kernel.sha256,
     cmdline: job.cmdline,
     "memory.mib": job.memory,
+    mode: job.mode,
+    cpu: job.cpu,
     instructions: job.instructions,
     "guest.seconds": job.guestSeconds,
     ...Object.fromEntries(Object.entries(job.labels).map(([key, value]) => [`label.${key}`, value])),

@@ -45,6 +45,12 @@ const TEST_STATUSES: Readonly<Record<TestStatus, KcidbStatus>> = {
   error: "ERROR",
 };
 
+const GUESTS: Readonly<Record<ReportedJob["mode"], string>> = {
+  pv: "Xen PV guest",
+  pvh: "PVH guest",
+  hvm: "HVM guest",
+};
+
 /** Labels that describe the checkout a kernel was built from, by the names KCIDB has for them. */
 const CHECKOUT_LABELS: Readonly<Record<string, RegExp>> = {
   tree_name: /^.+$/,
@@ -152,8 +158,8 @@ function bootTest(job: ReportedJob, origin: string, buildId: string): Fields {
     duration: job.seconds,
     number: { value: job.instructions, unit: "instructions", prefix: "metric" },
     environment: {
-      comment: "Xen PV guest on xenner",
-      misc: { memory_mib: job.memory, cmdline: job.cmdline },
+      comment: `${GUESTS[job.mode]} on xenner`,
+      misc: { memory_mib: job.memory, cmdline: job.cmdline, mode: job.mode, cpu: job.cpu },
     },
     misc: {
       verdict: job.verdict,

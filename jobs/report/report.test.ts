@@ -149,6 +149,27 @@ describe("KCIDB", () => {
     expect(ids(tests).size).toBe(tests.length);
   });
 
+  test("what the guest's machine was is said, and whose report it is", () => {
+    const job = jobOf({ mode: "hvm", cpu: "v1,+popcnt", memory: 64 });
+    const { tests, builds } = kcidbOf([job], { origin: "my_lab" });
+    expect(tests[0]).toMatchObject({
+      origin: "my_lab",
+      environment: {
+        comment: "HVM guest on xenner",
+        misc: { mode: "hvm", cpu: "v1,+popcnt", memory_mib: 64 },
+      },
+    });
+    expect(builds[0]).toMatchObject({ origin: "my_lab" });
+    const comment = (mode: "pv" | "pvh") =>
+      kcidbOf([jobOf({ mode })], { origin: "x" }).tests[0]?.environment as { comment: string };
+    expect(comment("pv").comment).toMatch(/^Xen PV guest/);
+    expect(comment("pvh").comment).toMatch(/^PVH guest/);
+    const xml = writeJunit([job]);
+    expect(xml).toContain('<property name="mode" value="hvm"/>');
+    expect(xml).toContain('<property name="cpu" value="v1,+popcnt"/>');
+    expect(JSON.parse(writeJsonReport([job])).jobs[0]).toMatchObject({ mode: "hvm", cpu: "v1,+popcnt" });
+  });
+
   test("our own failures are no verdict on the kernel", () => {
     const statusOf = (verdict: "error" | "crash" | "pass") =>
       kcidbOf([jobOf({ verdict })], { origin: "xenner" }).tests[0]?.status;

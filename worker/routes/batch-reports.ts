@@ -8,8 +8,8 @@ import { BATCH_LIMITS } from "../batches/limits.ts";
 import type { BatchView } from "../batches/record.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import { kcidbOriginOf } from "../settings.ts";
 import { batchOf } from "./batches.ts";
-import { KCIDB_ORIGIN } from "./reports.ts";
 
 /** What is sent at a time, at least. */
 const CHUNK_CHARACTERS = 64 * 1024;
@@ -87,7 +87,7 @@ export function batchReportRoutes(): Hono<AppEnv> {
     const { batch, object } = await batchOf(context);
     await object.collect();
     const pieces = MANY_WRITERS[extension](manyJobs(batch, object, context.req.url), {
-      origin: KCIDB_ORIGIN,
+      origin: kcidbOriginOf(context.env),
     });
     return context.body(streamOf(pieces), 200, {
       ...HEADERS,

@@ -48,6 +48,8 @@ describe("a job's reports", () => {
           reason: title,
           findings: [{ code: "oops" }, { code: "tests-failed" }, { code: "powered-off" }],
           labels: { branch: "main" },
+          mode: "pv",
+          cpu: "v2",
           url: `http://worker/jobs/${id}`,
           events: [{ kind: "oops", title }],
           tests: { counts: { pass: 1, fail: 1 } },

@@ -21,6 +21,8 @@ export function jobOf(fields: Partial<ReportedJob>): ReportedJob {
     kernel: { sha256: SHA256, name: null },
     cmdline: "console=hvc0",
     memory: 128,
+    mode: "pv",
+    cpu: "v2",
     labels: {},
     createdAt: "2026-11-23T02:00:00.000Z",
     startedAt: "2026-11-23T02:00:01.250Z",
