@@ -246,6 +246,12 @@ withBrowser("the dashboard", () => {
     await page.waitForSelector("#flame >> text=Zoomed to");
     expect(await page.evaluate("globalThis.samePage")).toBe(true);
     expect(page.url()).toContain("zoom=0");
+    // Back leads out of the zoom, not out of the page.
+    await page.goBack();
+    await page.waitForSelector("#flame >> text=Zoomed to", { state: "detached" });
+    expect(await page.evaluate("globalThis.samePage")).toBe(true);
+    await page.goForward();
+    await page.waitForSelector("#flame >> text=Zoomed to");
     await page.reload();
     expect(await page.textContent("#flame")).toContain("Zoomed to");
     await page.click("text=Show all");

@@ -220,6 +220,12 @@ export function Pictures(data: JobPageData) {
           />
           <Phases milestones={job.milestones} instructions={job.instructions} good={good} />
           {hypercalls !== undefined && hypercalls.totals.calls > 0 && <Hypercalls statistics={hypercalls} />}
+          {profile !== undefined && profile.frames.length === 0 && (
+            <p class="soft" id="flame">
+              There is no flame graph: the run was over before its first sample; there is one each{" "}
+              {si(profile.samplingInstructions)} instructions.
+            </p>
+          )}
           {profile !== undefined && profile.frames.length > 0 && (
             <FlameGraph
               profile={profile}

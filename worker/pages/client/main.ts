@@ -74,6 +74,19 @@ function jobPage(box: HTMLElement): void {
   poll(LIVE_PARTS, isLive("summary"));
 }
 
+const swapped = new Set<string>();
+const viewOf = ({ pathname, search }: Location): string => pathname + search;
+let shown = viewOf(location);
+
+/** Puts the part with this id of another address in the place of ours; false if that does not work. */
+async function swap(address: URL, id: string): Promise<boolean> {
+  address.searchParams.set("part", "live");
+  const page = await fetchPage(address.href);
+  if (page === undefined || page.getElementById(id) === null) return false;
+  replaceParts(page, [id]);
+  return true;
+}
+
 /** Links to another view of the same picture: the picture changes, the page stays. */
 document.addEventListener("click", async (event) => {
   if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey)
@@ -83,15 +96,20 @@ document.addEventListener("click", async (event) => {
   const id = link?.getAttribute("data-swap");
   if (address === null || address === undefined || id === null || id === undefined) return;
   event.preventDefault();
-  const part = new URL(address, location.href);
-  part.searchParams.set("part", "live");
-  const page = await fetchPage(part.href);
-  if (page === undefined || page.getElementById(id) === null) {
+  if (!(await swap(new URL(address, location.href), id))) {
     location.assign(address);
     return;
   }
-  replaceParts(page, [id]);
-  history.replaceState(null, "", address.split("#")[0]);
+  swapped.add(id);
+  history.pushState(null, "", address.split("#")[0]);
+  shown = viewOf(location);
+});
+
+/** Views of a picture that were chosen here are where Back and Forward lead; lines of the console are, too, but need no other page. */
+addEventListener("popstate", async () => {
+  if (swapped.size === 0 || viewOf(location) === shown) return;
+  shown = viewOf(location);
+  for (const id of swapped) if (!(await swap(new URL(location.href), id))) location.reload();
 });
 
 /** Filters take effect when they are changed. */

@@ -1,9 +1,13 @@
 import { grouped, percent, si, visible } from "../format.ts";
 import { type FlameBox, flameBoxes, flameTree, framesTo, hottest, type Profile } from "./flame-tree.ts";
-import { Picture } from "./frame.tsx";
+import { Axis, Picture } from "./frame.tsx";
+import { ticks } from "./scale.ts";
 
 const ROW = 20;
+const AXIS = 38;
 const HUES = 5;
+/** How names end of functions that compilers put into their callers, as flamegraph.pl marks them. */
+const INLINED = "_[i]";
 /** What has no name of its own, and its colour; everything else is the kernel's. */
 const KINDS: Readonly<Record<string, { readonly className: string; readonly label: string }>> = {
   "[user]": { className: "k-user", label: "user space" },
@@ -40,12 +44,15 @@ export function FlameGraph(props: {
       id="flame"
       title="Where the instructions went"
       summary={summary}
-      height={depth * ROW}
+      height={depth * ROW + AXIS}
       legend={[
         { className: "h0", label: "functions of the kernel, in shades" },
         ...Object.entries(KINDS)
           .filter(([name]) => boxes.some((box) => box.name === name))
           .map(([, kind]) => kind),
+        ...(boxes.some(({ name }) => name.endsWith(INLINED))
+          ? [{ className: null, label: "[i] = inlined into its caller" }]
+          : []),
       ]}
       table={
         <table>
@@ -81,6 +88,13 @@ export function FlameGraph(props: {
       }
       interactive
     >
+      <Axis
+        ticks={ticks(shown.samples * profile.samplingInstructions)}
+        top={0}
+        bottom={depth * ROW}
+        format={(value) => si(value)}
+        unit="guest instructions, about"
+      />
       {boxes.map((box) => (
         <Frame
           box={box}
@@ -117,9 +131,9 @@ function Frame({
           height="100%"
         />
         {stop && (
-          <text x="4" y="14">
-            {name}
-          </text>
+          <foreignObject width="100%" height="100%">
+            <div class="frame-name">{name}</div>
+          </foreignObject>
         )}
       </svg>
     </a>

@@ -2,8 +2,8 @@ import type { Child } from "hono/jsx";
 import { share, type Tick } from "./scale.ts";
 
 export interface LegendEntry {
-  /** CSS class that colours it. */
-  readonly className: string;
+  /** CSS class that colours it; null for what is no colour. */
+  readonly className: string | null;
   readonly label: string;
 }
 
@@ -34,9 +34,11 @@ export function Picture(props: {
         <ul class="legend">
           {legend.map(({ className, label }) => (
             <li>
-              <svg width="12" height="12" aria-hidden="true">
-                <rect width="12" height="12" rx="2" class={className} />
-              </svg>
+              {className !== null && (
+                <svg width="12" height="12" aria-hidden="true">
+                  <rect width="12" height="12" rx="2" class={className} />
+                </svg>
+              )}
               {label}
             </li>
           ))}

@@ -236,6 +236,11 @@ describe("the flame graph", () => {
     expectInside(html);
     expect(html).toContain('href="/j?zoom=0.0.0#flame"');
     expect(html).toContain("Show all");
+    // The axis is that of the frame that is as wide as the picture: 80 samples of a million instructions.
+    expect(html).toMatch(/>80\sM</);
+    expect(html).not.toContain("inlined");
+    const inlined = { samplingInstructions: 1, frames: [{ stack: ["caller", "loop_[i]"], samples: 1 }] };
+    expect(await svgOf(<FlameGraph profile={inlined} addressOf={() => "/j"} />)).toContain("[i] = inlined");
     const whole = await svgOf(<FlameGraph profile={PROFILE} addressOf={() => "/j"} />);
     expect(whole).toContain("&lt;script&gt;");
     expect(whole).not.toContain("<script>");
