@@ -22,6 +22,8 @@ export type LoadErrorCode =
   | "no-xen-notes"
   /** A kernel that only starts in a hardware virtual machine (PVH). */
   | "hvm-only"
+  /** A kernel that only starts as a Xen PV guest. */
+  | "pv-only"
   /** A kernel that cannot be started in the mode that was asked for: it has no PVH entry point. */
   | "no-pvh-entry"
   /** A valid guest for a mode that is not offered yet, such as 32-bit PV. */

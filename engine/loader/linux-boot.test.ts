@@ -15,7 +15,7 @@ import { LoadError } from "./errors.ts";
 import { openKernel } from "./kernel.ts";
 import { type LinuxKernel, loadLinuxKernel } from "./linux-boot.ts";
 import { MemorySpool } from "./spool.ts";
-import { buildElf } from "./testing/build-elf.ts";
+import { buildElf, NOTE, xenNotes } from "./testing/build-elf.ts";
 
 const MIB = 1024 * 1024;
 const SETUP_SECTORS = 3;
@@ -88,6 +88,25 @@ test("what is refused", async () => {
   expect(await refusal(loaded(new Uint8Array(8192)))).toBe("not-a-kernel");
   const low = buildElf({ entry: 0x8000n, segments: [{ paddr: 0x8000n, bytes: new Uint8Array(64) }] });
   expect(await refusal(loaded(low))).toBe("bad-elf");
+});
+
+test("a kernel with an entry point for Xen PV only is refused, unless it is a Linux", async () => {
+  for (const name of ["hello", "hello32"]) {
+    const file = readFileSync(new URL(`../../r2-fixtures/${name}/${name}.elf`, import.meta.url));
+    expect(await refusal(loaded(file))).toBe("pv-only");
+  }
+  const withNotes = (...notes: readonly (readonly [number, bigint | string])[]): Uint8Array =>
+    buildElf({
+      entry: 0x100000n,
+      segments: [
+        { paddr: 0x100000n, bytes: new Uint8Array(64) },
+        { type: 4, bytes: xenNotes([[NOTE.ENTRY, 0x100000n], ...notes]) },
+      ],
+    });
+  expect(await refusal(loaded(withNotes([NOTE.GUEST_OS, "Mini-OS"])))).toBe("pv-only");
+  expect(await refusal(loaded(withNotes([NOTE.GUEST_OS, "linux"])))).toBe("accepted");
+  // It may begin in another way, too: a loader of Linux's protocol is then the guest's choice.
+  expect(await refusal(loaded(withNotes([NOTE.PHYS32_ENTRY, 0x100000n])))).toBe("accepted");
 });
 
 test("the initrd lies at the end of RAM, below what the kernel allows, and everything fits or not", async () => {

@@ -157,7 +157,21 @@ function loadAddress(file: Bytes): number {
   return Number(preferred);
 }
 
+/** Only Linux is known to begin at e_entry as its boot protocol says, whatever its notes offer besides. */
+function refusePvOnly(notes: XenNotes | undefined): void {
+  if (notes?.entry === undefined || notes.phys32Entry !== undefined) return;
+  if (notes.guestOs?.startsWith("linux")) return;
+  throw new LoadError({
+    code: "pv-only",
+    what: "this kernel has an entry point for Xen PV only, and is no Linux",
+    where: "XEN_ELFNOTE_ENTRY without XEN_ELFNOTE_PHYS32_ENTRY",
+    remedy: 'Boot it in the mode "pv"',
+  });
+}
+
 function fromElf(elf: ElfImage): Omit<LinuxKernel, "format" | "image"> {
+  const notes = findXenNotes(elf);
+  refusePvOnly(notes);
   const segments = placeSegments(elf, 0n);
   const physicalStart = segments[0]!.physicalAddress;
   const physicalEnd = Math.max(...segments.map((s) => s.physicalAddress + s.memoryBytes));
@@ -179,7 +193,7 @@ function fromElf(elf: ElfImage): Omit<LinuxKernel, "format" | "image"> {
     });
   }
   return {
-    notes: findXenNotes(elf),
+    notes,
     version: "",
     bits: elf.machine === EM_X86_64 ? 64 : 32,
     entry: Number(entry),
