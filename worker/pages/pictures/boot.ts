@@ -17,6 +17,8 @@ const PHASE_NAMES: Readonly<Record<Milestone, string>> = {
   init: "starting /init",
   pass: "user space",
 };
+/** Of a guest whose first words come all at once, since it has no console earlier: its early set-up is in this, too. */
+const UNTIL_CONSOLE_NAME = "until the console works";
 /** Of a guest that is no Linux, or whose patterns were seen before /init. */
 const UNTIL_PASS_NAME = "until the pass patterns";
 const REST_NAME = "the rest";
@@ -36,12 +38,19 @@ export interface Phase {
 /** The phases of a run in instructions. Milestones that were seen at the same moment leave one without length, which is left out. */
 export function phasesOf(milestones: Milestones, instructions: number): readonly Phase[] {
   const phases: Phase[] = [];
+  const memory = milestones.memory?.instructions;
+  const atOnce = memory !== undefined && memory === milestones["linux-version"]?.instructions;
   let from = 0;
   for (const [colour, milestone] of MILESTONES.entries()) {
     const at = milestones[milestone]?.instructions;
-    if (at === undefined) continue;
+    // The phase that ends at both has the colour of the early set-up, as it has by the kernel's own stamps.
+    if (at === undefined || (atOnce && milestone === "linux-version")) continue;
     const name =
-      milestone === "pass" && milestones.init === undefined ? UNTIL_PASS_NAME : PHASE_NAMES[milestone];
+      atOnce && milestone === "memory"
+        ? UNTIL_CONSOLE_NAME
+        : milestone === "pass" && milestones.init === undefined
+          ? UNTIL_PASS_NAME
+          : PHASE_NAMES[milestone];
     if (at > from) phases.push({ name, until: milestone, from, to: at, colour });
     from = Math.max(from, at);
   }

@@ -70,12 +70,13 @@ describe("the boot", () => {
   test("its phases are all of its instructions, and one that took none is left out", () => {
     const phases = phasesOf(DEBIAN, 2_800_000_000);
     expect(phases.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(2_800_000_000);
-    expect(phases.map(({ until }) => until)).toEqual([
-      "linux-version",
-      "initcalls-done",
-      "init",
-      "pass",
-      null,
+    expect(phases.map(({ until }) => until)).toEqual(["memory", "initcalls-done", "init", "pass", null]);
+    // What the kernel stamps as its early set-up is not said to be before its first words.
+    expect(phases[0]).toMatchObject({ name: "until the console works", colour: 1 });
+    const early = { ...DEBIAN, "linux-version": time(1_000, 0) };
+    expect(phasesOf(early, 2_800_000_000).slice(0, 2)).toMatchObject([
+      { name: "before the first words", colour: 0, to: 1_000 },
+      { name: "early set-up", colour: 1, from: 1_000 },
     ]);
     expect(phasesOf({}, 5)).toMatchObject([{ from: 0, to: 5 }]);
     expect(phasesOf({}, 0)).toEqual([]);
