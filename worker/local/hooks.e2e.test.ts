@@ -144,6 +144,7 @@ beforeAll(async () => {
       NOTIFY_RETRY_SECONDS: "0.2",
       WEBHOOK_SECRET: SECRET,
       GITHUB_TOKEN: "ghp_local",
+      GITHUB_REPOSITORIES: "me/*",
       GITHUB_API: `http://${githubHost}`,
       GITHUB_WEBHOOK_SECRET: GITHUB_SECRET,
       GENERIC_WEBHOOK_SECRET: GENERIC_SECRET,

@@ -36,12 +36,17 @@ export interface ServerOptions {
   readonly entry?: string;
   /** Variables of the worker: see settings.ts. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** What addresses that users name may lead to, as workerd's Network has it ("public", "10.0.0.0/8"); default: public addresses. */
+  /** What addresses that NOTIFY_ALLOW exempts may lead to, as workerd's Network has it ("public", "10.0.0.0/8"); default: public addresses. */
   readonly network?: readonly string[];
   /** Whether the runtime's inspector listens, for `heap`. */
   readonly inspect?: boolean;
   /** What the worker logs, line by line. */
   readonly log?: (line: string) => void;
+}
+
+/** Connections to these addresses and no others, refused when they are made. */
+function networkOf(allow: readonly string[]) {
+  return { network: { allow: [...allow], tlsOptions: { trustBrowserCas: true } } };
 }
 
 /** This worker in a workerd on this machine, reachable on the loopback interface only. */
@@ -98,12 +103,8 @@ export class LocalServer {
               compatibilityFlags: [...COMPATIBILITY.flags],
               // As on Cloudflare, nothing goes to a private address: not even to one that a name was given a moment ago.
               serviceBindings: {
-                EGRESS: {
-                  network: {
-                    allow: [...(options.network ?? PUBLIC_NETWORK)],
-                    tlsOptions: { trustBrowserCas: true },
-                  },
-                },
+                EGRESS: networkOf(PUBLIC_NETWORK),
+                EGRESS_EXEMPT: networkOf(options.network ?? PUBLIC_NETWORK),
               },
               bindings: { BATCH_CONCURRENCY, ...options.variables, TOKEN: token },
               durableObjects: {

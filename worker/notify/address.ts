@@ -21,7 +21,12 @@ const PRIVATE_SUFFIXES = [
   "local",
   "internal",
   "intranet",
+  "intra",
   "private",
+  "priv",
+  "consul",
+  "docker",
+  "fritz.box",
   "corp",
   "home",
   "lan",
@@ -36,13 +41,18 @@ const HTTPS_PORT = 443;
 const LEAST_OTHER_PORT = 1024;
 /** Global unicast, RFC 4291: everything else of IPv6 is special. */
 const GLOBAL_UNICAST: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse("2000::"), 3];
+/** Public by its range, but answered by the host of a virtual machine (Azure's WireServer); and 6bone's, given back (RFC 3701). */
+const WIRE_SERVER = "168.63.129.16";
+const SIX_BONE: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse("3ffe::"), 16];
 
 /** Whether an IP address, without brackets, is one of a public server: neither private, local, multicast nor reserved, nor another's in disguise. */
 export function isPublicAddress(text: string): boolean {
   if (!ipaddr.isValid(text)) return false;
   const address = ipaddr.parse(text);
   if (address.range() !== "unicast") return false;
-  return address.kind() === "ipv4" || (address as ipaddr.IPv6).match(GLOBAL_UNICAST);
+  if (address.kind() === "ipv4") return address.toString() !== WIRE_SERVER;
+  const ipv6 = address as ipaddr.IPv6;
+  return ipv6.match(GLOBAL_UNICAST) && !ipv6.match(SIX_BONE);
 }
 
 /** The IP address that a URL's host is; undefined for a name. */

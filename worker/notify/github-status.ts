@@ -28,7 +28,7 @@ export function commitOf(
   return { repository, commit };
 }
 
-/** GITHUB_REPOSITORIES: "owner/name" or "owner/*", commas between them; empty for all that the token may write to. */
+/** GITHUB_REPOSITORIES: "owner/name" or "owner/*", commas between them; without it, none: any job may name any repository. */
 export function mayReport(
   { GITHUB_REPOSITORIES = "" }: Pick<Env, "GITHUB_REPOSITORIES">,
   repository: string,
@@ -38,7 +38,7 @@ export function mayReport(
     .filter((entry) => entry !== "");
   const name = repository.toLowerCase();
   const [owner = ""] = name.split("/");
-  return allowed.length === 0 || allowed.includes(name) || allowed.includes(`${owner}/*`);
+  return allowed.includes(name) || allowed.includes(`${owner}/*`);
 }
 
 /** The state of a commit for a verdict; null is for a run that goes on. */

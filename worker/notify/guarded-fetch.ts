@@ -13,11 +13,11 @@ import {
  * Requests to addresses that users name. Three looks, each enough against most tricks: the address itself (address.ts); what its name
  * resolves to; and, as a name may resolve to something else a moment later, the network, which connects to no private address at all: on
  * Cloudflare by the compatibility flag global_fetch_strictly_public, on a machine of one's own by the binding
- * EGRESS, a Network of workerd's (worker/local/server.ts). Redirects are not followed here.
+ * EGRESS, a Network of workerd's (worker/local/server.ts); what is exempt has a network of its own. Redirects are not followed here.
  */
 
 /** The settings that say what is allowed. */
-export type NetworkSettings = Pick<Env, "NOTIFY_ALLOW" | "NOTIFY_RESOLVER" | "EGRESS">;
+export type NetworkSettings = Pick<Env, "NOTIFY_ALLOW" | "NOTIFY_RESOLVER" | "EGRESS" | "EGRESS_EXEMPT">;
 
 const DEFAULT_RESOLVER = "https://cloudflare-dns.com/dns-query";
 /** NOTIFY_RESOLVER: names are not looked up first; the network still refuses. */
@@ -90,11 +90,13 @@ export async function guardedFetch(
   const exempt = exemptOf(env);
   const url = checkAddress(text, exempt);
   const resolver = env.NOTIFY_RESOLVER ?? DEFAULT_RESOLVER;
-  if (!isExempt(url, exempt) && addressIn(url) === undefined && resolver !== NO_RESOLVER)
+  const isTrusted = isExempt(url, exempt);
+  if (!isTrusted && addressIn(url) === undefined && resolver !== NO_RESOLVER)
     await checkName(url, resolver, init.signal);
   try {
     const request: RequestInit = { ...init, redirect: "manual" };
-    return await (env.EGRESS === undefined ? fetch(url, request) : env.EGRESS.fetch(url, request));
+    const egress = isTrusted ? (env.EGRESS_EXEMPT ?? env.EGRESS) : env.EGRESS;
+    return await (egress === undefined ? fetch(url, request) : egress.fetch(url, request));
   } catch (error) {
     if (init.signal.aborted) throw new Error(`${url.host} took too long to answer`);
     throw new Error(`${url.host} cannot be reached: ${messageOf(error)}`);

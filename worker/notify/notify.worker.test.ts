@@ -259,7 +259,11 @@ test("a batch tells of its end where its config asks for it, each job of its own
 
 test("commit statuses: pending, then the verdict; one that is old is not sent after a newer", async () => {
   const settings = env as unknown as Record<string, string>;
-  Object.assign(settings, { GITHUB_TOKEN: "ghp_test", PUBLIC_URL: "https://xenner.example/" });
+  Object.assign(settings, {
+    GITHUB_TOKEN: "ghp_test",
+    GITHUB_REPOSITORIES: "me/*",
+    PUBLIC_URL: "https://xenner.example/",
+  });
   const labels = { name: "cloud", git_repository: "me/kernel", git_commit_hash: COMMIT };
   const { id } = await createJob(HELLO, { labels });
   await endOf(id);
@@ -293,11 +297,13 @@ test("commit statuses: pending, then the verdict; one that is old is not sent af
   await settled(`/jobs/${failing.id}`, 2);
   expect(young?.type).toBe("job.ended");
   expect(JSON.parse(toGithub().at(-1)?.body ?? "")).toMatchObject({ state: "failure" });
-  // A repository that this worker may not write to.
-  settings.GITHUB_REPOSITORIES = "me/other, you/*";
-  const foreign = await createJob(HELLO, { labels });
-  await endOf(foreign.id);
-  expect(await deliveriesOf(`/jobs/${foreign.id}`)).toEqual([]);
+  // A repository that this worker may not write to; without a list that is each of them.
+  for (const repositories of ["me/other, you/*", ""]) {
+    settings.GITHUB_REPOSITORIES = repositories;
+    const foreign = await createJob(HELLO, { labels });
+    await endOf(foreign.id);
+    expect(await deliveriesOf(`/jobs/${foreign.id}`)).toEqual([]);
+  }
   for (const name of ["GITHUB_TOKEN", "GITHUB_REPOSITORIES", "PUBLIC_URL"]) delete settings[name];
 });
 

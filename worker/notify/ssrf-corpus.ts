@@ -94,6 +94,8 @@ export const SSRF_CORPUS: readonly string[] = [
   "https://[fec0::1]/",
   "https://[ff02::1]/",
   "https://[4000::1]/",
+  "https://[3ffe::1]/",
+  "https://168.63.129.16/machine?comp=goalstate",
   "https://[::ffff:0x7f.1]/",
   // Names of this host and of private networks.
   "https://localhost/",
@@ -104,6 +106,9 @@ export const SSRF_CORPUS: readonly string[] = [
   "https://x.localhost/",
   "https://localhost.localdomain/",
   "https://printer.local/",
+  "https://fritz.box/",
+  "https://vault.service.consul/",
+  "https://host.docker/",
   "https://metadata.google.internal/computeMetadata/v1/",
   "https://metadata.google.internal./",
   "https://router.home.arpa/",
