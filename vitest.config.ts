@@ -51,7 +51,6 @@ export default defineConfig({
           include: [E2E_TESTS],
           testTimeout: 300_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
     ],
