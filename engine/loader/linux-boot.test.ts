@@ -92,7 +92,7 @@ test("what is refused", async () => {
 
 test("a kernel with an entry point for Xen PV only is refused, unless it is a Linux", async () => {
   for (const name of ["hello", "hello32"]) {
-    const file = readFileSync(new URL(`../../r2-fixtures/${name}/${name}.elf`, import.meta.url));
+    const file = readFileSync(`${import.meta.dirname}/../../r2-fixtures/${name}/${name}.elf`);
     expect(await refusal(loaded(file))).toBe("pv-only");
   }
   const withNotes = (...notes: readonly (readonly [number, bigint | string])[]): Uint8Array =>
