@@ -175,6 +175,22 @@ describe("a budget of instructions", () => {
     expect((await run(guest(["hello"], 23), { labels, ...expectation })).lastGood?.id).toBe(within.id);
   });
 
+  test("says if the good run was of another machine", async () => {
+    const labels = fresh();
+    const expectation = { labels, expect: { instructions: "+50%" } };
+    const first = await run(guest(["hello"], 9), { ...expectation, memory: 32 });
+    const other = await run(guest(["hello"], 9), { ...expectation, memory: 64, cmdline: "quiet" });
+    expect(other).toMatchObject({ verdict: "pass", lastGood: { id: first.id } });
+    expect(other.budget?.note).toMatch(
+      new RegExp(`${first.id} had another memory \\(32\\), cmdline \\("console=hvc0"\\)`),
+    );
+    const same = await run(guest(["hello"], 9), { ...expectation, memory: 64, cmdline: "quiet" });
+    expect(same.budget).toMatchObject({ limit: 15 * JUDGE_INTERVAL, note: null });
+    // A number says what it says, whatever ran before.
+    const number = await run(guest(["hello"], 9), { labels, expect: { instructions: 20_000_000 } });
+    expect(number).toMatchObject({ lastGood: { id: same.id }, budget: { note: null } });
+  });
+
   test("that is a number needs no other run, and does not make a crash a failure", async () => {
     const tight = await run(guest(["hello"], 5), { expect: { instructions: 5_999_999 } });
     expect(tight).toMatchObject({ verdict: "fail", reasonCode: "instruction-budget" });

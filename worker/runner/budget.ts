@@ -14,12 +14,33 @@ export interface BudgetView {
   readonly instructions: number;
   /** The most that it allows; null if there is no good run to compare with. */
   readonly limit: number | null;
-  /** For people: why there is no limit. */
+  /** For people: why there is no limit, or what makes it a poor one. */
   readonly note: string | null;
 }
 
 const NO_GOOD =
   "No job of the same owner with these labels has passed before (of a public job: no public one), so there is nothing to compare with; the budget was not applied.";
+
+/** Fields of a configuration that change how many instructions the same kernel takes. */
+const TELLING = ["mode", "memory", "cpu", "cmdline"] as const;
+
+/** Says that the good run was of another machine; null if it was of the same, or is kept no more. */
+async function differenceNote(job: JobState, good: string): Promise<string | null> {
+  const { config } = job.record.request;
+  try {
+    const view = await job.env.JOB_RUNNER.getByName(good).status();
+    if (view === null || "unreadable" in view) return null;
+    // Jobs of an older version lack some.
+    const others = TELLING.filter((name) => (view.config[name] ?? config[name]) !== config[name]);
+    if (others.length === 0) return null;
+    const what = others.map((name) => `${name} (${JSON.stringify(view.config[name])})`).join(", ");
+    return `The last good run ${good} had another ${what}, so that its instructions say less; give such jobs labels of their own.`;
+  } catch (error) {
+    // The verdict does not depend on it.
+    logEvent("job.no-last-good", { job: job.record.request.id, error: messageOf(error) });
+    return null;
+  }
+}
 
 /**
  * Looks for the last known good of a job whose run is over, and holds the run against its budget. What is found is noted in
@@ -53,7 +74,10 @@ export async function withinBudget(job: JobState, outcome: Outcome, instructions
   }
   const run = instructions - (request.from?.instructions ?? 0);
   const limit = budgetLimit(budget, lastGood?.instructions ?? null);
-  const view: BudgetView = { budget: text, instructions: run, limit, note: limit === null ? NO_GOOD : null };
+  let note = limit === null ? NO_GOOD : null;
+  if (budget.kind !== "absolute" && lastGood !== null) note = await differenceNote(job, lastGood.id);
+  if (job.ended) return outcome;
+  const view: BudgetView = { budget: text, instructions: run, limit, note };
   job.note({ lastGood, budget: view });
   const finding = judgeBudget(budget, run, lastGood);
   const [first, ...rest] = outcome.findings;
