@@ -1,8 +1,9 @@
 import type { Principal } from "./auth/principal.ts";
 import type { Blob } from "./blobs/store.ts";
 import type { Env } from "./env.ts";
-import { HttpError } from "./errors.ts";
+import { HttpError, messageOf } from "./errors.ts";
 import { QUOTA_LIMITS } from "./limits.ts";
+import { logEvent } from "./log.ts";
 import { checkNotify } from "./notify/check.ts";
 import type { OverQuota } from "./register/quota.ts";
 import { registerOf } from "./register/stub.ts";
@@ -33,6 +34,34 @@ export async function demandRoom(
   if (quotas.storageBytes === null) return;
   const over = await registerOf(env).room(tokenId, quotas, bytes);
   if (over !== null) throw quotaError(over);
+}
+
+/**
+ * Holds room in a token's storage while `use` fills it, so that requests that come together do not all find the same room.
+ * What is stored is counted by `use` itself.
+ *
+ * @param use is given the key of what is held; null if the token has no bound
+ * @throws HttpError 429 with Retry-After if the token may not store so many bytes more
+ */
+export async function withRoom<T>(
+  env: Env,
+  { tokenId, quotas }: Pick<Principal, "tokenId" | "quotas">,
+  bytes: number,
+  use: (held: string | null) => Promise<T>,
+): Promise<T> {
+  if (quotas.storageBytes === null) return await use(null);
+  const held = `room ${crypto.randomUUID()}`;
+  const until = Date.now() + QUOTA_LIMITS.roomMilliseconds;
+  const over = await registerOf(env).hold(held, tokenId, quotas, bytes, until);
+  if (over !== null) throw quotaError(over);
+  try {
+    return await use(held);
+  } finally {
+    // If that fails it is held no longer than until its time is over.
+    await registerOf(env)
+      .unstore(held)
+      .catch((error: unknown) => logEvent("quota.room-not-freed", { error: messageOf(error) }));
+  }
 }
 
 /** Counts a file that was not here before as this token's. Files are shared by all: whoever sends one again sends nothing. */

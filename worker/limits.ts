@@ -117,6 +117,8 @@ export const QUOTA_LIMITS = {
   jobBytes: 64 * 1024,
   /** How long an upload counts: README.md advises a rule that removes them by then. */
   uploadMilliseconds: 90 * 24 * 3_600_000,
+  /** How long room is held for what is on its way, if nobody says that it has come: the process died. */
+  roomMilliseconds: 3_600_000,
 } as const;
 
 export const TOKEN_LIMITS = {

@@ -19,7 +19,25 @@ const HELLO: Script = {
   ],
 };
 
+const hexOf = (bytes: ArrayBuffer): string =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 const usageOf = (id: string): Promise<Usage> => env.REGISTER.getByName("register").usage(id);
+
+/** A body that begins at once and ends when `go` does. */
+function slow(bytes: Uint8Array, go: Promise<void>): ReadableStream<Uint8Array> {
+  const { readable, writable } = new FixedLengthStream(bytes.length);
+  const writer = writable.getWriter();
+  const send = async (): Promise<void> => {
+    await writer.write(bytes.slice(0, 1));
+    await go;
+    await writer.write(bytes.slice(1));
+    await writer.close();
+  };
+  // Whoever is refused is read no further.
+  send().catch(() => {});
+  return readable;
+}
 
 const executedInAll = async (): Promise<number> =>
   (await env.REGISTER.getByName("register").totals()).find(({ name }) => name === "guest_instructions")
@@ -100,4 +118,41 @@ test("who has as many snapshots as one may have leaves others their places", asy
   } finally {
     await env.BLOBS.delete(keys);
   }
+});
+
+test("uploads that come together do not all find the same room", async () => {
+  const size = 90_000;
+  const { id, token } = await makeToken({ name: "racer", quotas: { storageBytes: 100_000 } });
+  const { promise: go, resolve } = Promise.withResolvers<void>();
+  const files = await Promise.all(
+    Array.from({ length: 6 }, async (_, index) => {
+      const bytes = new Uint8Array(size).fill(index + 1);
+      return { bytes, sha256: hexOf(await crypto.subtle.digest("SHA-256", bytes)) };
+    }),
+  );
+  const sent = files.map(({ bytes, sha256 }) => {
+    const headers = { "content-length": String(size) };
+    return as(token, `/blobs/${sha256}`, { method: "PUT", headers, body: slow(bytes, go) });
+  });
+  await scheduler.wait(200);
+  resolve();
+  const statuses = (await Promise.all(sent)).map(({ status }) => status).sort();
+  expect(statuses).toEqual([201, 429, 429, 429, 429, 429]);
+  expect((await usageOf(id)).storageBytes).toBe(size);
+});
+
+test("room is held for a file that comes, and is free again if it is refused", async () => {
+  const { id, token } = await makeToken({ name: "held", quotas: { storageBytes: 100_000 } });
+  const send = (body: Uint8Array | ReadableStream): Promise<Response> =>
+    as(token, "/snapshots", { method: "POST", body });
+  const { promise: go, resolve } = Promise.withResolvers<void>();
+  const headers = { "content-length": "90000" };
+  const first = as(token, "/snapshots", { method: "POST", headers, body: slow(new Uint8Array(90_000), go) });
+  await expect.poll(async () => (await usageOf(id)).storageBytes).toBe(90_000);
+  expect((await send(new Uint8Array(90_000))).status).toBe(429);
+  resolve();
+  expect((await first).status).toBe(422);
+  expect((await usageOf(id)).storageBytes).toBe(0);
+  const unsaid = await send(new Blob([new Uint8Array(10)]).stream().pipeThrough(new TransformStream()));
+  expect([unsaid.status, (await errorOf(unsaid)).code]).toEqual([411, "length-required"]);
 });

@@ -65,6 +65,13 @@ export class RegisterObject extends DurableObject<Env> {
     return overQuota(quotas, this.#usage(owner, now), now, { job: false, bytes }) ?? null;
   }
 
+  /** As `room`, and holds it under a key until a time: whoever asks next finds that much less. */
+  hold(key: string, owner: string, quotas: Quotas, bytes: number, until: number): OverQuota | null {
+    const over = this.room(owner, quotas, bytes);
+    if (over === null) this.store(key, owner, bytes, until, false);
+    return over;
+  }
+
   /** Notes something that is kept for a token until a time. What had the same key is replaced, or if it is `shared` stays as it is. */
   store(key: string, owner: string, bytes: number, until: number, shared: boolean): void {
     this.#sql.exec("DELETE FROM stored WHERE until <= ?", Date.now());

@@ -1,10 +1,11 @@
 import { Hono } from "hono";
 import { parseSha256 } from "../../jobs/spec.ts";
 import { findBlob, putBlob, tooLarge } from "../blobs/store.ts";
-import { countUpload, demandRoom } from "../create-job.ts";
+import { countUpload, withRoom } from "../create-job.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
+import { lengthOf } from "./body.ts";
 
 /** Stored kernels and initrds, by hash: so that a big file is sent once, however many jobs use it. */
 export function blobRoutes(): Hono<AppEnv> {
@@ -26,26 +27,17 @@ export function blobRoutes(): Hono<AppEnv> {
 
   app.put("/:sha256", async (context) => {
     const sha256 = parseSha256(context.req.param("sha256"), "sha256");
-    const length = context.req.header("content-length");
     const body = context.req.raw.body;
-    if (length === undefined || !/^\d+$/.test(length)) {
-      throw new HttpError(
-        411,
-        "length-required",
-        "Send the blob with a Content-Length, as curl --upload-file does for a file.",
-        {
-          field: "content-length",
-        },
-      );
-    }
-    const size = Number(length);
+    const size = lengthOf(context.req.header("content-length"));
     if (size > UPLOAD_LIMITS.blobBytes) throw tooLarge("body");
     if (size === 0 || body === null)
       throw new HttpError(400, "empty", "The body is empty; send the file's bytes.", { field: "body" });
     const { principal } = context.var;
-    await demandRoom(context.env, principal, size);
-    const { blob, created } = await putBlob(context.env.BLOBS, sha256, body, size);
-    if (created) await countUpload(context.env, principal, blob);
+    const { blob, created } = await withRoom(context.env, principal, size, async () => {
+      const put = await putBlob(context.env.BLOBS, sha256, body, size);
+      if (put.created) await countUpload(context.env, principal, put.blob);
+      return put;
+    });
     return context.json(blob, created ? 201 : 200);
   });
 

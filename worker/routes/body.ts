@@ -26,6 +26,17 @@ export async function bodyOf(
   return bytes;
 }
 
+/** How long a file is that is sent as the body. @throws HttpError 411 if the header does not say so */
+export function lengthOf(contentLength: string | undefined): number {
+  if (contentLength !== undefined && /^\d+$/.test(contentLength)) return Number(contentLength);
+  throw new HttpError(
+    411,
+    "length-required",
+    "Send the file with a Content-Length, as curl --upload-file does.",
+    { field: "content-length" },
+  );
+}
+
 /**
  * A request's body as JSON.
  *

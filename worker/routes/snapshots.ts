@@ -2,7 +2,7 @@ import { type Context, Hono } from "hono";
 import { SnapshotError } from "../../engine/snapshot-format.ts";
 import { fieldsOf, parseSnapshotName, type SnapshotReference } from "../../jobs/spec.ts";
 import { mayUseSnapshot } from "../auth/snapshots.ts";
-import { demandRoom } from "../create-job.ts";
+import { demandRoom, withRoom } from "../create-job.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
@@ -20,7 +20,7 @@ import {
   type SnapshotView,
   snapshotKey,
 } from "../snapshots/store.ts";
-import { jsonOf } from "./body.ts";
+import { jsonOf, lengthOf } from "./body.ts";
 import { readable, runnerOf } from "./runner.ts";
 
 type AppContext = Context<AppEnv>;
@@ -105,16 +105,18 @@ export function jobSnapshotRoutes(): Hono<AppEnv> {
   return app;
 }
 
+function tooLarge(): HttpError {
+  return new HttpError(413, "too-large", `A snapshot has at most ${SNAPSHOT_LIMITS.fileBytes} bytes.`, {
+    field: "body",
+  });
+}
+
 /** Counts what comes; more than a snapshot can be is refused. */
 async function* bounded(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > SNAPSHOT_LIMITS.fileBytes) {
-      throw new HttpError(413, "too-large", `A snapshot has at most ${SNAPSHOT_LIMITS.fileBytes} bytes.`, {
-        field: "body",
-      });
-    }
+    if (bytes > SNAPSHOT_LIMITS.fileBytes) throw tooLarge();
     yield chunk;
   }
 }
@@ -141,20 +143,23 @@ export function snapshotRoutes(): Hono<AppEnv> {
     if (body === null)
       throw new HttpError(400, "empty", "Send the file of a snapshot as the body.", { field: "body" });
     const { tokenId } = context.var.principal;
-    const announced = Number(context.req.header("content-length") ?? 0);
-    await demandRoom(context.env, context.var.principal, Number.isFinite(announced) ? announced : 0);
+    const size = lengthOf(context.req.header("content-length"));
+    if (size > SNAPSHOT_LIMITS.fileBytes) throw tooLarge();
     const reference = { snapshot: crypto.randomUUID().replaceAll("-", "") };
-    await admitSnapshot(context.env.BLOBS, reference, tokenId);
-    try {
-      const { header, chunks } = await checkSnapshot(bounded(body));
-      const key = snapshotKey(reference);
-      const stored = await putSnapshot(context.env.BLOBS, key, header, chunks, tokenId);
-      const until = Date.now() + SNAPSHOT_LIMITS.keepMilliseconds;
-      await registerOf(context.env).store(key, tokenId, stored.bytes, until, false);
-      return context.json(stored, 201, { location: stored.links.self });
-    } catch (error) {
-      throw refused(error);
-    }
+    const stored = await withRoom(context.env, context.var.principal, size, async () => {
+      await admitSnapshot(context.env.BLOBS, reference, tokenId);
+      try {
+        const { header, chunks } = await checkSnapshot(bounded(body));
+        const key = snapshotKey(reference);
+        const put = await putSnapshot(context.env.BLOBS, key, header, chunks, tokenId);
+        const until = Date.now() + SNAPSHOT_LIMITS.keepMilliseconds;
+        await registerOf(context.env).store(key, tokenId, put.bytes, until, false);
+        return put;
+      } catch (error) {
+        throw refused(error);
+      }
+    });
+    return context.json(stored, 201, { location: stored.links.self });
   });
 
   app.get("/", async (context) =>
