@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { openAsBlob } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import type { ErrorBody } from "../errors.ts";
@@ -71,9 +70,8 @@ export class Client {
 
   /** Sends a snapshot's file; the answer's `from` is what a job starts from it with. */
   async importSnapshot(path: string): Promise<SnapshotView> {
-    const body = Readable.toWeb(createReadStream(path)) as unknown as ReadableStream<Uint8Array>;
-    // A body that is a stream wants "half", which the Workers' types do not know.
-    const init = { method: "POST", body, duplex: "half" } as RequestInit;
+    // A blob's length is known, and sent: the worker wants to know what it has to make room for.
+    const init = { method: "POST", body: (await openAsBlob(path)) as unknown as Blob };
     return (await (await this.request("/snapshots", init)).json()) as SnapshotView;
   }
 
