@@ -544,6 +544,11 @@ withBrowser("the dashboard", () => {
     await screenshot(page, "batch-light");
     await page.goto("/batches");
     expect(await page.textContent("#list")).toContain("nightly <i>");
+    await page.selectOption("#filter-state", "running");
+    await page.waitForURL(/state=running/);
+    expect(await page.textContent("#list")).toContain("No batch is like that");
+    await page.goto("/batches?state=ended");
+    expect(await page.textContent("#list")).toContain("nightly <i>");
     await page.goto("/");
     await page.click("text=nightly");
     await page.locator(".grid-table td a").first().click();

@@ -3,6 +3,7 @@ import type { BatchView } from "../batches/record.ts";
 import { isKnownVerdict, Verdict } from "./badge.tsx";
 import { axesOf, type Grid, gridOf, shownValue } from "./batch-grid.ts";
 import { ago, grouped, instant, percent, seconds, si, visible } from "./format.ts";
+import { REPORTS } from "./job.tsx";
 
 const nameOf = ({ name, id }: BatchView): string => visible(name ?? id.slice(0, 8));
 
@@ -21,20 +22,47 @@ export function BatchLine({ batch, now }: { readonly batch: BatchView; readonly 
   );
 }
 
+const BATCH_STATES = ["queued", "running", "ended"] as const;
+
 export function Batches(props: {
   readonly batches: readonly BatchView[];
   readonly next: string | null;
+  /** The only state that is shown; undefined for all. */
+  readonly state: string | undefined;
   readonly now: number;
 }) {
-  const { batches, next, now } = props;
+  const { batches, next, state, now } = props;
   const live = batches.some(({ state }) => state !== "ended");
   return (
     <>
       <h1>Batches</h1>
+      <search aria-label="Filter batches">
+        <form class="filters" method="get" action="/batches">
+          <div>
+            <label for="filter-state">State</label>
+            <select id="filter-state" name="state">
+              <option value="">any</option>
+              {BATCH_STATES.map((name) => (
+                <option value={name} selected={name === state}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </div>
+          <button type="submit">Filter</button>
+          {state !== undefined && <a href="/batches">Clear</a>}
+        </form>
+      </search>
       <div id="list" data-live={live ? "1" : "0"}>
         {batches.length === 0 ? (
           <p class="notice">
-            There are no batches. POST /batches makes one: a matrix of kernels, command lines, memory sizes.
+            {state === undefined ? (
+              "There are no batches. POST /batches makes one: a matrix of kernels, command lines, memory sizes."
+            ) : (
+              <>
+                No batch is like that. <a href="/batches">Show all</a>
+              </>
+            )}
           </p>
         ) : (
           <ul class="plain">
@@ -48,7 +76,11 @@ export function Batches(props: {
       </div>
       {next !== null && (
         <p>
-          <a href={`/batches?cursor=${encodeURIComponent(next)}`}>Older batches</a>
+          <a
+            href={`/batches?${new URLSearchParams({ ...(state === undefined ? {} : { state }), cursor: next })}`}
+          >
+            Older batches
+          </a>
         </p>
       )}
     </>
@@ -103,8 +135,12 @@ export function Batch({ batch, members, next, mayChange, now }: BatchProps) {
           <div>
             <dt>Reports</dt>
             <dd>
-              <a href={`/batches/${batch.id}/report.json`}>JSON</a>,{" "}
-              <a href={`/batches/${batch.id}/report.xml`}>JUnit</a>,{" "}
+              {REPORTS.map(([file, name]) => (
+                <>
+                  <a href={`/batches/${batch.id}/${file}`}>{name}</a>,{" "}
+                </>
+              ))}
+              <a href={`/batches/${batch.id}/badge.svg`}>badge</a>,{" "}
               <a href={`/?batch=${batch.id}`}>list of jobs</a>
             </dd>
           </div>
@@ -112,7 +148,11 @@ export function Batch({ batch, members, next, mayChange, now }: BatchProps) {
       </section>
       <section aria-labelledby="grid-title">
         <h2 id="grid-title">Jobs</h2>
-        {grid === undefined ? <Tiles members={members} /> : <GridTable grid={grid} />}
+        {grid === undefined || grid.columnAxis === null ? (
+          <Tiles members={members} axis={grid?.rowAxis} />
+        ) : (
+          <GridTable grid={grid} />
+        )}
         {next !== null && (
           <p>
             <a href={`/batches/${batch.id}?cursor=${encodeURIComponent(next)}`}>More jobs of this batch</a>
@@ -173,7 +213,7 @@ function GridTable({ grid }: { readonly grid: Grid }) {
     <section class="scroll" tabindex={0} aria-label="Grid of jobs">
       <table class="grid-table">
         <caption>
-          {grid.rowAxis} down, {grid.columnAxis ?? "one column"} across
+          {grid.rowAxis} down, {grid.columnAxis} across
           {grid.others.length > 0 && `; in the cells by ${grid.others.join(", ")}`}
         </caption>
         <thead>
@@ -217,15 +257,27 @@ function GridTable({ grid }: { readonly grid: Grid }) {
   );
 }
 
-/** Jobs that have no axes in common. */
-function Tiles({ members }: { readonly members: readonly MemberView[] }) {
+/** Jobs that have no axes in common, or a single one: a table of one column would be long and empty. */
+function Tiles({
+  members,
+  axis,
+}: {
+  readonly members: readonly MemberView[];
+  readonly axis?: string | undefined;
+}) {
   return (
-    <ul class="tiles">
-      {members.map((member) => (
-        <li>
-          <MemberLink member={member} text={visible(member.name)} />
-        </li>
-      ))}
-    </ul>
+    <>
+      {axis !== undefined && <p class="soft">By {axis}:</p>}
+      <ul class="tiles">
+        {members.map((member) => (
+          <li>
+            <MemberLink
+              member={member}
+              text={visible(axis === undefined ? member.name : shownValue(axesOf(member)[axis]))}
+            />
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }

@@ -247,16 +247,21 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
     negotiated(
       visited(async ({ context, api, visitor }) => {
         const cursor = context.req.query("cursor");
-        const query = cursor === undefined ? "" : `?cursor=${encodeURIComponent(cursor)}`;
+        // The form's "any" is no state.
+        const state = context.req.query("state") || undefined;
+        const query = new URLSearchParams({
+          ...(state === undefined ? {} : { state }),
+          ...(cursor === undefined ? {} : { cursor }),
+        });
         const { batches, next } = await api.get<{ batches: BatchView[]; next: string | null }>(
-          `/batches${query}`,
+          `/batches?${query}`,
         );
         return await page(context, {
           title: "Batches",
           section: "batches",
           visitor,
           refresh: batches.some(({ state }) => state !== "ended") ? REFRESH_SECONDS : undefined,
-          children: <Batches batches={batches} next={next} now={Date.now()} />,
+          children: <Batches batches={batches} next={next} state={state} now={Date.now()} />,
         });
       }),
     ),

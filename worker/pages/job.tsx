@@ -32,7 +32,8 @@ export interface JobPageData {
   readonly now: number;
 }
 
-const REPORTS = [
+/** Reports, of a job and of a batch alike. */
+export const REPORTS = [
   ["report.json", "JSON"],
   ["report.xml", "JUnit"],
   ["report.ktap", "KTAP"],

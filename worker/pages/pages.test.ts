@@ -6,10 +6,12 @@ import { describe, expect, test } from "vitest";
 import { ConsoleReader } from "../../jobs/ansi/console.ts";
 import { parseConfig } from "../../jobs/spec.ts";
 import type { MemberView } from "../batches/member.ts";
+import type { BatchView } from "../batches/record.ts";
 import { HttpError } from "../errors.ts";
 import type { JobView } from "../runner/record.ts";
 import { ASSETS } from "./assets.generated.ts";
 import { gridOf } from "./batch-grid.ts";
+import { Batch } from "./batches.tsx";
 import { buildAssets } from "./build.ts";
 import { differencesOf } from "./compare.tsx";
 import { findLines, linesHtml, readWindow, WINDOW_LINES, windowOfLine, windowsOf } from "./console-view.ts";
@@ -172,6 +174,34 @@ describe("the grid of a batch", () => {
       rows: [{ value: "1" }, { value: "2" }],
     });
   });
+});
+
+test("a batch of one axis is tiles by its values, and its reports are those of a job", () => {
+  const members = [64, 128].map(
+    (memory, index) =>
+      ({
+        name: `m${index}`,
+        job: null,
+        state: "waiting",
+        verdict: null,
+        reason: null,
+        request: { config: { memory } },
+      }) as unknown as MemberView,
+  );
+  const batch = {
+    id: "ab",
+    name: "sweep",
+    state: "ended",
+    verdict: "pass",
+    verdicts: {},
+    jobs: { total: 2, ended: 2, running: 0, waiting: 0 },
+    createdAt: "2026-01-01T00:00:00Z",
+  } as unknown as BatchView;
+  const html = String(Batch({ batch, members, next: null, mayChange: false, now: 0 }));
+  expect(html).not.toContain("<table");
+  expect(html).toMatch(/By memory:.*class="tiles".*>64 <.*>128 </s);
+  for (const file of ["report.json", "report.xml", "report.ktap", "report.kcidb", "report.md", "badge.svg"])
+    expect(html).toContain(`href="/batches/ab/${file}"`);
 });
 
 describe("the form of a new job", () => {
