@@ -8,7 +8,7 @@ import { ANYONE, mayDo, type Principal } from "../auth/principal.ts";
 import type { MemberView } from "../batches/member.ts";
 import type { BatchView } from "../batches/record.ts";
 import { boundaryOf } from "../blobs/multipart.ts";
-import { countUpload } from "../create-job.ts";
+import { admitUpload } from "../create-job.ts";
 import type { JobSummary } from "../database/jobs.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
@@ -192,6 +192,21 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
       await next();
     };
 
+  // What the API refuses a browser that was led to one of its addresses, or to none: people read pages.
+  app.use("*", async (context, next) => {
+    await next();
+    const { status, headers } = context.res;
+    const isJson = headers.get("content-type")?.startsWith("application/json") === true;
+    if (context.req.method !== "GET" || !isJson || !wantsPage(context)) return;
+    if (status !== 401 && status !== 404) return;
+    const principal = context.get("principal") as Principal | undefined;
+    const answer =
+      status === 401 ? toLogin(context) : await problem(context, principal, await refusalOf(context.res));
+    // Headers of the old answer would be put on the new one.
+    context.res = undefined;
+    context.res = answer;
+  });
+
   for (const [path, type, body] of [
     [SCRIPT_PATH, "text/javascript; charset=utf-8", ASSETS.script],
     [STYLE_PATH, "text/css; charset=utf-8", ASSETS.style],
@@ -329,7 +344,7 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
           "This address takes the form of GET /new; programs use POST /jobs.",
         );
       const form = await readJobForm(context.env.BLOBS, body, boundary, (blob) =>
-        countUpload(context.env, principal, blob),
+        admitUpload(context.env, principal, blob),
       );
       let order: JobOrder;
       try {

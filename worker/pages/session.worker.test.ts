@@ -137,3 +137,25 @@ test("who is not logged in is sent to the login, from another site's link by way
   const program = await bare("/jobs", {});
   expect([program.status, program.headers.get("content-type")]).toEqual([401, "application/json"]);
 });
+
+test("an address that is none is a page for browsers and JSON for programs", async () => {
+  const cookie = await cookieOf("test-token");
+  for (const path of ["/nosuch", "/jobs/zzzz", `/jobs/${"a".repeat(32)}/report.json`]) {
+    const seen = await bare(path, { headers: { cookie, accept: "text/html,*/*" } });
+    expect([path, seen.status, seen.headers.get("content-type")]).toEqual([
+      path,
+      404,
+      "text/html; charset=UTF-8",
+    ]);
+    expect(seen.headers.get("content-security-policy")).toContain("default-src 'none'");
+    expect(await seen.text()).toContain("<h1>Not found</h1>");
+    const program = await bare(path, { headers: { cookie, accept: "*/*" } });
+    expect([path, program.status]).toEqual([path, 404]);
+    expect(await program.json()).toHaveProperty("error.code");
+    const stranger = await bare(path, { headers: { accept: "text/html" } });
+    expect([stranger.status, stranger.headers.get("location")]).toEqual([
+      303,
+      `/login?next=${encodeURIComponent(path)}`,
+    ]);
+  }
+});
