@@ -6,11 +6,12 @@ import { messageOf } from "../errors.ts";
 import { RUNNER_LIMITS, TOKEN_LIMITS } from "../limits.ts";
 import { logEvent } from "../log.ts";
 import { notifyOfBatch } from "../notify/on-batch.ts";
+import { registerOf } from "../register/stub.ts";
 import { dispatcherOf } from "./dispatcher.ts";
 import { forgetBatch, indexBatch } from "./index-batch.ts";
 import { BATCH_LIMITS } from "./limits.ts";
 import { type JobNews, type MemberPage, newsOf } from "./member.ts";
-import { ownerValidUntil } from "./owner.ts";
+import { ownerValidUntil, storedKey } from "./owner.ts";
 import {
   type BatchOwner,
   type BatchRecord,
@@ -273,6 +274,7 @@ export class Batch extends DurableObject<Env> {
     if (isExpired) {
       await forgetBatch(this.env, this.#now.id);
       await dispatcher.forget(this.#now.id);
+      await registerOf(this.env).unstore(storedKey(this.#now.id));
       await this.ctx.storage.deleteAlarm();
       await this.ctx.storage.deleteAll();
       this.#record = undefined;
@@ -309,9 +311,24 @@ export class Batch extends DurableObject<Env> {
     // After what others wait for: those who are told may be long in answering.
     await this.#tellOthers();
     const isCollecting = await this.#collectSome();
+    if (!isCollecting) await this.#account();
     return (
       isCollecting || toRelease.length > 0 || toCancel.length > 0 || this.#now.indexed < this.#now.version
     );
+  }
+
+  /** Counts the batch for its token: how large it is, at first and at the end, and that it has ended. */
+  async #account(): Promise<void> {
+    const { id, owner, endedAt, accounted } = this.#now;
+    const state = endedAt === undefined ? "live" : "ended";
+    if (accounted === state) return;
+    // One that has not ended is kept until then, however long that takes.
+    const until =
+      endedAt === undefined ? Number.MAX_SAFE_INTEGER : endedAt + RUNNER_LIMITS.keepResultMilliseconds;
+    const { databaseSize } = this.ctx.storage.sql;
+    await registerOf(this.env).store(storedKey(id), owner.tokenId, databaseSize, until, false);
+    if (state === "ended") await dispatcherOf(this.env).ended(id);
+    this.#save({ ...this.#now, accounted: state });
   }
 
   /** Those whom the batch names are told that it was made, and that it has ended. */

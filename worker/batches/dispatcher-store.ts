@@ -3,7 +3,8 @@ import { nextToServe } from "../../jobs/batch/fair.ts";
 
 /**
  * `next` to `total`: the members that wait. `grants`: members that had their turn and have not ended. `postponed`: members
- * that had theirs and wait again; `resting`: until when their batches do. `known`: all batches there are. `reindexing`: the last batch that a repair of the index has come to, while there is one under way.
+ * that had theirs and wait again; `resting`: until when their batches do. `live`: batches
+ * that were admitted and have not ended, and when they were last looked at. `known`: all batches there are. `reindexing`: the last batch that a repair of the index has come to, while there is one under way.
  */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS batches (
@@ -16,6 +17,8 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS postponed (
     batch TEXT NOT NULL, member INTEGER NOT NULL, PRIMARY KEY (batch, member)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS resting (batch TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS live (id TEXT PRIMARY KEY, owner TEXT NOT NULL, seen_at INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS live_by_owner ON live (owner, seen_at);
   CREATE TABLE IF NOT EXISTS known (id TEXT PRIMARY KEY) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS reindexing (id INTEGER PRIMARY KEY CHECK (id = 1), after TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS grants_by_owner ON grants (owner);
@@ -66,9 +69,41 @@ export class DispatcherStore {
     this.#sql.exec("INSERT OR IGNORE INTO owners VALUES (?, 0)", owner);
   }
 
+  /** Counts a batch as live, if its owner has fewer than `most`. Whether it does; one that is counted already does. */
+  admit(batch: string, owner: string, most: number, now: number): boolean {
+    if (this.#sql.exec("SELECT 1 FROM live WHERE id = ?", batch).toArray().length > 0) return true;
+    const { count } = this.#sql
+      .exec<{ count: number }>("SELECT count(*) AS count FROM live WHERE owner = ?", owner)
+      .one();
+    if (count >= most) return false;
+    this.#sql.exec("INSERT INTO live VALUES (?, ?, ?)", batch, owner, now);
+    return true;
+  }
+
+  /** The batch is no longer live. */
+  ended(batch: string): void {
+    this.#sql.exec("DELETE FROM live WHERE id = ?", batch);
+  }
+
+  /** Live batches of an owner that have not been looked at since; from now on they have. */
+  toLookAt(owner: string, since: number, now: number, limit: number): string[] {
+    return this.#sql
+      .exec<{ id: string }>(
+        `UPDATE live SET seen_at = ?
+         WHERE id IN (SELECT id FROM live WHERE owner = ? AND seen_at < ? ORDER BY seen_at LIMIT ?) RETURNING id`,
+        now,
+        owner,
+        since,
+        limit,
+      )
+      .toArray()
+      .map(({ id }) => id);
+  }
+
   /** Nothing is left of the batch. */
   forget(batch: string): void {
     this.withdraw(batch);
+    this.ended(batch);
     this.#sql.exec("DELETE FROM known WHERE id = ?", batch);
   }
 

@@ -37,6 +37,24 @@ export class Dispatcher extends DurableObject<Env> {
     await this.#pump();
   }
 
+  /** Counts a batch that is to be made. False if its owner has as many that have not ended as one may have. */
+  async admit(batch: string, owner: string): Promise<boolean> {
+    const now = Date.now();
+    if (this.#store.admit(batch, owner, BATCH_LIMITS.live, now)) return true;
+    // Some may never have come to be, as the process died that was to make them.
+    const since = now - BATCH_LIMITS.askAfterMilliseconds;
+    for (const id of this.#store.toLookAt(owner, since, now, ASKED_AT_ONCE)) {
+      const view = await this.env.BATCH.getByName(id).view();
+      if (view === null || view.endedAt !== null) this.#store.ended(id);
+    }
+    return this.#store.admit(batch, owner, BATCH_LIMITS.live, now);
+  }
+
+  /** The batch has ended, or was not made. */
+  ended(batch: string): void {
+    this.#store.ended(batch);
+  }
+
   async withdraw(batch: string): Promise<void> {
     this.#store.withdraw(batch);
     await this.#pump();

@@ -1,5 +1,11 @@
 /** Every bound of batches in the worker. What a batch itself may be: jobs/batch/limits.ts. */
 export const BATCH_LIMITS = {
+  /** Batches of one token that have not ended. */
+  live: 100,
+  /** When to try again: one may have ended by then. */
+  liveRetrySeconds: 60,
+  /** How long a batch that is being made counts as stored, until it says itself how large it is. */
+  makingMilliseconds: 600_000,
   /** Body of a POST /batches. */
   bodyBytes: 1024 * 1024,
   /** Batch jobs that run at the same time, of all owners, unless the variable BATCH_CONCURRENCY says otherwise. */

@@ -30,6 +30,8 @@ export interface BatchRecord extends Omit<BatchRequest, "members"> {
   readonly withdrawn: boolean;
   /** What those whom the batch names were told last. */
   readonly told?: "created" | "ended";
+  /** What the register and the dispatcher know of it: how large it is while it is live, and after its end. */
+  readonly accounted?: "live" | "ended";
   /** Raised with each change that lists show, and which of them the index has. */
   readonly version: number;
   readonly indexed: number;
