@@ -169,13 +169,20 @@ withBrowser("the dashboard", () => {
   test("a link logs in once", async () => {
     const url = await client.loginLink();
     const first = await newVisitor(browser, server.url);
+    // Neither looking at it nor another site's form uses it up.
+    expect((await fetch(url)).headers.get("set-cookie")).toBeNull();
+    const headers = { "sec-fetch-site": "cross-site" };
+    expect((await fetch(url, { method: "POST", headers, redirect: "manual" })).status).toBe(403);
     await first.page.goto(url);
+    expect(await first.page.textContent(".visitor")).not.toContain("root");
+    await first.page.click("text=Log in here");
     expect(await first.page.textContent(".visitor")).toContain("root");
     await first.page.click("text=Log out");
     await first.page.goto("/");
     expect(new URL(first.page.url()).pathname).toBe("/login");
     const second = await newVisitor(browser, server.url);
     await second.page.goto(url);
+    await second.page.click("text=Log in here");
     expect(await second.page.textContent("#problem")).toMatch(/used before/);
     expect(first.incidents).toEqual([]);
     await Promise.all([first.context.close(), second.context.close()]);

@@ -1,8 +1,8 @@
 /**
  * `npm run dev [-- --port N] [--directory DIR]`: the worker on this machine, until it is told to stop.
  *
- * Its first line on standard output is one JSON object with `url`, `token` and `dashboard`, an address that logs a browser in, once
- * and within ten minutes; what the worker logs goes to standard error, with that address in words.
+ * Its first line on standard output is one JSON object with `url`, `token` and `dashboard`, an address whose button logs a
+ * browser in, once and within ten minutes; what the worker logs goes to standard error, with that address in words.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -114,4 +114,4 @@ await storeFixtures(server).catch((error: unknown) => note(`fixtures: ${String(e
 const dashboard = await server.client().loginLink();
 // Only now: whoever reads this line may ask for a fixture at once.
 process.stdout.write(`${JSON.stringify({ url: server.url, token: server.token, dashboard })}\n`);
-note(`Dashboard, logged in: ${dashboard}`);
+note(`Dashboard (press the button there to log in): ${dashboard}`);

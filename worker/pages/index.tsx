@@ -43,7 +43,7 @@ import {
   makeLoginSecret,
   useLoginSecret,
 } from "./session.ts";
-import { comeAgain, Login, Problem } from "./simple.tsx";
+import { comeAgain, Login, LoginLink, Problem } from "./simple.tsx";
 
 type AppContext = Context<AppEnv>;
 type PageStatus = 200 | 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500;
@@ -406,10 +406,24 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
       return await problem(context, undefined, error);
     }
   });
-  /** A link that logs in once: made by POST /login/links with a token. */
-  app.get("/login/:secret{[A-Za-z0-9_-]{43}}", async (context) => {
-    const token = await useLoginSecret(context.env, context.req.param("secret"));
-    if (token === undefined) {
+  /**
+   * A link that logs in once: made by POST /login/links with a token. Only the button of its page uses it up: other sites must not
+   * log anybody in as somebody else, nor previews of links spend them.
+   */
+  const loginLink = "/login/:secret{[A-Za-z0-9_-]{43}}";
+  app.get(loginLink, async (context) => {
+    const principal = await principalOf(context);
+    const children = <LoginLink address={context.req.path} />;
+    return await page(context, { title: "Log in", section: "none", visitor: visitorOf(principal), children });
+  });
+  app.post(loginLink, async (context) => {
+    try {
+      demandSameOrigin(context.req.raw);
+      const token = await useLoginSecret(context.env, context.req.param("secret"));
+      if (token !== undefined) {
+        await beginSession(context, token);
+        return context.redirect("/", 303);
+      }
       const children = (
         <Login next="/" problem="This link was used before, or its time is over. Log in with the token." />
       );
@@ -418,9 +432,9 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
         { title: "Log in", section: "none", visitor: visitorOf(undefined), children },
         401,
       );
+    } catch (error) {
+      return await problem(context, undefined, error);
     }
-    await beginSession(context, token);
-    return context.redirect("/", 303);
   });
   app.post("/login/links", async (context) => {
     await authenticate(context, async () => {});

@@ -38,6 +38,24 @@ export function Login({ next, problem }: { readonly next: string; readonly probl
   );
 }
 
+/** What a link that logs in once leads to; `address` is the link's own. */
+export function LoginLink({ address }: { readonly address: string }) {
+  return (
+    <>
+      <h1>Log in</h1>
+      <p>
+        This link logs this browser in with the token that made it, once. Go on only if you asked for it
+        yourself.
+      </p>
+      <form method="post" action={address}>
+        <button type="submit" class="primary">
+          Log in here
+        </button>
+      </form>
+    </>
+  );
+}
+
 /** Something went wrong, or is not there. */
 export function Problem({ status, message }: { readonly status: number; readonly message: string }) {
   const title =
