@@ -87,7 +87,8 @@ export function JobSummary({ job, mayChange, now }: JobPageData) {
           {si(job.instructions)}
         </Fact>
         <Fact name="Guest time">{seconds(job.guestSeconds)}</Fact>
-        <Fact name="Wall time">{seconds(job.seconds)}</Fact>
+        {/* The speed is that of running; waiting and building are in the wall time, too. */}
+        <Fact name="Wall time">{`${seconds(job.seconds)}, running ${seconds(job.runSeconds)}`}</Fact>
         <Fact name="Speed">{job.mips === null ? "–" : `${job.mips} MIPS`}</Fact>
         <Fact name="Memory">{`${job.config.memory} MiB`}</Fact>
         <Fact name="Mode">{`${job.config.mode ?? "pv"}, cpu ${job.config.cpu ?? "v2"}`}</Fact>
