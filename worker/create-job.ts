@@ -64,6 +64,24 @@ export async function withRoom<T>(
   }
 }
 
+/**
+ * Counts a file as this token's that is about to be stored and was not here before.
+ *
+ * @param held what withRoom holds for it
+ * @throws HttpError 429 with Retry-After if there is no room for it
+ */
+export async function admitUpload(
+  env: Env,
+  { tokenId, quotas }: Pick<Principal, "tokenId" | "quotas">,
+  blob: Blob,
+  held: string | null = null,
+): Promise<void> {
+  const until = Date.now() + QUOTA_LIMITS.uploadMilliseconds;
+  const file = { key: `blob ${blob.sha256}`, bytes: blob.size, until };
+  const over = await registerOf(env).keep(file, tokenId, quotas, held);
+  if (over !== null) throw quotaError(over);
+}
+
 /** Counts a file that was not here before as this token's. Files are shared by all: whoever sends one again sends nothing. */
 export async function countUpload(
   env: Env,

@@ -85,11 +85,14 @@ export async function* pieces(chunks: AsyncIterable<Uint8Array>, size: number): 
  * Stores a stream of unknown length and hash. It is hashed on its way; a file larger than one piece goes to a temporary
  * R2 upload first, which is completed and moved under its hash only if no blob of that hash exists. So no file is ever
  * held whole or kept twice. Throws HttpError 413 beyond the limit.
+ *
+ * @param admit is asked before a blob is stored that was not here; if it rejects, nothing stays
  */
 export async function storeBlob(
   bucket: R2Bucket,
   chunks: AsyncIterable<Uint8Array>,
   field: string,
+  admit: (blob: Blob) => Promise<void> = async () => {},
 ): Promise<Blob> {
   const digest = new crypto.DigestStream("SHA-256");
   const hasher = digest.getWriter();
@@ -116,7 +119,10 @@ export async function storeBlob(
     const blob: Blob = { sha256, size };
     if ((await findBlob(bucket, sha256)) !== undefined) {
       await upload?.abort();
-    } else if (upload === undefined) {
+      return blob;
+    }
+    await admit(blob);
+    if (upload === undefined) {
       await bucket.put(keyOf(sha256), first ?? new Uint8Array(0), { sha256 });
     } else {
       await moveUpload(bucket, await upload.complete(uploaded), sha256);

@@ -1,6 +1,6 @@
 import type { Principal } from "../auth/principal.ts";
 import { type Blob, storeBlob } from "../blobs/store.ts";
-import { countUpload, demandRoom } from "../create-job.ts";
+import { admitUpload, demandRoom } from "../create-job.ts";
 import type { Env } from "../env.ts";
 import { HttpError, messageOf } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
@@ -119,12 +119,11 @@ export async function fetchArtifact(
   await demandRoom(env, owner, size);
   let blob: Blob;
   try {
-    blob = await storeBlob(env.BLOBS, body, text);
+    blob = await storeBlob(env.BLOBS, body, text, (file) => admitUpload(env, owner, file));
   } catch (error) {
     if (error instanceof HttpError) throw error;
     throw failed(text, `it broke off: ${messageOf(error)}`, 502);
   }
   if (blob.size === 0) throw failed(text, "it is empty");
-  await countUpload(env, owner, blob);
   return blob;
 }

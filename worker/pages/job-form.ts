@@ -15,7 +15,7 @@ export interface JobOrder {
 const isField = (name: string): name is keyof JobForm => (FORM_FIELDS as readonly string[]).includes(name);
 
 /**
- * Reads the form; its files are stored, and their hashes take their places in the form. `stored` is told of each.
+ * Reads the form; its files are stored, and their hashes take their places in the form. `admit` is asked before each that was not here.
  *
  * @throws HttpError for a file or a text that is too large
  */
@@ -23,7 +23,7 @@ export async function readJobForm(
   bucket: R2Bucket,
   body: ReadableStream<Uint8Array>,
   boundary: string,
-  stored: (blob: Blob) => Promise<void> = async () => {},
+  admit: (blob: Blob) => Promise<void> = async () => {},
 ): Promise<JobForm> {
   const fields: Record<keyof JobForm, string> = { ...EMPTY_FORM };
   /** What was sent as files goes before what else the form says, wherever in the form that is. */
@@ -31,10 +31,9 @@ export async function readJobForm(
   let size = 0;
   for await (const part of multipartParts(body, boundary, UPLOAD_LIMITS.formParts)) {
     if (part.name === "kernel" || part.name === "initrd") {
-      const blob = await storeBlob(bucket, part.bytes, part.name);
+      const blob = await storeBlob(bucket, part.bytes, part.name, admit);
       // A field without a file.
       if (blob.size === 0) continue;
-      await stored(blob);
       sent[part.name === "kernel" ? "kernelSha256" : "initrdSha256"] = blob.sha256;
       if (part.name === "kernel") sent.fixture = "";
       continue;

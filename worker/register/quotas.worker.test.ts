@@ -156,3 +156,29 @@ test("room is held for a file that comes, and is free again if it is refused", a
   const unsaid = await send(new Blob([new Uint8Array(10)]).stream().pipeThrough(new TransformStream()));
   expect([unsaid.status, (await errorOf(unsaid)).code]).toEqual([411, "length-required"]);
 });
+
+test("files of a POST /jobs count as soon as they are stored, whatever becomes of it", async () => {
+  const { id, token } = await makeToken({ name: "failing", quotas: { storageBytes: 100_000 } });
+  /** The kernel's hash, and the answer to a multipart body of unknown length whose config is wrong. */
+  const fail = async (fill: number): Promise<{ readonly sha256: string; readonly status: number }> => {
+    const bytes = new Uint8Array(60_000).fill(fill);
+    const form = new FormData();
+    form.set("kernel", new Blob([bytes]), "kernel");
+    form.set("config", '{"nope": 1}');
+    const whole = new Response(form);
+    const headers = { "content-type": whole.headers.get("content-type") ?? "" };
+    const body = whole.body!.pipeThrough(new TransformStream());
+    const { status } = await as(token, "/jobs", { method: "POST", headers, body });
+    return { status, sha256: hexOf(await crypto.subtle.digest("SHA-256", bytes)) };
+  };
+  const first = await fail(201);
+  expect(first.status).toBe(400);
+  expect((await usageOf(id)).storageBytes).toBe(60_000);
+  const second = await fail(202);
+  expect(second.status).toBe(429);
+  expect((await usageOf(id)).storageBytes).toBe(60_000);
+  expect((await request(`/blobs/${first.sha256}`)).status).toBe(200);
+  expect((await request(`/blobs/${second.sha256}`)).status).toBe(404);
+  // What is here already takes no room.
+  expect((await fail(201)).status).toBe(400);
+});

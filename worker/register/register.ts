@@ -72,6 +72,31 @@ export class RegisterObject extends DurableObject<Env> {
     return over;
   }
 
+  /**
+   * Notes a file that a token is about to store, unless it is noted already; null, or why there is no room for it. It takes its room from
+   * what was `held` for it, and what that lacks must be free.
+   */
+  keep(
+    file: { readonly key: string; readonly bytes: number; readonly until: number },
+    owner: string,
+    quotas: Quotas,
+    held: string | null,
+  ): OverQuota | null {
+    const { key, bytes, until } = file;
+    const now = Date.now();
+    const [known] = this.#sql.exec("SELECT 1 FROM stored WHERE key = ? AND until > ?", key, now).toArray();
+    if (known !== undefined) return null;
+    const [row] = this.#sql
+      .exec<{ bytes: number }>("SELECT bytes FROM stored WHERE key = ? AND until > ?", held ?? "", now)
+      .toArray();
+    const taken = Math.min(bytes, row?.bytes ?? 0);
+    const over = this.room(owner, quotas, bytes - taken);
+    if (over !== null) return over;
+    if (held !== null) this.#sql.exec("UPDATE stored SET bytes = bytes - ? WHERE key = ?", taken, held);
+    this.store(key, owner, bytes, until, false);
+    return null;
+  }
+
   /** Notes something that is kept for a token until a time. What had the same key is replaced, or if it is `shared` stays as it is. */
   store(key: string, owner: string, bytes: number, until: number, shared: boolean): void {
     this.#sql.exec("DELETE FROM stored WHERE until <= ?", Date.now());

@@ -39,18 +39,25 @@ const nowSeconds = (): number => Date.now() / 1000;
 /** Whether whoever asks may start a job from this snapshot: mayUseSnapshot of auth/snapshots.ts. */
 export type MayStartFrom = (snapshot: SnapshotReference) => Promise<boolean>;
 
+/** Told of each file that is about to be stored and was not here before; it may reject. */
+export type AdmitFile = (blob: Blob) => Promise<void>;
+
+/** Where no files can come: the body is JSON. */
+const admitAny: AdmitFile = async () => {};
+
 /** Reads and validates a request's body; files in it are stored. Throws HttpError or SpecError. */
 export async function readJobRequest(
   bucket: R2Bucket,
   request: Request,
   mayStartFrom: MayStartFrom,
+  admit: AdmitFile = admitAny,
 ): Promise<ParsedRequest> {
   const contentType = request.headers.get("content-type") ?? "";
   const { body } = request;
   const boundary = boundaryOf(contentType);
   if (boundary !== undefined) {
     if (body === null) throw new HttpError(400, "empty", "The body is empty.", { field: "body" });
-    return readMultipart(bucket, body, boundary);
+    return readMultipart(bucket, body, boundary, admit);
   }
   if (/^application\/json\s*(;|$)/i.test(contentType)) return readJson(bucket, body, mayStartFrom);
   throw new HttpError(
@@ -65,6 +72,7 @@ async function readMultipart(
   bucket: R2Bucket,
   body: ReadableStream<Uint8Array>,
   boundary: string,
+  admit: AdmitFile,
 ): Promise<ParsedRequest> {
   const seen = new Set<string>();
   const files: { kernel?: Blob; initrd?: Blob } = {};
@@ -86,7 +94,7 @@ async function readMultipart(
       });
     seen.add(name);
     if (name === "config") config = parseJson(await textOf(part.bytes, name), name);
-    else files[name] = await storeFile(bucket, part);
+    else files[name] = await storeFile(bucket, part, admit);
   }
   const { kernel, initrd } = files;
   if (kernel === undefined) {
@@ -100,8 +108,8 @@ async function readMultipart(
   return { kernel, ...(initrd === undefined ? {} : { initrd }), config: parseConfig(config, nowSeconds) };
 }
 
-async function storeFile(bucket: R2Bucket, part: Part): Promise<Blob> {
-  const blob = await storeBlob(bucket, part.bytes, part.name);
+async function storeFile(bucket: R2Bucket, part: Part, admit: AdmitFile): Promise<Blob> {
+  const blob = await storeBlob(bucket, part.bytes, part.name, admit);
   if (blob.size === 0)
     throw new HttpError(400, "empty", `${part.name}: the file is empty. Send the complete file.`, {
       field: part.name,

@@ -1,8 +1,7 @@
 import { type Context, Hono } from "hono";
 import { mayChange } from "../auth/principal.ts";
 import { mayUseSnapshot } from "../auth/snapshots.ts";
-import { boundaryOf } from "../blobs/multipart.ts";
-import { countUpload, createJob, demandRoom } from "../create-job.ts";
+import { admitUpload, createJob, withRoom } from "../create-job.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { type KernelCheck, rememberingCheck } from "../kernel-check.ts";
@@ -35,15 +34,16 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
     settingsOf(context.env);
     const { env } = context;
     const { principal } = context.var;
-    await demandRoom(env, principal, Number(context.req.header("content-length")) || 0);
-    const request = await readJobRequest(env.BLOBS, context.req.raw, (snapshot) =>
-      mayUseSnapshot(env, principal, snapshot),
+    // Nothing if it is not announced: then each file has to find its room when it has come.
+    const announced = Number(context.req.header("content-length")) || 0;
+    const request = await withRoom(env, principal, announced, (held) =>
+      readJobRequest(
+        env.BLOBS,
+        context.req.raw,
+        (snapshot) => mayUseSnapshot(env, principal, snapshot),
+        (blob) => admitUpload(env, principal, blob, held),
+      ),
     );
-    if (boundaryOf(context.req.header("content-type") ?? "") !== undefined) {
-      for (const blob of [request.kernel, request.initrd]) {
-        if (blob !== undefined) await countUpload(env, principal, blob);
-      }
-    }
     const toCheck = kernelToCheck(request);
     if (toCheck !== undefined) await checkOnce(context.env, toCheck);
     const job = await createJob(context.env, context.var.principal, request);
