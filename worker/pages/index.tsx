@@ -12,6 +12,7 @@ import { admitUpload } from "../create-job.ts";
 import type { JobSummary } from "../database/jobs.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import type { DeliveryView } from "../notify/record.ts";
 import type { JobView } from "../runner/record.ts";
 import { ApiRefusal, type ApiServer, PageApi, refusalOf } from "./api.ts";
 import { ASSETS } from "./assets.generated.ts";
@@ -484,6 +485,11 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
     const compared = comparison?.comparison ?? undefined;
     const good = compared === undefined ? undefined : await api.find<JobView>(`/jobs/${compared.good}`);
     const report = reports?.jobs[0];
+    const part = context.req.query("part") === "live";
+    const mayChange =
+      mayDo(principal, "run") && (principal.tokenId === job.owner || principal.scopes.has("admin"));
+    const told =
+      part || !mayChange ? undefined : await api.find<{ deliveries: DeliveryView[] }>(`${self}/deliveries`);
     const data: JobPageData = {
       job,
       report,
@@ -492,11 +498,10 @@ export function pageRoutes(server: ApiServer): Hono<AppEnv> {
       good,
       profile: Array.isArray(profile?.frames) ? profile : undefined,
       zoom: parsePath(context.req.query("zoom")),
-      mayChange:
-        mayDo(principal, "run") && (principal.tokenId === job.owner || principal.scopes.has("admin")),
+      deliveries: told?.deliveries ?? [],
+      mayChange,
       now: Date.now(),
     };
-    const part = context.req.query("part") === "live";
     return await page(context, {
       title: nameOfJob(job),
       section: "jobs",

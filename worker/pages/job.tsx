@@ -3,6 +3,7 @@ import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import type { Comparison } from "../../jobs/compare/compare.ts";
 import type { KernelEvent } from "../../jobs/console/kernel-log.ts";
 import { isFinal } from "../../jobs/states.ts";
+import type { DeliveryView } from "../notify/record.ts";
 import type { JobView } from "../runner/record.ts";
 import { Verdict } from "./badge.tsx";
 import { ago, bytes, change, grouped, instant, seconds, si, visible, webAddress } from "./format.ts";
@@ -27,6 +28,8 @@ export interface JobPageData {
   readonly comparison: Comparison | undefined;
   readonly good: GoodRun | undefined;
   readonly profile: Profile | undefined;
+  /** None for whoever may not see them. */
+  readonly deliveries: readonly DeliveryView[];
   readonly zoom: readonly number[];
   readonly mayChange: boolean;
   readonly now: number;
@@ -241,7 +244,7 @@ export function Pictures(data: JobPageData) {
   );
 }
 
-export function Details({ job }: JobPageData) {
+export function Details({ job, profile, hypercalls, deliveries }: JobPageData) {
   const labels = Object.entries(job.config.labels ?? {});
   const self = `/jobs/${job.id}`;
   return (
@@ -289,6 +292,14 @@ export function Details({ job }: JobPageData) {
         ))}
         ; <a href={`${self}/badge.svg`}>badge</a>
       </p>
+      {(profile !== undefined || hypercalls !== undefined) && (
+        <p>
+          Figures: {hypercalls !== undefined && <a href={`${self}/hypercalls`}>hypercalls (JSON)</a>}
+          {hypercalls !== undefined && profile !== undefined && ", "}
+          {profile !== undefined && <a href={`${self}/profile?format=folded`}>profile (folded stacks)</a>}
+        </p>
+      )}
+      {deliveries.length > 0 && <Deliveries self={self} deliveries={deliveries} />}
       <details>
         <summary>The whole configuration</summary>
         <section class="console excerpt" tabindex={0} aria-label="Configuration as JSON">
@@ -297,6 +308,57 @@ export function Details({ job }: JobPageData) {
       </details>
     </section>
   );
+}
+
+/** Whom the job told how it goes, and what came of it. */
+function Deliveries(props: { readonly self: string; readonly deliveries: readonly DeliveryView[] }) {
+  const { self, deliveries } = props;
+  return (
+    <details>
+      <summary>Deliveries: {deliveryCounts(deliveries)}</summary>
+      <section class="scroll" tabindex={0} aria-label="Table of deliveries">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Event</th>
+              <th scope="col">To</th>
+              <th scope="col">State</th>
+              <th scope="col">Attempts</th>
+              <th scope="col">Last answer</th>
+            </tr>
+          </thead>
+          <tbody>
+            {deliveries.map(({ type, url, state, attempts, lastStatus, lastError }) => (
+              <tr>
+                <th scope="row">{visible(type)}</th>
+                <td class="wrap-anywhere">
+                  <bdi>{visible(url)}</bdi>
+                </td>
+                <td>{state}</td>
+                <td>{grouped(attempts)}</td>
+                <td class="wrap-anywhere">
+                  {[lastStatus, lastError]
+                    .filter((part) => part !== null)
+                    .map((part) => visible(String(part)))
+                    .join(", ") || "–"}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+      <p>
+        <a href={`${self}/deliveries`}>All attempts (JSON)</a>
+      </p>
+    </details>
+  );
+}
+
+/** "2 delivered, 1 failed" */
+function deliveryCounts(deliveries: readonly DeliveryView[]): string {
+  const counts = new Map<string, number>();
+  for (const { state } of deliveries) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return [...counts].map(([state, count]) => `${grouped(count)} ${state}`).join(", ");
 }
 
 /** A label's value; a link if it is an address. */

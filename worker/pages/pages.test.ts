@@ -16,6 +16,7 @@ import { buildAssets } from "./build.ts";
 import { differencesOf } from "./compare.tsx";
 import { findLines, linesHtml, readWindow, WINDOW_LINES, windowOfLine, windowsOf } from "./console-view.ts";
 import { ago, bytes, change, percent, seconds, si, visible, webAddress } from "./format.ts";
+import { Details, type JobPageData } from "./job.tsx";
 import { orderOf } from "./job-form.ts";
 import { EMPTY_FORM } from "./new-job.tsx";
 import { contrast, readable, TERMINAL } from "./style/palette.ts";
@@ -202,6 +203,34 @@ test("a batch of one axis is tiles by its values, and its reports are those of a
   expect(html).toMatch(/By memory:.*class="tiles".*>64 <.*>128 </s);
   for (const file of ["report.json", "report.xml", "report.ktap", "report.kcidb", "report.md", "badge.svg"])
     expect(html).toContain(`href="/batches/ab/${file}"`);
+});
+
+test("a job's details say whom it told and what came of it, and link its figures", () => {
+  const job = {
+    id: "ab",
+    fixture: "hello",
+    kernel: { sha256: "0".repeat(64), size: 1 },
+    initrd: null,
+    from: null,
+    config: parseConfig({}, () => 0),
+  };
+  const delivery = {
+    type: "job.ended",
+    url: "https://hooks.example/<x>",
+    state: "failed",
+    attempts: 3,
+    lastStatus: 503,
+    lastError: "refused",
+  };
+  const detailsOf = (more: object): string =>
+    String(Details({ job, deliveries: [], ...more } as unknown as JobPageData));
+  const html = detailsOf({ deliveries: [delivery], profile: {}, hypercalls: {} });
+  expect(html).toContain("Deliveries: 1 failed");
+  expect(html).toContain("https://hooks.example/&lt;x&gt;");
+  expect(html).toContain("503, refused");
+  for (const address of ["/jobs/ab/deliveries", "/jobs/ab/hypercalls", "/jobs/ab/profile?format=folded"])
+    expect(html).toContain(`href="${address}"`);
+  expect(detailsOf({})).not.toMatch(/Deliveries|Figures/);
 });
 
 describe("the form of a new job", () => {
