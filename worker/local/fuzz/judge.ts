@@ -27,7 +27,9 @@ export class Judge {
     const { status, type, body, broken } = answer;
     if (broken !== undefined) return `broke off: ${broken}`;
     if (status >= 500) return `status ${status}`;
-    if (status >= 400 && request.method !== "HEAD") {
+    // Who asks for HTML gets a page that says the same.
+    const isPage = type.startsWith("text/html") && request.headers.accept === "text/html";
+    if (status >= 400 && request.method !== "HEAD" && !isPage) {
       const error = parse(body) as
         | { error?: { code?: unknown; message?: unknown; field?: unknown } }
         | undefined;
