@@ -70,6 +70,7 @@ export const SNAPSHOT_PATHS: Json = {
         "201": answer("The snapshot; Location is its address.", json(WIDE)),
         "400": errorAnswer("The body is empty."),
         ...TOKEN_ERRORS,
+        "411": errorAnswer("There is no Content-Length."),
         "413": errorAnswer("The file is too large."),
         ...QUOTA_ERRORS,
         "422": errorAnswer("The file is no snapshot, or a damaged one."),
