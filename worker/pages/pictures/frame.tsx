@@ -93,6 +93,12 @@ export function Axis(props: {
   );
 }
 
+/** A character is at most about 7 pixels wide; on a phone of 360 the picture has 290. */
+const CHARACTER_PERCENT = (7 / 290) * 100;
+
+/** How much of the width a text takes, about, where there is least room. */
+export const textPercent = (text: string): number => text.length * CHARACTER_PERCENT;
+
 /** Text beside a place must not leave the picture. */
 export const anchorOf = (at: number): "start" | "middle" | "end" =>
   at < 4 ? "start" : at > 92 ? "end" : "middle";

@@ -1,12 +1,16 @@
 import type { HypercallCount, HypercallStatistics } from "../../../engine/machine-api.ts";
 import { grouped, percent, si } from "../format.ts";
-import { Axis, Picture } from "./frame.tsx";
+import { Axis, Picture, textPercent } from "./frame.tsx";
 import { share, ticks } from "./scale.ts";
 
 /** Kinds with a bar of their own; the others share one. */
 const BARS = 12;
 const ROW = 40;
+/** A line more, for the count of a kind whose name leaves it no room beside itself. */
+const LINE = 16;
 const WHOLE = 62;
+/** Of the width. */
+const COUNT_PERCENT = 24;
 const AXIS = 40;
 
 /** A kind of hypercall as the picture has it. */
@@ -51,7 +55,13 @@ export function Hypercalls({ statistics }: { readonly statistics: HypercallStati
   const { totals } = statistics;
   const bars = hypercallBars(statistics);
   const most = Math.max(1, ...bars.map(({ calls }) => calls));
-  const bottom = WHOLE + bars.length * ROW;
+  let bottom = WHOLE;
+  const rows = bars.map((bar) => {
+    const y = bottom;
+    const isLong = textPercent(bar.name) + COUNT_PERCENT > 100;
+    bottom += isLong ? ROW + LINE : ROW;
+    return { bar, y, isLong };
+  });
   const outside = totals.calls - totals.inEmu;
   const byVmcall = totals.byVmcall ?? 0;
   const legend = [
@@ -76,18 +86,18 @@ export function Hypercalls({ statistics }: { readonly statistics: HypercallStati
       </text>
       <Stack bar={{ name: "", ...totals, byVmcall }} most={Math.max(1, totals.calls)} y={18} height={22} />
       <Axis ticks={ticks(most)} top={WHOLE} bottom={bottom} format={(value) => si(value)} unit="calls" />
-      {bars.map((bar, index) => {
-        const y = WHOLE + index * ROW;
+      {rows.map(({ bar, y, isLong }) => {
+        const lower = isLong ? y + LINE : y;
         return (
           <g>
             <title>{`${bar.name}: ${grouped(bar.calls)} calls, ${grouped(bar.inEmu)} inside the guest`}</title>
             <text class="label" x="0" y={y + 13}>
               {bar.name}
             </text>
-            <text class="value" x="100%" y={y + 13} text-anchor="end">
+            <text class="value" x="100%" y={lower + 13} text-anchor="end">
               {si(bar.calls)}
             </text>
-            <Stack bar={bar} most={most} y={y + 19} height={13} />
+            <Stack bar={bar} most={most} y={lower + 19} height={13} />
           </g>
         );
       })}

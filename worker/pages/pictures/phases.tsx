@@ -1,7 +1,7 @@
 import { MILESTONES, type Milestones } from "../../../jobs/compare/milestones.ts";
 import { grouped, percent, si } from "../format.ts";
 import { MILESTONE_NAMES, type Phase, phasesOf } from "./boot.ts";
-import { Axis, Picture, percentOf } from "./frame.tsx";
+import { Axis, Picture, percentOf, textPercent } from "./frame.tsx";
 import { share, ticks } from "./scale.ts";
 
 const BAR = 26;
@@ -9,8 +9,6 @@ const GOOD_BAR = 14;
 const AXIS = 40;
 const ROW = 40;
 const GAP = 12;
-/** Of the picture's width; a name has no room in less. */
-const NAMED_PERCENT = 24;
 
 export interface GoodRun {
   readonly milestones: Milestones;
@@ -105,7 +103,7 @@ function Segment(props: {
     <svg x={percentOf(phase.from, most)} y={y} width={`${width}%`} height={height}>
       <title>{`${phase.name}: ${grouped(lengthOf(phase))} instructions`}</title>
       <rect class={`p${phase.colour}`} width="100%" height="100%" />
-      {named && width > NAMED_PERCENT && (
+      {named && width > textPercent(`  ${phase.name}`) && (
         <text class="inside" x="6" y={height / 2 + 4}>
           {phase.name}
         </text>

@@ -9,7 +9,7 @@ import { flameBoxes, flameTree, framesTo, hottest, type Profile, parsePath } fro
 import { Hypercalls, hypercallBars } from "./hypercalls.tsx";
 import { Phases } from "./phases.tsx";
 import { ticks } from "./scale.ts";
-import { Timeline } from "./timeline.tsx";
+import { flagRows, Timeline } from "./timeline.tsx";
 
 /*
  * The pictures are SVG that the server writes: whatever the figures are, they are well-formed, nothing is drawn outside, parts add up to
@@ -90,6 +90,20 @@ describe("the boot", () => {
       [2.7, true],
       [2.8, false],
     ]);
+  });
+
+  test("no pole crosses another's label, on a phone", () => {
+    const places = [...pointsOf(DEBIAN), { name: "end of the run", seconds: 3 }];
+    const flags = flagRows(places, 3);
+    expect(flags.map(({ row }) => row)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(new Set(flags.map(({ name }) => name)).size).toBe(places.length);
+    // 7 pixels a character, 290 in all.
+    for (const { at, row, name } of flags)
+      for (const label of flags.filter((other) => other.row > row)) {
+        const width = ((label.name.length + label.when.length + 1) * 7) / 2.9;
+        const [from, to] = label.toLeft ? [label.at - width, label.at] : [label.at, label.at + width];
+        expect([name, label.name, at > from && at < to]).toEqual([name, label.name, false]);
+      }
   });
 
   test("is drawn, with complaints and the last good run, or with nothing known at all", async () => {

@@ -2,7 +2,7 @@ import type { Milestones } from "../../../jobs/compare/milestones.ts";
 import type { KernelEvent } from "../../../jobs/console/kernel-log.ts";
 import { grouped, seconds, visible } from "../format.ts";
 import { type BootPoint, pointsOf } from "./boot.ts";
-import { Axis, Picture, percentOf } from "./frame.tsx";
+import { Axis, Picture, percentOf, textPercent } from "./frame.tsx";
 import { share, ticks } from "./scale.ts";
 
 const ROW = 20;
@@ -65,8 +65,20 @@ export function Timeline(props: {
         );
       })}
       <rect class="p0" x="0" width={percentOf(points[0]?.seconds ?? most, most)} y={track} height={TRACK} />
-      {flags.map(({ name, seconds: at, row }) => (
-        <Flag name={name} at={share(at, most)} when={seconds(at)} y={row * ROW} foot={bottom} />
+      {/* Where a pole has to pass a label of another, the label is in front. */}
+      {flags.map(({ at, row }) => (
+        <line class="pole" x1={`${at}%`} x2={`${at}%`} y1={row * ROW + 4} y2={bottom} />
+      ))}
+      {flags.map(({ name, at, when, toLeft, row }) => (
+        <text
+          class="flag"
+          x={`${at}%`}
+          y={row * ROW + 14}
+          dx={toLeft ? -6 : 6}
+          text-anchor={toLeft ? "end" : "start"}
+        >
+          {name} <tspan class="soft">{when}</tspan>
+        </text>
       ))}
       {marks.map(({ time, title, line }) => (
         <circle class="mark" cx={percentOf(time, most)} cy={track + TRACK / 2} r="5">
@@ -77,42 +89,38 @@ export function Timeline(props: {
   );
 }
 
-interface FlagPlace {
-  readonly name: string;
-  readonly seconds: number;
-}
-
-/**
- * Rows for the labels such that no pole crosses a label of its half: on the left, where labels stand to the right of their poles,
- * earlier ones are above; on the right it is the other way round.
- */
-function flagRows(
-  places: readonly FlagPlace[],
-  most: number,
-): readonly (FlagPlace & { readonly row: number })[] {
-  const onRight = ({ seconds: at }: FlagPlace): boolean => share(at, most) > HALF;
-  const ordered = [...places.filter((place) => !onRight(place)), ...places.filter(onRight).reverse()];
-  return ordered.map((place, row) => ({ ...place, row }));
-}
-
 /** A label with a pole to the track; it is on the side where there is room. */
-function Flag(props: {
+export interface FlagPlace {
   readonly name: string;
-  readonly at: number;
   readonly when: string;
-  readonly y: number;
-  readonly foot: number;
-}) {
-  const { name, at, when, y, foot } = props;
-  const right = at > HALF;
-  return (
-    <g class="flag">
-      <line x1={`${at}%`} x2={`${at}%`} y1={y + 4} y2={foot} />
-      <text x={`${at}%`} y={y + 14} dx={right ? -6 : 6} text-anchor={right ? "end" : "start"}>
-        {name} <tspan class="soft">{when}</tspan>
-      </text>
-    </g>
-  );
+  /** Of the width. */
+  readonly at: number;
+  readonly toLeft: boolean;
+  readonly row: number;
+}
+
+/** Rows for the labels, such that no pole crosses another's label if that can be: it must begin below those that it would cross. */
+export function flagRows(
+  places: readonly { readonly name: string; readonly seconds: number }[],
+  most: number,
+): readonly FlagPlace[] {
+  const left = places.map(({ name, seconds: value }) => {
+    const at = share(value, most);
+    const when = seconds(value);
+    const width = textPercent(`${name} ${when}`);
+    const toLeft = at > HALF || at >= width;
+    return { name, when, at, toLeft, from: toLeft ? at - width : at, to: toLeft ? at : at + width };
+  });
+  const rows: FlagPlace[] = [];
+  while (left.length > 0) {
+    const crossed = left.map(({ at }) => left.filter(({ from, to }) => from < at && at < to).length);
+    const index = crossed.indexOf(Math.min(...crossed));
+    const [next] = left.splice(index, 1);
+    if (next === undefined) break;
+    const { name, when, at, toLeft } = next;
+    rows.push({ name, when, at, toLeft, row: rows.length });
+  }
+  return rows;
 }
 
 function TimelineTable(props: {
