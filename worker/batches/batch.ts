@@ -7,7 +7,7 @@ import { RUNNER_LIMITS, TOKEN_LIMITS } from "../limits.ts";
 import { logEvent } from "../log.ts";
 import { notifyOfBatch } from "../notify/on-batch.ts";
 import { registerOf } from "../register/stub.ts";
-import { dispatcherOf } from "./dispatcher.ts";
+import { dispatcherOf } from "./dispatcher-stub.ts";
 import { forgetBatch, indexBatch } from "./index-batch.ts";
 import { BATCH_LIMITS } from "./limits.ts";
 import { type JobNews, type MemberPage, newsOf } from "./member.ts";

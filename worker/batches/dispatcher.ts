@@ -11,10 +11,6 @@ import { startMessage } from "./messages.ts";
 const MESSAGES = 100;
 const ASKED_AT_ONCE = 20;
 
-/** The one dispatcher. */
-export const dispatcherOf = ({ DISPATCHER }: Env): DurableObjectStub<Dispatcher> =>
-  DISPATCHER.getByName("dispatcher");
-
 /**
  * Keeps what waits of all batches, and says whose turn it is (jobs/batch/fair.ts). A member that has its turn is granted, here,
  * and a message in the queue starts it: start-member.ts. The grant stays until the batch releases it.

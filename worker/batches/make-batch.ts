@@ -7,7 +7,7 @@ import { checkNotify } from "../notify/check.ts";
 import { notifyIn } from "../notify/on-batch.ts";
 import { overQuota } from "../register/quota.ts";
 import { registerOf } from "../register/stub.ts";
-import { dispatcherOf } from "./dispatcher.ts";
+import { dispatcherOf } from "./dispatcher-stub.ts";
 import { BATCH_LIMITS } from "./limits.ts";
 import { storedKey } from "./owner.ts";
 import type { BatchView } from "./record.ts";

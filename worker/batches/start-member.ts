@@ -9,8 +9,8 @@ import { logEvent } from "../log.ts";
 import type { WorkHandler } from "../queue.ts";
 import { kernelToCheck, readJobRequest } from "../routes/job-request.ts";
 import type { Claim, Refusal } from "./batch.ts";
-import { dispatcherOf } from "./dispatcher.ts";
 import type { Grant } from "./dispatcher-store.ts";
+import { dispatcherOf } from "./dispatcher-stub.ts";
 import { BATCH_LIMITS } from "./limits.ts";
 import { isStartMessage } from "./messages.ts";
 

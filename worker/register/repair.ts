@@ -1,4 +1,4 @@
-import { dispatcherOf } from "../batches/dispatcher.ts";
+import { dispatcherOf } from "../batches/dispatcher-stub.ts";
 import { makeTables, withDatabase } from "../database/database.ts";
 import { deleteJobRow, jobIdsAfter } from "../database/jobs.ts";
 import type { Env } from "../env.ts";
