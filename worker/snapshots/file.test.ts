@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CHECKPOINT_VERSION } from "../../engine/checkpoint.ts";
 import { SnapshotError } from "../../engine/snapshot-format.ts";
+import { pvhRegion } from "../../engine/xenner/hvm/layout.ts";
 import { compress, decompress } from "./codec.ts";
 import { CLUSTER_BYTES, FORMAT, PAGE_BYTES, type SnapshotHeader } from "./header.ts";
 import { checkSnapshot, readSnapshot } from "./read.ts";
@@ -149,6 +150,17 @@ describe("a snapshot", () => {
     const file = await fileOf({ ...HEADER, machine: CHECKPOINT_VERSION + 1 });
     await expect(checked(file)).rejects.toMatchObject({ code: "wrong-version" });
   });
+
+  test.each([8, 16, 128, 512])(
+    "of a guest with %i MiB has pages as far as such a machine goes",
+    async (memory) => {
+      const last = pvhRegion((memory * 2 ** 20) / 4096).machinePages - 1;
+      const config = { ...HEADER.config, memory };
+      const cluster = Math.floor(last / (CLUSTER_BYTES / 4096));
+      const file = await fileOf({ ...HEADER, config, clusters: 1 }, [{ cluster, raw: CLUSTERS[0]!.raw }]);
+      expect(await checked(file)).toEqual(file);
+    },
+  );
 
   test("with pages that its guest has not is refused", async () => {
     const file = await fileOf({ ...HEADER, clusters: 1 }, [{ cluster: 1e6, raw: CLUSTERS[0]!.raw }]);

@@ -15,6 +15,12 @@ import { openSnapshot } from "./store.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
+/**
+ * Pages behind a guest's RAM, beyond as much again: emu's in mode "pv"; in the others special pages and the address space that grant
+ * frames are mapped to, up to the end of the next but one 128 MiB (engine/xenner/hvm/layout.ts).
+ */
+const BEHIND_RAM_MIB = 384;
+
 /** What a job starts from. */
 export interface OpenedSnapshot {
   readonly header: SnapshotHeader;
@@ -26,8 +32,7 @@ export interface OpenedSnapshot {
 /** Checks that a record fits the header. */
 function checkRecord(item: Extract<SnapshotItem, { kind: "record" }>, header: SnapshotHeader): void {
   if (item.key === RECORD_STATE) return;
-  // emu's own pages lie behind the guest's RAM.
-  const most = (2 * header.config.memory + 64) * (MEBIBYTE / PAGE_BYTES);
+  const most = (2 * header.config.memory + BEHIND_RAM_MIB) * (MEBIBYTE / PAGE_BYTES);
   if (item.rawBytes !== CLUSTER_BYTES || item.key * (CLUSTER_BYTES / PAGE_BYTES) >= most) {
     throw new SnapshotError("damaged", `cluster ${item.key} of the snapshot is none of this guest's`);
   }
