@@ -6,7 +6,7 @@ export class ProfileError extends Error {
   override readonly name = "ProfileError";
 }
 
-const VERSION = 2;
+const VERSION = 3;
 const KINDS: readonly SampleKind[] = ["kernel", "user", "emu"];
 
 /** A sample, and how many intervals it stands for: mostly one; more if one instruction, a long REP, was charged for more. */
@@ -15,9 +15,10 @@ export interface CountedSample {
   readonly intervals: number;
 }
 
+/** Where a sample was taken, and where it begins in the bytes. */
 interface Taken {
   readonly at: number;
-  readonly sample: StackSample;
+  readonly start: number;
 }
 
 /**
@@ -29,6 +30,9 @@ export class Profile {
   /** Instructions at which the run began: a fork begins at its snapshot. */
   readonly #from: number;
   #taken: Taken[] = [];
+  /** The samples, encoded: thousands of them as objects would be megabytes, which an isolate has not to spare. */
+  #body = new Writer();
+  #addresses = new Map<bigint, number>();
 
   constructor(interval: number, from: number) {
     this.#interval = interval;
@@ -45,18 +49,21 @@ export class Profile {
   }
 
   get samples(): readonly CountedSample[] {
+    const addresses = [...this.#addresses.keys()];
+    const reader = new Reader(this.#body.bytes());
     let last = this.#from;
-    return this.#taken.map(({ at, sample }) => {
+    return this.#taken.map(({ at, start }) => {
       const intervals = this.#between(last, at);
       last = at;
-      return { sample, intervals };
+      reader.seek(start);
+      return { sample: decodeSample(reader, addresses), intervals };
     });
   }
 
   /** Takes a sample if one is due at this instruction count. */
   at(instructions: number, take: () => StackSample): void {
     if (this.#between(this.#taken.at(-1)?.at ?? this.#from, instructions) < 1) return;
-    this.#taken.push({ at: instructions, sample: take() });
+    this.#add(instructions, take());
     if (this.#taken.length > PROFILE_LIMITS.samples) this.#thin();
   }
 
@@ -64,44 +71,53 @@ export class Profile {
     return Math.floor(at / this.#interval) - Math.floor(before / this.#interval);
   }
 
+  #add(at: number, { kind, rip, stack }: StackSample): void {
+    const body = this.#body;
+    this.#taken.push({ at, start: body.length });
+    body.number(KINDS.indexOf(kind));
+    body.number(this.#indexOf(rip));
+    body.number(stack.length);
+    let offset = 0;
+    for (const word of stack) {
+      body.number((word.offset - offset) / 8);
+      offset = word.offset;
+      body.number(this.#indexOf(word.value));
+    }
+  }
+
+  #indexOf(address: bigint): number {
+    const index = this.#addresses.get(address) ?? this.#addresses.size;
+    this.#addresses.set(address, index);
+    return index;
+  }
+
   #thin(): void {
+    const taken = this.#taken;
+    const samples = this.samples;
     this.#interval *= 2;
+    this.#taken = [];
+    this.#body = new Writer();
+    this.#addresses = new Map();
     let last = this.#from;
-    this.#taken = this.#taken.filter(({ at }) => {
-      const isDue = this.#between(last, at) > 0;
-      if (isDue) last = at;
-      return isDue;
-    });
+    for (const [i, { at }] of taken.entries()) {
+      if (this.#between(last, at) < 1) continue;
+      this.#add(at, samples[i]!.sample);
+      last = at;
+    }
   }
 
   /** The profile as bytes: a dictionary of addresses, then the samples, all numbers as LEB128. */
   save(): Uint8Array {
-    const dictionary = new Map<bigint, number>();
-    const body = new Writer();
-    const indexOf = (address: bigint): number => {
-      const index = dictionary.get(address) ?? dictionary.size;
-      dictionary.set(address, index);
-      return index;
-    };
-    let last = 0;
-    for (const { at, sample } of this.#taken) {
-      body.number(at - last);
-      last = at;
-      body.number(KINDS.indexOf(sample.kind));
-      body.number(indexOf(sample.rip));
-      body.number(sample.stack.length);
-      let offset = 0;
-      for (const word of sample.stack) {
-        body.number((word.offset - offset) / 8);
-        offset = word.offset;
-        body.number(indexOf(word.value));
-      }
-    }
     const head = new Writer();
-    for (const number of [VERSION, this.#interval, this.#from, dictionary.size]) head.number(number);
-    for (const address of dictionary.keys()) head.address(address);
+    for (const number of [VERSION, this.#interval, this.#from, this.#addresses.size]) head.number(number);
+    for (const address of this.#addresses.keys()) head.address(address);
     head.number(this.#taken.length);
-    return join(head.bytes(), body.bytes());
+    let last = 0;
+    for (const { at } of this.#taken) {
+      head.number(at - last);
+      last = at;
+    }
+    return join(head.bytes(), this.#body.bytes());
   }
 
   /** @throws ProfileError */
@@ -110,28 +126,34 @@ export class Profile {
     const version = reader.number();
     if (version !== VERSION) throw new ProfileError(`profile of version ${version}; this is ${VERSION}`);
     const profile = new Profile(reader.number(), reader.number());
-    const dictionary = Array.from({ length: reader.count() }, () => reader.address());
-    const addressAt = (index: number): bigint => {
-      const address = dictionary[index];
-      if (address === undefined) throw new ProfileError(`there is no address ${index}`);
-      return address;
-    };
-    let at = 0;
-    for (let left = reader.count(); left > 0; left--) {
-      at += reader.number();
-      const kind = KINDS[reader.number()];
-      if (kind === undefined) throw new ProfileError("a sample of an unknown kind");
-      const rip = addressAt(reader.number());
-      const stack: StackWord[] = [];
-      let offset = 0;
-      for (let words = reader.count(); words > 0; words--) {
-        offset += reader.number() * 8;
-        stack.push({ offset, value: addressAt(reader.number()) });
-      }
-      profile.#taken.push({ at, sample: { kind, rip, stack } });
-    }
+    const addresses = Array.from({ length: reader.count() }, () => reader.address());
+    let last = 0;
+    const moments = Array.from({ length: reader.count() }, () => {
+      last += reader.number();
+      return last;
+    });
+    for (const at of moments) profile.#add(at, decodeSample(reader, addresses));
     return profile;
   }
+}
+
+/** @throws ProfileError */
+function decodeSample(reader: Reader, addresses: readonly bigint[]): StackSample {
+  const addressAt = (index: number): bigint => {
+    const address = addresses[index];
+    if (address === undefined) throw new ProfileError(`there is no address ${index}`);
+    return address;
+  };
+  const kind = KINDS[reader.number()];
+  if (kind === undefined) throw new ProfileError("a sample of an unknown kind");
+  const rip = addressAt(reader.number());
+  const stack: StackWord[] = [];
+  let offset = 0;
+  for (let words = reader.count(); words > 0; words--) {
+    offset += reader.number() * 8;
+    stack.push({ offset, value: addressAt(reader.number()) });
+  }
+  return { kind, rip, stack };
 }
 
 function join(a: Uint8Array, b: Uint8Array): Uint8Array {
@@ -156,6 +178,10 @@ class Writer {
     for (let shift = 0n; shift < 64n; shift += 8n) this.#byte(Number((value >> shift) & 0xffn));
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
   bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -176,6 +202,10 @@ class Reader {
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
+  }
+
+  seek(at: number): void {
+    this.#at = at;
   }
 
   number(): number {

@@ -1,6 +1,5 @@
 import type { PhysicalMemory, RegisterName } from "../cpu/types.ts";
 import { PROFILE_LIMITS } from "../limits.ts";
-import { GuestVirtual, type PagingSource } from "../xenner/hvm/guest-virtual.ts";
 
 /** Whose code the processor was executing. */
 export type SampleKind = "kernel" | "user" | "emu";
@@ -25,7 +24,8 @@ export interface StackSample {
 }
 
 /** What is looked at: engine/cpu's Cpu. */
-export interface SampledCpu extends PagingSource {
+export interface SampledCpu {
+  getControl(name: "cr3"): bigint;
   readonly memory: PhysicalMemory;
   readonly isIn64BitCode: boolean;
   readonly privilege: number;
@@ -43,10 +43,19 @@ const KERNEL_32 = 0xc000_0000n;
 const EMU_SLOT = 0xffff_8000_0000_0000n;
 const EMU_SLOT_END = 0xffff_8080_0000_0000n;
 /** emu's flat selectors, which the frames of its guest hold (xen/include/public/arch-x86/xen-x86_64.h). */
-const FLAT_CS64 = 0xe033n;
-const FLAT_SS = 0xe02bn;
+const FLAT_CS64 = 0xe033;
+const FLAT_SS = 0xe02b;
 
 const WORD = 8;
+const PAGE = 4096;
+const PRESENT = 1;
+const LARGE = 0x80;
+/** Bits 32 to 51 of a page-table entry's address. */
+const ADDRESS_UPPER = 0xf_ffff;
+
+/** A page of the stack that is looked at: one for all, as each sample would else leave two pages of garbage behind. */
+const STACK_PAGE = new Uint8Array(PAGE);
+const STACK_WORDS = new Uint32Array(STACK_PAGE.buffer);
 
 /** Looks where the processor is. Reads guest memory, changes nothing that the guest or a state hash can see. */
 export function takeSample(cpu: SampledCpu): StackSample {
@@ -55,46 +64,90 @@ export function takeSample(cpu: SampledCpu): StackSample {
     const isUser = cpu.privilege === 3 && rip < KERNEL_32;
     return { kind: isUser ? "user" : "kernel", rip, stack: [] };
   }
-  const virtual = new GuestVirtual(cpu.memory, cpu);
   if (rip >= EMU_SLOT && rip < EMU_SLOT_END) {
-    const below = guestOfEmu(readStack(virtual, cpu.getRegister("rsp")));
+    const below = guestOfEmu(cpu);
     if (below === undefined) return { kind: "emu", rip: 0n, stack: [] };
-    return { kind: "emu", rip: below.rip, stack: isKernel(below.rip) ? candidates(virtual, below.rsp) : [] };
+    return { kind: "emu", rip: below.rip, stack: isKernel(below.rip) ? candidates(cpu, below.rsp) : [] };
   }
   if (!isKernel(rip)) return { kind: cpu.privilege === 3 ? "user" : "kernel", rip, stack: [] };
-  return { kind: "kernel", rip, stack: candidates(virtual, cpu.getRegister("rsp")) };
+  return { kind: "kernel", rip, stack: candidates(cpu, cpu.getRegister("rsp")) };
 }
 
 function isKernel(rip: bigint): boolean {
   return rip >= UPPER_HALF;
 }
 
-/** The words from the stack pointer up to the end of the kernel's stack, or of what is mapped or looked at. */
-function readStack(virtual: GuestVirtual, rsp: bigint): BigUint64Array {
-  const { stackBytes, sampledStackBytes } = PROFILE_LIMITS;
-  const start = BigInt.asUintN(64, rsp + BigInt(WORD - 1)) & ~BigInt(WORD - 1);
-  const room = stackBytes - Number(start % BigInt(stackBytes));
-  const bytes = virtual.read(start, Math.min(room, sampledStackBytes));
-  return bytes === undefined ? new BigUint64Array(0) : new BigUint64Array(bytes.buffer);
+/**
+ * Where a page of a 64-bit address space lies, as a byte address; undefined if nothing is mapped there (SDM vol. 3A 4.5). As nothing of
+ * the guest's asks, no accessed bit is set.
+ */
+function physicalPage({ memory }: SampledCpu, cr3: number, virtual: bigint): number | undefined {
+  const lower = Number(virtual & 0xffff_ffffn);
+  const upper = Number((virtual >> 32n) & 0xffff_ffffn);
+  const indices = [upper >>> 7, (upper << 2) | (lower >>> 30), lower >>> 21, lower >>> 12];
+  let table = cr3;
+  for (const [level, index] of indices.entries()) {
+    const at = table + (index & 511) * 8;
+    if (at + 8 > memory.bytes) return undefined;
+    const entry = memory.readU32(at);
+    if ((entry & PRESENT) === 0) return undefined;
+    const address = (memory.readU32(at + 4) & ADDRESS_UPPER) * 2 ** 32 + ((entry & ~(PAGE - 1)) >>> 0);
+    if (level === 3) return address;
+    if (level > 0 && (entry & LARGE) !== 0) {
+      const size = level === 1 ? 2 ** 30 : 2 ** 21;
+      return address - (address % size) + ((lower & (size - 1) & ~(PAGE - 1)) >>> 0);
+    }
+    table = address;
+  }
+  return undefined;
 }
 
-function candidates(virtual: GuestVirtual, rsp: bigint): StackWord[] {
-  const stack = readStack(virtual, rsp);
-  // Halves of words, because most of them are of no interest and 64-bit numbers are slow.
-  const halves = new Uint32Array(stack.buffer);
-  const words: StackWord[] = [];
-  for (let index = 0; index < stack.length && words.length < PROFILE_LIMITS.wordsPerSample; index++) {
-    if (halves[2 * index + 1] !== UPPER_WORD || halves[2 * index]! < TEXT_LOWER_WORD) continue;
-    words.push({ offset: index * WORD, value: stack[index]! });
+/**
+ * Calls `look` with each word from the stack pointer up to the end of the kernel's stack, or of what is mapped or looked at: its two
+ * halves, and where it is above the stack pointer. Until it says true.
+ */
+function eachWord(
+  cpu: SampledCpu,
+  rsp: bigint,
+  look: (lower: number, upper: number, offset: number) => boolean,
+): void {
+  const { stackBytes, sampledStackBytes } = PROFILE_LIMITS;
+  const start = BigInt.asUintN(64, rsp + BigInt(WORD - 1)) & ~BigInt(WORD - 1);
+  const bytes = Math.min(stackBytes - Number(start % BigInt(stackBytes)), sampledStackBytes);
+  const cr3 = Number(cpu.getControl("cr3") & 0x000f_ffff_ffff_f000n);
+  for (let offset = 0; offset < bytes; ) {
+    const virtual = start + BigInt(offset);
+    const page = physicalPage(cpu, cr3, virtual);
+    if (page === undefined || page + PAGE > cpu.memory.bytes) return;
+    cpu.memory.copyPage(page / PAGE, STACK_PAGE);
+    for (let at = Number(virtual % BigInt(PAGE)); at < PAGE && offset < bytes; at += WORD, offset += WORD) {
+      if (look(STACK_WORDS[at / 4]!, STACK_WORDS[at / 4 + 1]!, offset)) return;
+    }
   }
+}
+
+const wordOf = (lower: number, upper: number): bigint => (BigInt(upper) << 32n) | BigInt(lower);
+
+function candidates(cpu: SampledCpu, rsp: bigint): StackWord[] {
+  const words: StackWord[] = [];
+  eachWord(cpu, rsp, (lower, upper, offset) => {
+    if (upper === UPPER_WORD && lower >= TEXT_LOWER_WORD) words.push({ offset, value: wordOf(lower, upper) });
+    return words.length === PROFILE_LIMITS.wordsPerSample;
+  });
   return words;
 }
 
 /** The frame that the guest left behind on emu's stack when it came there: RIP, CS, RFLAGS, RSP, SS. */
-function guestOfEmu(stack: BigUint64Array): { readonly rip: bigint; readonly rsp: bigint } | undefined {
-  for (let at = 0; at + 4 < stack.length; at++) {
-    if (stack[at + 1] !== FLAT_CS64 || stack[at + 4] !== FLAT_SS) continue;
-    return { rip: stack[at]!, rsp: stack[at + 3]! };
-  }
-  return undefined;
+function guestOfEmu(cpu: SampledCpu): { readonly rip: bigint; readonly rsp: bigint } | undefined {
+  /** The last five words, lower half first. */
+  const last = new Array<number>(10).fill(0);
+  let found: { readonly rip: bigint; readonly rsp: bigint } | undefined;
+  eachWord(cpu, cpu.getRegister("rsp"), (lower, upper) => {
+    last.splice(0, 2);
+    last.push(lower, upper);
+    if (last[2] !== FLAT_CS64 || last[3] !== 0 || last[8] !== FLAT_SS || last[9] !== 0) return false;
+    found = { rip: wordOf(last[0]!, last[1]!), rsp: wordOf(last[6]!, last[7]!) };
+    return true;
+  });
+  return found;
 }
