@@ -13,6 +13,13 @@ export type Moment =
 
 export type Kill = Moment & { readonly victim: Victim };
 
+/** For a guest that takes a second or two: early, or it is over. */
+export const QUICK_KILLS: readonly Kill[] = [
+  { phase: "build", milliseconds: 20, victim: "workerd" },
+  { phase: "run", share: 0.02, victim: "node" },
+  { phase: "end", milliseconds: 0, victim: "workerd" },
+];
+
 const BUILD_MILLISECONDS = 4_000;
 const CHECKPOINT_MILLISECONDS = 100;
 const END_MILLISECONDS = 400;
