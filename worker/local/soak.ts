@@ -1,5 +1,5 @@
 /**
- * `npm run soak [-- --kills N] [--per-boot N] [--seed N] [--fixture NAME] [--json]`: boots that are killed again and again.
+ * `npm run soak [-- --kills N] [--per-boot N] [--seed N] [--fixture NAME] [--mode MODE] [--cmdline TEXT] [--json]`: boots that are killed again and again.
  *
  * First an undisturbed boot, then as many as the kills take. workerd and the node above it get SIGKILL by turns, at moments that
  * follow from the seed: while the domain is built, in the run, in checkpoints, at the end. Every boot must come to the same
@@ -11,6 +11,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { MODES } from "../../jobs/schema/guest.ts";
 import { prepareFixture } from "../../r2-fixtures/index.ts";
 import { FIXTURES } from "../../r2-fixtures/manifest.ts";
 import { bootWithKills, differences, type KilledBoot } from "./soak/boot.ts";
@@ -21,11 +22,13 @@ const EXIT_DIFFERENT = 1;
 const EXIT_FAILED = 2;
 const EXIT_USAGE = 64;
 const DEFAULTS = { kills: 100, perBoot: 10, seed: 1, fixture: "debian-cloud" } as const;
-const USAGE = `usage: npm run soak [-- --kills N] [--per-boot N] [--seed N] [--fixture NAME] [--json]
+const USAGE = `usage: npm run soak [-- --kills N] [--per-boot N] [--seed N] [--fixture NAME] [--mode MODE] [--cmdline TEXT] [--json]
   --kills     processes killed in all (default ${DEFAULTS.kills})
   --per-boot  at most so many in one boot (default ${DEFAULTS.perBoot})
   --seed      what the moments follow from (default ${DEFAULTS.seed})
   --fixture   the guest (default ${DEFAULTS.fixture})
+  --mode      ${MODES.join(", ")} (default: the guest's own, or pv)
+  --cmdline   the guest's command line (default: its own)
   --json      print one JSON document on standard output`;
 
 interface SoakOptions {
@@ -33,6 +36,8 @@ interface SoakOptions {
   readonly perBoot: number;
   readonly seed: number;
   readonly fixture: string;
+  readonly mode: string | undefined;
+  readonly cmdline: string | undefined;
   readonly json: boolean;
 }
 
@@ -44,6 +49,8 @@ function optionsOf(args: readonly string[]): SoakOptions {
       "per-boot": { type: "string", default: String(DEFAULTS.perBoot) },
       seed: { type: "string", default: String(DEFAULTS.seed) },
       fixture: { type: "string", default: DEFAULTS.fixture },
+      mode: { type: "string" },
+      cmdline: { type: "string" },
       json: { type: "boolean", default: false },
     },
   });
@@ -56,11 +63,16 @@ function optionsOf(args: readonly string[]): SoakOptions {
   if (!FIXTURES.some(({ name }) => name === values.fixture)) {
     throw new Error(`--fixture: there is no "${values.fixture}"`);
   }
+  if (values.mode !== undefined && !(MODES as readonly string[]).includes(values.mode)) {
+    throw new Error(`--mode must be one of ${MODES.join(", ")}`);
+  }
   return {
     kills: wholeNumber(values.kills, "kills", 1),
     perBoot: wholeNumber(values["per-boot"], "per-boot", 2),
     seed: wholeNumber(values.seed, "seed", 0),
     fixture: values.fixture,
+    mode: values.mode,
+    cmdline: values.cmdline,
     json: values.json,
   };
 }
@@ -84,10 +96,11 @@ async function soak(options: SoakOptions): Promise<number> {
   try {
     await server.start();
     const client = server.client();
-    const { cmdline, memoryMiB: memory, expect, initrdPath } = fixture;
+    const { memoryMiB: memory, expect, initrdPath } = fixture;
+    const { mode = fixture.mode, cmdline = fixture.cmdline } = options;
     const kernel = { sha256: await client.putFile(fixture.kernelPath) };
     const initrd = initrdPath === undefined ? {} : { initrd: { sha256: await client.putFile(initrdPath) } };
-    const request = { kernel, ...initrd, config: { cmdline, memory, expect } };
+    const request = { kernel, ...initrd, config: { mode, cmdline, memory, expect } };
 
     const undisturbed = await bootWithKills(server, request, [], undefined);
     const reference = undisturbed.result;
@@ -122,6 +135,7 @@ async function soak(options: SoakOptions): Promise<number> {
     boots.reduce((total, { boot }) => total + of(boot), 0);
   const report = {
     fixture: options.fixture,
+    mode: options.mode,
     seed: options.seed,
     boots: boots.length,
     different,
