@@ -3,6 +3,7 @@
  * hypercall page and two, in kernel and user mode, while shared_info's mapping moves, and while interrupts come that call, too; and FIFO event channels. The guest compares with what
  * Xen's headers and sources say, and prints what differs. Here it is run whole; in uneven slices; and through checkpoints, each
  * restored in a new machine, as after a kill or in another worker. That changes no byte of its hypercall pages and its code.
+ * All of it entered by PVH; and whole and through checkpoints, by Linux's boot protocol, too, which is mode "hvm".
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -27,6 +28,8 @@ const GUESTS = HVM_CALLS.map(({ directory, output }) => ({
   name: output,
   kernel: read(join(directory, output)),
 }));
+const ENTRIES = { pvh: "by PVH", hvm: "by Linux's boot protocol" } as const;
+type Mode = keyof typeof ENTRIES;
 const PAGE = 4096;
 const CODE_START = 0x100000;
 /** Text and read-only data of the guest. */
@@ -37,8 +40,8 @@ const MACHINE_PAGES = 0x20000;
 const SLICES = [1_000_003, 77_777, 3_333_331];
 const MAX_TURNS = 2000;
 const SINGLE_STEPS = 20_000;
-const configOf = (kernel: Uint8Array) =>
-  ({ mode: "pvh", kernel, cmdline: "", memoryMiB: 16, seed: 7n, startTime: 0 }) as const;
+const configOf = (kernel: Uint8Array, mode: Mode) =>
+  ({ mode, kernel, cmdline: "", memoryMiB: 16, seed: 7n, startTime: 0 }) as const;
 
 interface Run {
   readonly console: string;
@@ -70,9 +73,14 @@ function copyOf(store: MapPageStore): MapPageStore {
   return copy;
 }
 
-async function run(kernel: Uint8Array, slices: readonly number[], through: boolean): Promise<Run> {
+async function run(
+  kernel: Uint8Array,
+  slices: readonly number[],
+  through: boolean,
+  mode: Mode = "pvh",
+): Promise<Run> {
   let store = new MapPageStore();
-  let machine: MachineApi = await create(parts, configOf(kernel), store);
+  let machine: MachineApi = await create(parts, configOf(kernel, mode), store);
   const pages = new Map<number, string>();
   let console = "";
   for (let turn = 0; turn < MAX_TURNS; turn++) {
@@ -116,18 +124,28 @@ test.skipIf(!canCompare && process.env.CI === undefined)(
   },
 );
 
+function expectOk({ console }: Run, mode: Mode): void {
+  expect(console).not.toContain("FAIL");
+  expect(console).toMatch(
+    /^by .*\ndone: vmcall\ndone: vmmcall\ndone: one page\ndone: two pages\nHVM-OK (32|64): \d+ checks\n$/,
+  );
+  expect(console.split("\n")[0]).toBe(ENTRIES[mode]);
+}
+
+/** Of a run through checkpoints that came out as the whole one. */
+function expectPagesAsTheyWere({ pages }: Run): void {
+  expect(pages.size).toBeGreaterThan(10);
+  // The pages change where the guest has them loaded, and where it calls after shared_info was mapped elsewhere.
+  expect(new Set(pages.values()).size).toBeLessThan(pages.size);
+}
+
 describe.each(GUESTS)("$name", ({ kernel }) => {
   let whole: Run;
   beforeAll(async () => {
     whole = await run(kernel, [1e9], false);
   }, 120_000);
 
-  test("every check holds, on every path", () => {
-    expect(whole.console).not.toContain("FAIL");
-    expect(whole.console).toMatch(
-      /^done: vmcall\ndone: vmmcall\ndone: one page\ndone: two pages\nHVM-OK (32|64): \d+ checks\n$/,
-    );
-  });
+  test("every check holds, on every path", () => expectOk(whole, "pvh"));
 
   test("what can be served inside the guest is, and is told apart", () => {
     const rows = new Map(whole.statistics.hypercalls.map((row) => [row.subop ?? row.hypercall, row]));
@@ -158,7 +176,7 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
   });
 
   test("one instruction at a time where two pages are used first: the same run", async () => {
-    const machine = await create(parts, configOf(kernel), new MapPageStore());
+    const machine = await create(parts, configOf(kernel, "pvh"), new MapPageStore());
     let console = "";
     const take = (): void => {
       console += new TextDecoder().decode(machine.takeConsole());
@@ -176,17 +194,24 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
   });
 
   test("in uneven slices: the same run", async () => {
-    const { pages: _, ...sliced } = await run(kernel, SLICES, false);
-    const { pages: __, ...expected } = whole;
-    expect(sliced).toEqual(expected);
+    expect(await run(kernel, SLICES, false)).toEqual(whole);
   });
 
   test("through checkpoints and new machines: the same run, and the same bytes of code and hypercall pages", async () => {
-    const { pages, ...through } = await run(kernel, SLICES, true);
-    const { pages: _, ...expected } = whole;
-    expect(through).toEqual(expected);
-    expect(pages.size).toBeGreaterThan(10);
-    // The pages change where the guest has them loaded, and where it calls after shared_info was mapped elsewhere.
-    expect(new Set(pages.values()).size).toBeLessThan(pages.size);
+    const through = await run(kernel, SLICES, true);
+    expect({ ...through, pages: whole.pages }).toEqual(whole);
+    expectPagesAsTheyWere(through);
   });
+
+  test("in mode hvm: every check holds, and the same through checkpoints", async () => {
+    const linux = await run(kernel, [1e9], false, "hvm");
+    expectOk(linux, "hvm");
+    expect(linux.hash).not.toBe(whole.hash);
+    const called = ({ statistics }: Run) =>
+      statistics.hypercalls.map(({ hypercall, subop, calls }) => [hypercall, subop, calls]);
+    expect(called(linux)).toEqual(called(whole));
+    const through = await run(kernel, SLICES, true, "hvm");
+    expect({ ...through, pages: linux.pages }).toEqual(linux);
+    expectPagesAsTheyWere(through);
+  }, 120_000);
 });

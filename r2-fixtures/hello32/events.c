@@ -181,6 +181,7 @@ void check_timer(void)
     wait_for(port);
     check("goes off twice", now() - before >= 4 * MILLISECOND, 1);
     check("stop_periodic_timer", CALL(vcpu_op, VCPUOP_stop_periodic_timer, 0), 0);
+    check("close", port_op(EVTCHNOP_close, port), 0);
 }
 
 void check_sched(void)

@@ -126,6 +126,44 @@ static void check_ring(void)
     check("the ring is empty", (long)(ring->out_prod - ring->out_cons), 0);
 }
 
+/* The sections that leave everything as it was. */
+static void check_again(void)
+{
+    check_ring();
+    check_traps();
+    check_hole();
+    check_descriptors();
+    check_page_tables();
+    check_memory_op();
+    check_version();
+    check_console();
+    check_multicall();
+    check_grants();
+    check_physdev();
+    check_state_calls();
+    check_events();
+    check_vcpu();
+    check_timer();
+    check_sched();
+    check_unknown();
+    check_user_mode();
+    check_returns();
+}
+
+/* What the command line says: "again=N" makes most of it N times more, for those who need a guest that runs for long. */
+static u32 times_again(void)
+{
+    static const char name[] = "again=";
+    const char *at = (const char *)start_info->cmd_line;
+    u32 times = 0;
+    for (unsigned index = 0; name[index]; index++)
+        if (at[index] != name[index])
+            return 0;
+    for (at += sizeof(name) - 1; *at >= '0' && *at <= '9'; at++)
+        times = times * 10 + (u32)(*at - '0');
+    return times;
+}
+
 _Noreturn void hello(const struct start_info *info);
 _Noreturn void hello(const struct start_info *info)
 {
@@ -151,6 +189,8 @@ _Noreturn void hello(const struct start_info *info)
     section("what is not there, or not for a guest", check_unknown);
     section("ring 3", check_user_mode);
     section("returns that cannot be", check_returns);
+    for (u32 left = times_again(); left > 0; left--)
+        section("again", check_again);
     section("a vcpu_info of its own", check_vcpu_info);
     u32 reason = failures == 0 ? SHUTDOWN_poweroff : SHUTDOWN_crash;
     print(failures == 0 ? "HELLO-OK\n" : "HELLO-FAILED\n");

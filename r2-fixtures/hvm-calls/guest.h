@@ -10,6 +10,7 @@
 #include <xen/event_channel.h>
 #include <xen/features.h>
 #include <xen/grant_table.h>
+#include <xen/arch-x86/hvm/start_info.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 #include <xen/memory.h>
@@ -27,6 +28,8 @@ extern long hypercall(void (*path)(void), long number, unsigned long a1, unsigne
 extern long user_hypercall(void (*path)(void), long number, unsigned long a1, unsigned long a2, unsigned long a3);
 extern int clobbered;
 extern unsigned long page_used;
+/** Physical addresses: of struct hvm_start_info, or of Linux's struct boot_params; the other one is 0. */
+extern uint32_t start_info, boot_params;
 
 /** print.c */
 void print(const char *text);

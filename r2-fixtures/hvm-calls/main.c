@@ -474,11 +474,63 @@ static void run_moving_mappings(void)
 		expect("moved", hypercall(path_page, __HYPERVISOR_vcpu_op, VCPUOP_is_up, 0, 0), 1);
 }
 
+/* Of Linux's struct boot_params: Documentation/arch/x86/zero-page.rst. */
+#define ACPI_RSDP_ADDR 0x70
+#define E820_ENTRIES 0x1e8
+#define BOOT_FLAG 0x1fe
+#define HEADER 0x202
+#define E820_TABLE 0x2d0
+struct e820_entry {
+	uint64_t address, size;
+	uint32_t type;
+} __attribute__((packed));
+
+static void check_rsdp(uint64_t at)
+{
+	static const char signature[8] = "RSD PTR ";
+
+	map_window(1, (unsigned long)at / PAGE);
+	for (unsigned i = 0; i < sizeof(signature); i++)
+		expect("the RSDP", ((const char *)WINDOW + PAGE)[at % PAGE + i], signature[i]);
+	map_window(1, 0);
+}
+
+/** How it was entered, and whether what it was handed is that. */
+static void check_entry(void)
+{
+	uint64_t ram = 0;
+
+	expect("one way in", (start_info != 0) + (boot_params != 0), 1);
+	if (start_info) {
+		const struct hvm_start_info *info = (const void *)(unsigned long)start_info;
+		const struct hvm_memmap_table_entry *map = (const void *)(unsigned long)info->memmap_paddr;
+
+		expect("magic", (long)info->magic, XEN_HVM_START_MAGIC_VALUE);
+		expect("version", (long)info->version, 1);
+		for (uint32_t i = 0; i < info->memmap_entries; i++)
+			ram += map[i].type == XEN_HVM_MEMMAP_TYPE_RAM ? map[i].size : 0;
+		check_rsdp(info->rsdp_paddr);
+		print("by PVH\n");
+	} else {
+		const unsigned char *params = (const void *)(unsigned long)boot_params;
+		const struct e820_entry *map = (const void *)(params + E820_TABLE);
+
+		expect("boot flag", *(const uint16_t *)(params + BOOT_FLAG), 0xaa55);
+		expect("HdrS", (long)*(const uint32_t *)(params + HEADER), 0x53726448);
+		for (uint32_t i = 0; i < params[E820_ENTRIES]; i++)
+			ram += map[i].type == 1 ? map[i].size : 0;
+		check_rsdp(*(const uint64_t *)(params + ACPI_RSDP_ADDR));
+		print("by Linux's boot protocol\n");
+	}
+	expect("RAM", ram > 15 << 20 && ram <= 16 << 20, 1);
+}
+
 void main(void)
 {
 	uint32_t leaf[4];
 
 	path_name = "start";
+	check_entry();
 	cpuid(0x40000000, leaf);
 	expect("XenVMMXenVMM", leaf[1] == 0x566e6558 && leaf[2] == 0x65584d4d && leaf[3] == 0x4d4d566e, 1);
 	cpuid(0x40000002, leaf);

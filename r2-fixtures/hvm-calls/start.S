@@ -1,5 +1,5 @@
 /*
- * Entry of the guest by PVH, in 32-bit code, up to main() in the guest's own word size with paging on; its exceptions; and hypercalls on each
+ * Entries of the guest by PVH and by Linux's boot protocol, up to main() in the guest's own word size with paging on; its exceptions; and hypercalls on each
  * path, in ring 0 and ring 3, with a look whether any register but the result has changed.
  *
  * Memory: the first 16 MiB are mapped as they are, in large pages; at 1 GiB there is a window of 4 KiB pages.
@@ -26,11 +26,39 @@
 #endif
 9:	.p2align 2
 
+/* By Linux's boot protocol: RSI is struct boot_params. A 64-bit kernel comes in 64-bit code, and goes to where PVH begins. */
 	.text
+	.globl linux_entry
+linux_entry:
+#ifdef __x86_64__
+	.code64
+	movl %esi, boot_params(%rip)
+	movl $stack_top, %esp
+	lgdt gdt_pointer
+	pushq $START_CODE
+	pushq $1f
+	lretq
+	.code32
+1:	movl $0x11, %eax		/* no paging: that ends IA-32e mode */
+	movl %eax, %cr0
+	movl $0xc0000080, %ecx
+	rdmsr
+	andl $~0x100, %eax
+	wrmsr
+	movl $KERNEL_DATA, %eax
+	movl %eax, %ds
+	movl %eax, %es
+	movl %eax, %ss
+#else
+	movl %esi, boot_params
+#endif
+	jmp 1f
+
 	.code32
 	.globl pvh_entry
 pvh_entry:
-	movl $stack_top, %esp
+	movl %ebx, start_info
+1:	movl $stack_top, %esp
 	cld
 	lgdt gdt_pointer
 #ifdef __x86_64__
@@ -357,7 +385,7 @@ user_done:
 
 	.data
 	.p2align 3
-	.globl gdt, tss
+	.globl gdt, tss, start_info, boot_params
 gdt:	.quad 0
 #ifdef __x86_64__
 	.quad 0x00af9b000000ffff
@@ -377,6 +405,10 @@ gdt_end:
 gdt_pointer:
 	.word gdt_end - gdt - 1
 	.long gdt, 0
+start_info:
+	.long 0
+boot_params:
+	.long 0
 clobbered:
 	.long 0
 user_result:
