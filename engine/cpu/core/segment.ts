@@ -83,17 +83,23 @@ export function updateMode(): void {
   return last <= <u64>limit;
 }
 
-/** May `bytes` at `offset` of the segment be read or written? Raises #GP(0) or #SS(0) if not. Not for 64-bit mode. */
-export function checkSegment(i: i32, offset: u64, bytes: i32, write: bool): bool {
+/** May `bytes` at `offset` of the segment be read or written? Not for 64-bit mode. */
+export function segmentAllows(i: i32, offset: u64, bytes: i32, write: bool): bool {
   const attributes = attributesOf(i);
-  let ok = (attributes & ATTR_P) != 0;
-  if (ok && !isRealStyle()) {
-    if (attributes & 8) ok = !write && (attributes & 2) != 0;
-    else if (write) ok = (attributes & 2) != 0;
+  if (!(attributes & ATTR_P)) return false;
+  if (!isRealStyle()) {
+    if (attributes & 8) {
+      if (write || !(attributes & 2)) return false;
+    } else if (write && !(attributes & 2)) return false;
   }
-  if (ok) ok = withinLimit(attributes, limitOf(i), offset, bytes);
-  if (!ok) raise(i == 2 ? SS : GP, 0);
-  return ok;
+  return withinLimit(attributes, limitOf(i), offset, bytes);
+}
+
+/** Likewise; raises #GP(0) or #SS(0) if not. */
+export function checkSegment(i: i32, offset: u64, bytes: i32, write: bool): bool {
+  if (segmentAllows(i, offset, bytes, write)) return true;
+  raise(i == 2 ? SS : GP, 0);
+  return false;
 }
 
 /** The SEGEA op: TMP0 = linear address. Returns 0 with an exception pending. */

@@ -11,7 +11,9 @@ import { CLASS_SUB, DF, RF, TF, getZF, setFlagsRA } from "./flags";
 import { MODE, MODE_64, RAX, RCX, RDI, REGS, RSI, SLOT_ES, SYSFLAGS } from "./layout";
 import { alignmentArmed, readable, writable, writeDone } from "./mmu";
 import { loadBySize } from "./stack";
-import { checkSegment } from "./segment";
+import { checkSegment, segmentAllows } from "./segment";
+
+const SEG_ES: i32 = 0;
 
 /** Bytes after which a repeat lets the host look in. */
 const STRING_CHUNK: u64 = 1 << 20;
@@ -56,6 +58,12 @@ function fillElements(h: usize, v: u64, log2: i32, n: u64): void {
   for (; i < bytes; i += <u64>1 << <u64>log2) storeElement(h + <usize>i, v, log2);
 }
 
+/** Copies element by element: where the destination begins inside the source, what was just written is read again. */
+function copyForwards(d: usize, s: usize, bytes: i32, log2: i32): void {
+  const step: i32 = 1 << log2;
+  for (let i: i32 = 0; i < bytes; i += step) storeElement(d + <usize>i, loadBySize(s + <usize>i, log2), log2);
+}
+
 /** Executes a STRING op. On a fault or STRING_AGAIN the registers say how far it came. */
 export function execString(p: usize): i32 {
   const kind = <i32>load<u8>(p, 2);
@@ -84,29 +92,29 @@ export function execString(p: usize): i32 {
     if (!long) {
       if (usesSource && !checkSegment(segment, si, <i32>bytes, false)) return STRING_FAULT;
       // Of two operands, the source is read before the destination's segment is looked at.
-      if (usesDestination && !usesSource && !checkSegment(0, di, <i32>bytes, writes)) return STRING_FAULT;
+      if (usesDestination && !usesSource && !checkSegment(SEG_ES, di, <i32>bytes, writes)) return STRING_FAULT;
     }
     const source = (si + sourceBase) & linearMask;
     const destination = (di + destinationBase) & linearMask;
     let n: u64 = 1;
-    if (repeat && writes && !down && long && width == 3 && !stepped && !alignmentArmed) {
-      // As many as fit the pages at hand.
-      let room = 0x1000 - (destination & 0xfff);
-      if (usesSource) room = min(room, 0x1000 - (source & 0xfff));
-      n = room >> <u64>log2;
-      if (n > count) n = count;
-      if (n > 1 && usesSource && destination - source < n << <u64>log2 && destination != source) {
-        // Overlap with the destination ahead: a byte-by-byte copy would repeat the pattern.
-        n = (destination - source) >> <u64>log2;
-      }
-      if (n == 0) n = 1;
+    if (repeat && writes && !down && !stepped && !alignmentArmed) {
+      // As many as fit the pages at hand, before an index wraps.
+      let room = min<u64>(0xfff - (destination & 0xfff), mask - di);
+      if (usesSource) room = min<u64>(room, min<u64>(0xfff - (source & 0xfff), mask - si));
+      n = min<u64>((room + 1) >> <u64>log2, count);
+      // A segment that ends among them is for one element at a time to find.
+      if (
+        n == 0 ||
+        (!long &&
+          !(segmentAllows(SEG_ES, di, <i32>(n << <u64>log2), true) && (!usesSource || segmentAllows(segment, si, <i32>(n << <u64>log2), false))))
+      ) n = 1;
     }
     const chunk = <i32>(n << <u64>log2);
     switch (kind) {
       case STRING_MOVS: {
         const s = readable(source, chunk);
         if (!s) return STRING_FAULT;
-        if (!long && !checkSegment(0, di, <i32>bytes, true)) return STRING_FAULT;
+        if (!long && !checkSegment(SEG_ES, di, <i32>bytes, true)) return STRING_FAULT;
         if (n == 1) {
           // The value is read before the destination is made writable: both may use the bounce buffers.
           const v = loadBySize(s, log2);
@@ -117,7 +125,8 @@ export function execString(p: usize): i32 {
         } else {
           const d = writable(destination, chunk);
           if (!d) return STRING_FAULT;
-          memory.copy(d, s, chunk);
+          if (d - s < <usize>chunk) copyForwards(d, s, chunk, log2);
+          else memory.copy(d, s, chunk);
         }
         break;
       }
@@ -142,7 +151,7 @@ export function execString(p: usize): i32 {
         const s = readable(source, chunk);
         if (!s) return STRING_FAULT;
         const a = loadBySize(s, log2);
-        if (!long && !checkSegment(0, di, <i32>bytes, false)) return STRING_FAULT;
+        if (!long && !checkSegment(SEG_ES, di, <i32>bytes, false)) return STRING_FAULT;
         const d = readable(destination, chunk);
         if (!d) return STRING_FAULT;
         compare(log2, a, loadBySize(d, log2));
