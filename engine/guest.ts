@@ -1,6 +1,6 @@
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import { featureMask } from "./cpu/models.ts";
-import type { CpuApi, CpuOptions, Paging } from "./cpu/types.ts";
+import type { CpuApi, CpuOptions } from "./cpu/types.ts";
 import { encodeCmdline, prepareDomain } from "./inspect.ts";
 import { DOMAIN_LIMITS } from "./limits.ts";
 import { LoadError } from "./loader/errors.ts";
@@ -17,22 +17,13 @@ import type {
 } from "./machine-api.ts";
 import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
-import { stateHash } from "./memory/state-hash.ts";
-import { type StackSample, takeSample } from "./profile/sample.ts";
-import {
-  CONSOLE_PORT,
-  EVENT_VECTOR,
-  emuRegion,
-  LINES,
-  STATISTICS,
-  type WordBytes,
-  XENSTORE_PORT,
-} from "./xenner/abi.ts";
+import { furnishXenstore, poolOf, XenGuest } from "./xen-guest.ts";
+import { EVENT_VECTOR, emuRegion, LINES, STATISTICS, type WordBytes } from "./xenner/abi.ts";
 import { buildDomain } from "./xenner/domain-builder.ts";
 import { placeEmu } from "./xenner/emu-image.ts";
 import { type SavedHost, type SharedPages, XennerHost } from "./xenner/host.ts";
 import { decodeStatistics } from "./xenner/statistics.ts";
-import { formatUuid, uuidFromSeed } from "./xenner/uuid.ts";
+import { uuidFromSeed } from "./xenner/uuid.ts";
 
 /** The JSON part of a checkpoint. */
 interface SavedGuest {
@@ -44,20 +35,14 @@ interface SavedGuest {
   readonly host: SavedHost;
 }
 
-const KIB_PER_MIB = 1024;
-
 /**
  * One guest: a processor, and xenner behind its ports. Everything the guest can observe follows from its configuration,
  * the recorded input and its own instruction count; how its run is cut into slices does not show.
  */
-export class Guest implements MachineApi {
-  readonly #cpu: CpuApi;
-  readonly #store: PageStore;
-  readonly #host: XennerHost;
+export class Guest extends XenGuest<CpuApi, XennerHost> implements MachineApi {
   readonly #ramPages: number;
   readonly #wordBytes: WordBytes;
   readonly #pages: SharedPages;
-  readonly #inputs: RecordedInput[];
 
   constructor(
     cpu: CpuApi,
@@ -67,36 +52,17 @@ export class Guest implements MachineApi {
     saved?: SavedGuest,
     wordBytes: WordBytes = saved?.wordBytes ?? 8,
   ) {
-    this.#cpu = cpu;
-    this.#store = store;
+    const host = new XennerHost(cpu.memory, emuRegion(ramPages, wordBytes), pages, saved?.host);
+    super(cpu, store, host, saved?.inputs);
     this.#ramPages = ramPages;
     this.#wordBytes = wordBytes;
     this.#pages = pages;
-    this.#inputs = [...(saved?.inputs ?? [])];
-    this.#host = new XennerHost(cpu.memory, emuRegion(ramPages, wordBytes), pages, saved?.host);
     this.#setInterrupt();
   }
 
-  get host(): XennerHost {
-    return this.#host;
-  }
-
-  get instructions(): number {
-    return this.#cpu.instructions;
-  }
-
-  get guestNanoseconds(): number {
-    return this.#cpu.instructions + this.#cpu.idleTicks;
-  }
-
-  /** Input so far, in order. */
-  get recordedInput(): readonly RecordedInput[] {
-    return this.#inputs;
-  }
-
   run(budget: number): SliceEnd {
-    const cpu = this.#cpu;
-    const host = this.#host;
+    const cpu = this.cpu;
+    const host = this.host;
     const target = cpu.instructions + budget;
     for (;;) {
       host.advance(this.guestNanoseconds);
@@ -129,69 +95,46 @@ export class Guest implements MachineApi {
     }
   }
 
-  takeConsole(): Uint8Array {
-    return this.#host.console.takeOutput();
-  }
-
   input(bytes: Uint8Array): void {
-    this.#inputs.push({ instructions: this.instructions, bytes: [...bytes] });
-    if (this.#host.console.input(bytes)) this.#host.raise(LINES.CONSOLE);
+    this.recordInput(bytes);
+    if (this.host.console.input(bytes)) this.host.raise(LINES.CONSOLE);
   }
 
   statistics(): HypercallStatistics {
     const { statistics } = emuRegion(this.#ramPages, this.#wordBytes);
-    return decodeStatistics(this.#cpu.memory.read(statistics, STATISTICS.bytes));
-  }
-
-  stateHash(): string {
-    const { console, ...devices } = this.#host.save();
-    // Output that waits to be taken is no longer the guest's; when it is taken is the caller's business.
-    const small = { ...devices, input: console.waitingInput, inputs: this.#inputs };
-    return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
-  }
-
-  sample(): StackSample {
-    return takeSample(this.#cpu);
-  }
-
-  get paging(): Paging {
-    return this.#cpu.paging;
-  }
-
-  get dirtyPages(): number {
-    return this.#cpu.memory.dirtyPages().length;
+    return decodeStatistics(this.cpu.memory.read(statistics, STATISTICS.bytes));
   }
 
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
-    const pagesWritten = flushDirtyPages(this.#cpu.memory, this.#store);
+    const pagesWritten = flushDirtyPages(this.cpu.memory, this.store);
     const saved: SavedGuest = {
       ramPages: this.#ramPages,
       ...(this.#wordBytes === 4 && { wordBytes: 4 }),
       pages: this.#pages,
-      inputs: this.#inputs,
-      host: this.#host.save(),
+      inputs: this.inputs,
+      host: this.host.save(),
     };
-    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten };
+    return { state: encodeCheckpoint(saved, this.cpu.saveState()), pagesWritten };
   }
 
   /** The instruction count at which the processor has to stop: the slice ends, or the timer fires. */
   #limit(target: number): number {
-    const { deadline } = this.#host;
+    const { deadline } = this.host;
     if (deadline === undefined) return target;
-    return Math.min(target, deadline - this.#cpu.idleTicks);
+    return Math.min(target, deadline - this.cpu.idleTicks);
   }
 
   /** Nothing happens before the timer fires: let it be that time now. False if nothing will ever happen. */
   #skipIdleTime(): boolean {
-    if (this.#host.isInterrupting) return true;
-    const { deadline } = this.#host;
+    if (this.host.isInterrupting) return true;
+    const { deadline } = this.host;
     if (deadline === undefined) return false;
-    this.#cpu.idleTicks += Math.max(0, deadline - this.guestNanoseconds);
+    this.cpu.idleTicks += Math.max(0, deadline - this.guestNanoseconds);
     return true;
   }
 
   #setInterrupt(): void {
-    this.#cpu.setInterrupt(this.#host.isInterrupting ? EVENT_VECTOR : undefined);
+    this.cpu.setInterrupt(this.host.isInterrupting ? EVENT_VECTOR : undefined);
   }
 }
 
@@ -209,10 +152,6 @@ function emuFor({ emu64, emu32pae }: EngineParts, wordBytes: WordBytes): Uint8Ar
 
 /** What stays the same for all guests on one kind of processor. */
 export type CreateCpu = (options: CpuOptions) => CpuApi;
-
-function poolOf({ poolPages }: EngineParts): Pick<CpuOptions, "poolPages"> {
-  return poolPages === undefined ? {} : { poolPages };
-}
 
 /** A factory for guests on processors made by `createCpu`. */
 export function guestFactory(createCpu: CreateCpu) {
@@ -259,16 +198,7 @@ export function guestFactory(createCpu: CreateCpu) {
       cpu.setRegister("rdi", entry.rdi);
       const pages = { xenstore: layout.xenstore, console: layout.console };
       const guest = new Guest(cpu, store, layout.ramPages, pages, undefined, kernel.wordBytes);
-      guest.host.xenstore.initialise();
-      guest.host.xenstore.populate({
-        name: "guest",
-        uuid: formatUuid(uuid),
-        memoryKiB: config.memoryMiB * KIB_PER_MIB,
-        consoleMfn: layout.console,
-        consolePort: CONSOLE_PORT,
-        storeMfn: layout.xenstore,
-        storePort: XENSTORE_PORT,
-      });
+      furnishXenstore(guest.host.xenstore, config, uuid, layout);
       return guest;
     },
 

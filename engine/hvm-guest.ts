@@ -1,6 +1,6 @@
 import { decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import { featureMask } from "./cpu/models.ts";
-import type { CpuExit, CpuOptions, Paging, VirtualCpuApi } from "./cpu/types.ts";
+import type { CpuExit, CpuOptions, VirtualCpuApi } from "./cpu/types.ts";
 import { START } from "./hvm-start.ts";
 import { DOMAIN_LIMITS } from "./limits.ts";
 import { LoadError } from "./loader/errors.ts";
@@ -16,14 +16,12 @@ import type {
 } from "./machine-api.ts";
 import { flushDirtyPages } from "./memory/flush.ts";
 import type { PageStore } from "./memory/page-store.ts";
-import { stateHash } from "./memory/state-hash.ts";
-import { type StackSample, takeSample } from "./profile/sample.ts";
-import { CONSOLE_PORT, XENSTORE_PORT } from "./xenner/abi.ts";
+import { furnishXenstore, poolOf, XenGuest } from "./xen-guest.ts";
 import { cpuidOf } from "./xenner/hvm/cpuid.ts";
 import { HvmHost, type HvmMode, type SavedHvmHost } from "./xenner/hvm/host.ts";
 import { HYPERCALL_PORT } from "./xenner/hvm/hypercall-page.ts";
 import { pvhRegion } from "./xenner/hvm/layout.ts";
-import { formatUuid, uuidFromSeed } from "./xenner/uuid.ts";
+import { uuidFromSeed } from "./xenner/uuid.ts";
 
 /** The JSON part of a checkpoint. */
 interface SavedHvmGuest {
@@ -33,7 +31,6 @@ interface SavedHvmGuest {
   readonly host: SavedHvmHost;
 }
 
-const KIB_PER_MIB = 1024;
 /** Registers of a hypercall's arguments in 64-bit and in 32-bit code. */
 const WIDE_ARGUMENTS = ["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const;
 const NARROW_ARGUMENTS = ["rbx", "rcx", "rdx", "rsi", "rdi", "rbp"] as const;
@@ -43,13 +40,9 @@ const NARROW_ARGUMENTS = ["rbx", "rcx", "rdx", "rsi", "rdi", "rbp"] as const;
  * guest, how its run is cut into slices does not show: the interrupt line changes only where the guest left its own code or
  * a timer fired.
  */
-export class HvmGuest implements MachineApi {
-  readonly #cpu: VirtualCpuApi;
-  readonly #store: PageStore;
-  readonly #host: HvmHost;
+export class HvmGuest extends XenGuest<VirtualCpuApi, HvmHost> implements MachineApi {
   readonly #ramPages: number;
   readonly #mode: HvmMode;
-  readonly #inputs: RecordedInput[];
 
   constructor(
     mode: HvmMode,
@@ -57,28 +50,17 @@ export class HvmGuest implements MachineApi {
     store: PageStore,
     ramPages: number,
     host: HvmHost,
-    inputs: readonly RecordedInput[] = [],
+    inputs?: readonly RecordedInput[],
   ) {
+    super(cpu, store, host, inputs);
     this.#mode = mode;
-    this.#cpu = cpu;
-    this.#store = store;
     this.#ramPages = ramPages;
-    this.#host = host;
-    this.#inputs = [...inputs];
     this.#setInterrupt();
   }
 
-  get instructions(): number {
-    return this.#cpu.instructions;
-  }
-
-  get guestNanoseconds(): number {
-    return this.#cpu.instructions + this.#cpu.idleTicks;
-  }
-
   run(budget: number): SliceEnd {
-    const cpu = this.#cpu;
-    const host = this.#host;
+    const cpu = this.cpu;
+    const host = this.host;
     const target = cpu.instructions + budget;
     for (;;) {
       host.advance(this.guestNanoseconds);
@@ -101,53 +83,30 @@ export class HvmGuest implements MachineApi {
     }
   }
 
-  takeConsole(): Uint8Array {
-    return this.#host.console.takeOutput();
-  }
-
   input(bytes: Uint8Array): void {
-    this.#inputs.push({ instructions: this.instructions, bytes: [...bytes] });
-    this.#host.input(bytes);
+    this.recordInput(bytes);
+    this.host.input(bytes);
   }
 
   statistics(): HypercallStatistics {
-    return this.#host.statistics();
-  }
-
-  stateHash(): string {
-    const { console, ...devices } = this.#host.save();
-    // Output that waits to be taken is no longer the guest's; when it is taken is the caller's business.
-    const small = { ...devices, input: console.waitingInput, inputs: this.#inputs };
-    return stateHash(this.#cpu, new TextEncoder().encode(JSON.stringify(small)));
-  }
-
-  sample(): StackSample {
-    return takeSample(this.#cpu);
-  }
-
-  get paging(): Paging {
-    return this.#cpu.paging;
-  }
-
-  get dirtyPages(): number {
-    return this.#cpu.memory.dirtyPages().length;
+    return this.host.statistics();
   }
 
   checkpoint(): { readonly state: Uint8Array; readonly pagesWritten: number } {
-    const pagesWritten = flushDirtyPages(this.#cpu.memory, this.#store);
+    const pagesWritten = flushDirtyPages(this.cpu.memory, this.store);
     const saved: SavedHvmGuest = {
       mode: this.#mode,
       ramPages: this.#ramPages,
-      inputs: this.#inputs,
-      host: this.#host.save(),
+      inputs: this.inputs,
+      host: this.host.save(),
     };
-    return { state: encodeCheckpoint(saved, this.#cpu.saveState()), pagesWritten };
+    return { state: encodeCheckpoint(saved, this.cpu.saveState()), pagesWritten };
   }
 
   /** Does what the guest left its code for, except HLT with interrupts enabled. */
   #serve(exit: CpuExit): void {
-    const cpu = this.#cpu;
-    const host = this.#host;
+    const cpu = this.cpu;
+    const host = this.host;
     switch (exit.kind) {
       case "limit":
         return;
@@ -203,18 +162,18 @@ export class HvmGuest implements MachineApi {
   }
 
   #hypercall(path: "vmcall" | "port"): void {
-    const cpu = this.#cpu;
+    const cpu = this.cpu;
     const wide = cpu.isIn64BitCode;
     const register = (name: (typeof WIDE_ARGUMENTS | typeof NARROW_ARGUMENTS)[number]): bigint =>
       wide ? cpu.getRegister(name) : BigInt.asUintN(32, cpu.getRegister(name));
     const args = (wide ? WIDE_ARGUMENTS : NARROW_ARGUMENTS).map(register);
     const number = Number(BigInt.asUintN(32, cpu.getRegister("rax")));
-    const result = this.#host.hypercall(number, args, wide, cpu.privilege === 0, path, this.guestNanoseconds);
+    const result = this.host.hypercall(number, args, wide, cpu.privilege === 0, path, this.guestNanoseconds);
     cpu.setRegister("rax", BigInt.asUintN(wide ? 64 : 32, result));
   }
 
   #cpuid(leaf: number, subleaf: number): void {
-    const cpu = this.#cpu;
+    const cpu = this.cpu;
     const own = (name: "rax" | "rbx" | "rcx" | "rdx"): number => Number(cpu.getRegister(name));
     const result = cpuidOf(leaf, subleaf, {
       eax: own("rax"),
@@ -230,31 +189,27 @@ export class HvmGuest implements MachineApi {
 
   /** The instruction count at which the processor has to stop: the slice ends, or a timer fires. */
   #limit(target: number): number {
-    const { deadline } = this.#host;
-    return deadline === undefined ? target : Math.min(target, deadline - this.#cpu.idleTicks);
+    const { deadline } = this.host;
+    return deadline === undefined ? target : Math.min(target, deadline - this.cpu.idleTicks);
   }
 
   /** Nothing happens before the next timer fires: let it be that time now. False if nothing will ever happen. */
   #skipIdleTime(): boolean {
-    const { deadline } = this.#host;
+    const { deadline } = this.host;
     if (deadline === undefined) return false;
     const ns = Math.max(0, deadline - this.guestNanoseconds);
-    this.#cpu.idleTicks += ns;
-    this.#host.wasIdle(ns, this.guestNanoseconds);
+    this.cpu.idleTicks += ns;
+    this.host.wasIdle(ns, this.guestNanoseconds);
     return true;
   }
 
   #setInterrupt(): void {
-    this.#cpu.setInterrupt(this.#host.interrupt);
+    this.cpu.setInterrupt(this.host.interrupt);
   }
 }
 
 /** What makes processors that can be intercepted; undefined if this build of the core cannot. */
 export type CreateVirtualCpu = (options: CpuOptions) => VirtualCpuApi | undefined;
-
-function poolOf({ poolPages }: EngineParts): Pick<CpuOptions, "poolPages"> {
-  return poolPages === undefined ? {} : { poolPages };
-}
 
 /** For a build without it. */
 export function modeNotOffered(mode: GuestMode): LoadError {
@@ -291,16 +246,7 @@ export function hvmFactory(createCpu: CreateVirtualCpu) {
       cpu.interceptAll();
       const uuid = uuidFromSeed(config.seed);
       const host = new HvmHost(cpu, start.ramPages, { startTime: config.startTime, uuid, mode });
-      host.xenstore.initialise();
-      host.xenstore.populate({
-        name: "guest",
-        uuid: formatUuid(uuid),
-        memoryKiB: config.memoryMiB * KIB_PER_MIB,
-        consoleMfn: start.console,
-        consolePort: CONSOLE_PORT,
-        storeMfn: start.xenstore,
-        storePort: XENSTORE_PORT,
-      });
+      furnishXenstore(host.xenstore, config, uuid, start);
       return new HvmGuest(mode, cpu, store, start.ramPages, host);
     },
 

@@ -9,6 +9,13 @@ export interface RandomAccess {
   copy(offset: number, into: Uint8Array): void;
 }
 
+/** A copy of bytes that lie inside, which begins at the beginning of its buffer: typed arrays need that. */
+export function copyOf(from: RandomAccess, offset: number, length: number): ArrayBuffer {
+  const bytes = new Uint8Array(length);
+  from.copy(offset, bytes);
+  return bytes.buffer;
+}
+
 /**
  * Little-endian reads of a file that may end anywhere. Every read is checked; a read past the end is a LoadError
  * "truncated" that names the structure being read.

@@ -83,6 +83,26 @@ export async function loadKernel(
   return { ...opened, ...interpret(elf) };
 }
 
+/**
+ * The beginning of a kernel file: enough to tell what it is.
+ *
+ * @throws LoadError for a file that is too large
+ */
+export async function readHead(
+  file: Uint8Array | ByteSource,
+): Promise<{ readonly source: ByteSource; readonly head: Uint8Array }> {
+  const source = sourceOf(file);
+  if (source.size > LOADER_LIMITS.kernelFileBytes) {
+    throw new LoadError({
+      code: "too-large",
+      what: `the file has ${source.size} bytes; at most ${LOADER_LIMITS.kernelFileBytes} are accepted`,
+      remedy: "Strip debugging information from the kernel",
+    });
+  }
+  const head = (await source.read(0, Math.min(HEAD_BYTES, source.size))).slice();
+  return { source, head };
+}
+
 /** A kernel file of which nothing is known yet but that it holds an ELF file. */
 export interface OpenedKernel {
   readonly format: "elf" | "bzImage";
@@ -101,15 +121,7 @@ export async function openKernel(
   spool: Spool,
   maxDecompressedBytes: number,
 ): Promise<OpenedKernel> {
-  const source = sourceOf(file);
-  if (source.size > LOADER_LIMITS.kernelFileBytes) {
-    throw new LoadError({
-      code: "too-large",
-      what: `the file has ${source.size} bytes; at most ${LOADER_LIMITS.kernelFileBytes} are accepted`,
-      remedy: "Strip debugging information from the kernel",
-    });
-  }
-  const head = (await source.read(0, Math.min(HEAD_BYTES, source.size))).slice();
+  const { source, head } = await readHead(file);
   if (isElf(head)) {
     const image = await imageOf(source, 0, source.size, spool);
     return { format: "elf", image, elf: parseElf(image) };

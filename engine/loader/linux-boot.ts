@@ -1,12 +1,11 @@
-import { LOADER_LIMITS } from "../limits.ts";
 import { asciiz, Bytes } from "./bytes.ts";
 import { BZIMAGE_HEAD_BYTES, isBzImage } from "./bzimage.ts";
 import { type ElfImage, EM_X86_64, isElf, PT_LOAD, parseElf } from "./elf.ts";
 import { hex, LoadError, REMEDY_COMPLETE_FILE } from "./errors.ts";
 import { imageOf } from "./image.ts";
-import { type Kernel, placeSegments } from "./kernel.ts";
+import { type Kernel, placeSegments, readHead } from "./kernel.ts";
 import { notAKernel } from "./recognise.ts";
-import { type ByteSource, sourceOf } from "./source.ts";
+import type { ByteSource } from "./source.ts";
 import type { Spool } from "./spool.ts";
 import { findXenNotes, type XenNotes } from "./xen-notes.ts";
 
@@ -44,7 +43,6 @@ const PROTOCOL_INIT_SIZE = 0x020a;
 const PROTOCOL_XLOADFLAGS = 0x020c;
 /** Where a kernel goes that is not told otherwise. */
 const LOAD_HIGH = 0x100000;
-const HEAD_BYTES = 4096;
 /** Longest version string looked at. */
 const VERSION_BYTES = 256;
 const REMEDY_LINUX = "Send an x86 Linux kernel as bzImage (vmlinuz) or ELF (vmlinux)";
@@ -76,15 +74,7 @@ export interface LinuxKernel extends Pick<Kernel, "format" | "image" | "segments
  * @throws LoadError for anything that cannot be started this way
  */
 export async function loadLinuxKernel(file: Uint8Array | ByteSource, spool: Spool): Promise<LinuxKernel> {
-  const source = sourceOf(file);
-  if (source.size > LOADER_LIMITS.kernelFileBytes) {
-    throw new LoadError({
-      code: "too-large",
-      what: `the file has ${source.size} bytes; at most ${LOADER_LIMITS.kernelFileBytes} are accepted`,
-      remedy: "Strip debugging information from the kernel",
-    });
-  }
-  const head = (await source.read(0, Math.min(HEAD_BYTES, source.size))).slice();
+  const { source, head } = await readHead(file);
   if (isBzImage(head)) return loadBzImage(source, head, spool);
   if (!isElf(head)) throw await notAKernel(source, head);
   const image = await imageOf(source, 0, source.size, spool);

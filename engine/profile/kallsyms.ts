@@ -10,7 +10,8 @@
  */
 
 import { PROFILE_LIMITS } from "../limits.ts";
-import type { RandomAccess } from "../loader/bytes.ts";
+import { copyOf, type RandomAccess } from "../loader/bytes.ts";
+import { countUpTo } from "./search.ts";
 
 /** Functions and data of a kernel by address. */
 export interface SymbolTable {
@@ -64,13 +65,6 @@ interface Tokens {
   readonly texts: readonly string[];
   /** Where the token index ends. */
   readonly end: number;
-}
-
-/** A copy of bytes of the image that begins at the beginning of its buffer. */
-function copyOf(image: RandomAccess, at: number, length: number): ArrayBuffer {
-  const bytes = new Uint8Array(length);
-  image.copy(at, bytes);
-  return bytes.buffer;
 }
 
 /** The token table around "0", checked by the index behind it: token_index[i] is where token i begins. */
@@ -241,17 +235,11 @@ class Kallsyms implements SymbolTable {
 
   find(address: bigint): { readonly name: string; readonly start: bigint } | undefined {
     const wanted = Number(address - KERNEL_TEXT);
-    let low = 0;
-    let high = this.#addresses.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#addresses[middle]! <= wanted) low = middle + 1;
-      else high = middle;
-    }
-    const start = this.#addresses[low - 1];
+    const upTo = countUpTo(this.#addresses, wanted);
+    const start = this.#addresses[upTo - 1];
     if (wanted < 0 || start === undefined || start < 0) return undefined;
     // Of several names for one address the first is what the kernel's traces show.
-    let index = low - 1;
+    let index = upTo - 1;
     while (index > 0 && this.#addresses[index - 1] === start) index--;
     return { name: this.#nameOf(index), start: KERNEL_TEXT + BigInt(start) };
   }

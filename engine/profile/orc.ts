@@ -3,8 +3,9 @@
  * orc_types.h): for every instruction of the kernel, where its caller's frame begins.
  */
 
-import type { RandomAccess } from "../loader/bytes.ts";
+import { copyOf } from "../loader/bytes.ts";
 import type { ElfImage } from "../loader/elf.ts";
+import { countUpTo } from "./search.ts";
 
 /** What the stack is at an instruction. */
 export type OrcHint =
@@ -56,15 +57,9 @@ export class OrcTable {
   /** What the stack is at the instruction that contains this address. */
   at(address: bigint): OrcHint {
     const wanted = Number(address - this.#base);
-    let low = 0;
-    let high = this.#addresses.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#addresses[middle]! <= wanted) low = middle + 1;
-      else high = middle;
-    }
-    if (low === 0) return { kind: "unknown" };
-    const at = (low - 1) * ENTRY_BYTES;
+    const upTo = countUpTo(this.#addresses, wanted);
+    if (upTo === 0) return { kind: "unknown" };
+    const at = (upTo - 1) * ENTRY_BYTES;
     const bytes = this.#entries.getInt16(at, true);
     const flags = this.#entries.getUint16(at + 4, true);
     const register = flags & 15;
@@ -77,10 +72,4 @@ export class OrcTable {
     if (type === 1 || type === 2) return { kind: "registers", bytes, partial: type === 2 };
     return { kind: "unknown" };
   }
-}
-
-function copyOf(image: RandomAccess, at: number, length: number): ArrayBuffer {
-  const bytes = new Uint8Array(length);
-  image.copy(at, bytes);
-  return bytes.buffer;
 }

@@ -59,11 +59,7 @@ export async function buildDomain(memory: PhysicalMemory, spec: DomainSpec): Pro
   for (const segment of kernel.segments) await copySegment(memory, spec, segment);
   if (kernel.hypercallPage !== undefined) memory.write(kernel.hypercallPage, hypercallPage(kernel.wordBytes));
   if (layout.initrd !== undefined && spec.initrd !== undefined) {
-    const start = layout.initrd.pfn * PAGE_BYTES;
-    const { size } = spec.initrd;
-    await readPieces(spec.initrd, 0, size, LOADER_LIMITS.inputPieceBytes, (piece, at) =>
-      memory.load(start + at, piece),
-    );
+    await copyInitrd(memory, spec.initrd, layout.initrd.pfn * PAGE_BYTES);
   }
   memory.load(layout.p2m.pfn * PAGE_BYTES, identityP2m(layout.ramPages, kernel.wordBytes));
   memory.write(layout.startInfo * PAGE_BYTES, startInfo(spec));
@@ -104,6 +100,13 @@ export async function copySegment(
     done += length;
     await rest?.();
   }
+}
+
+/** Copies an initrd to `address`, which is the beginning of a page. */
+export async function copyInitrd(memory: PhysicalMemory, initrd: ByteSource, address: number): Promise<void> {
+  await readPieces(initrd, 0, initrd.size, LOADER_LIMITS.inputPieceBytes, (piece, at) =>
+    memory.load(address + at, piece),
+  );
 }
 
 /** pfn and mfn are the same, so the guest's table is a row of numbers. */

@@ -1,10 +1,9 @@
 import type { PhysicalMemory } from "../../cpu/types.ts";
-import { LOADER_LIMITS } from "../../limits.ts";
 import type { PvhKernel } from "../../loader/pvh.ts";
-import { type ByteSource, readPieces } from "../../loader/source.ts";
+import type { ByteSource } from "../../loader/source.ts";
 import { acpiTables } from "../../platform/acpi.ts";
 import { PLATFORM_PORTS } from "../../platform/pvh-platform.ts";
-import { copySegment } from "../domain-builder.ts";
+import { copyInitrd, copySegment } from "../domain-builder.ts";
 import type { PvhLayout } from "./layout.ts";
 import { encodeHvmStartInfo } from "./start-info.ts";
 
@@ -23,10 +22,7 @@ export async function buildPvhDomain(memory: PhysicalMemory, spec: PvhDomainSpec
   const { kernel, layout, initrd, cmdline } = spec;
   for (const segment of kernel.segments) await copySegment(memory, spec, segment);
   if (layout.initrd !== undefined && initrd !== undefined) {
-    const { address } = layout.initrd;
-    await readPieces(initrd, 0, initrd.size, LOADER_LIMITS.inputPieceBytes, (piece, at) =>
-      memory.load(address + at, piece),
-    );
+    await copyInitrd(memory, initrd, layout.initrd.address);
   }
   memory.write(layout.acpi, acpiTables(layout.acpi, PLATFORM_PORTS));
   const startInfo = encodeHvmStartInfo({

@@ -8,14 +8,13 @@
  */
 
 import type { PhysicalMemory } from "../../cpu/types.ts";
-import { LOADER_LIMITS } from "../../limits.ts";
 import { LoadError } from "../../loader/errors.ts";
 import type { LinuxKernel } from "../../loader/linux-boot.ts";
-import { type ByteSource, readPieces } from "../../loader/source.ts";
+import type { ByteSource } from "../../loader/source.ts";
 import { hvmAcpiTables, RSDP_BYTES } from "../../platform/acpi-pc.ts";
 import { encodeBootParams } from "../../platform/boot-params.ts";
 import { PAGE_BYTES } from "../abi.ts";
-import { copySegment } from "../domain-builder.ts";
+import { copyInitrd, copySegment } from "../domain-builder.ts";
 import { type PvhLayout, pvhRegion } from "./layout.ts";
 import { MEMMAP_TYPES, type MemoryMapEntry } from "./start-info.ts";
 
@@ -128,10 +127,7 @@ export async function buildLinuxDomain(memory: PhysicalMemory, spec: LinuxDomain
   const { kernel, layout, initrd, cmdline } = spec;
   for (const segment of kernel.segments) await copySegment(memory, spec, segment);
   if (layout.initrd !== undefined && initrd !== undefined) {
-    const { address } = layout.initrd;
-    await readPieces(initrd, 0, initrd.size, LOADER_LIMITS.inputPieceBytes, (piece, at) =>
-      memory.load(address + at, piece),
-    );
+    await copyInitrd(memory, initrd, layout.initrd.address);
   }
   const tables = hvmAcpiTables(layout.acpi, layout.pciWindow);
   memory.write(layout.acpi, tables);

@@ -1,0 +1,11 @@
+/** How many of the numbers, which ascend, are at most `wanted`. */
+export function countUpTo(ascending: ArrayLike<number>, wanted: number): number {
+  let low = 0;
+  let high = ascending.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ascending[middle]! <= wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
