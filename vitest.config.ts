@@ -5,6 +5,13 @@ import { configDefaults, defineConfig } from "vitest/config";
 const WORKER_TESTS = "worker/**/*.worker.test.ts";
 const E2E_TESTS = "worker/**/*.e2e.test.ts";
 
+/*
+ * Limits are there to end what hangs, not to judge what is slow: a machine five times slower than ours, or one that stops for
+ * some seconds, passes. Tests wait for what is to happen, and the time they wait is not what they prove.
+ */
+const HOOK_MILLISECONDS = 300_000;
+const POLL = { timeout: 60_000, interval: 50 };
+
 /** The database's migrations are imported as text, which wrangler and the local bundle do by themselves. */
 const SQL_AS_TEXT: Plugin = {
   name: "sql-as-text",
@@ -24,7 +31,9 @@ export default defineConfig({
           environment: "node",
           include: ["**/*.test.ts", "**/*.test.tsx"],
           exclude: [...configDefaults.exclude, WORKER_TESTS, E2E_TESTS, "**/cache/**"],
-          testTimeout: 60_000,
+          testTimeout: 300_000,
+          hookTimeout: HOOK_MILLISECONDS,
+          expect: { poll: POLL },
         },
       },
       {
@@ -41,7 +50,9 @@ export default defineConfig({
           name: "worker",
           include: [WORKER_TESTS],
           setupFiles: ["./worker/testing/make-tables.ts"],
-          testTimeout: 20_000,
+          testTimeout: 180_000,
+          hookTimeout: HOOK_MILLISECONDS,
+          expect: { poll: POLL },
         },
       },
       {
@@ -49,8 +60,11 @@ export default defineConfig({
           name: "e2e",
           environment: "node",
           include: [E2E_TESTS],
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
+          // It imports JSON without saying so, which Node does not take.
+          server: { deps: { inline: ["@actions/workflow-parser"] } },
+          testTimeout: 600_000,
+          hookTimeout: HOOK_MILLISECONDS,
+          expect: { poll: POLL },
         },
       },
     ],
