@@ -26,6 +26,12 @@ function factsOf(view: JobView, statistics: HypercallStatistics | null): RunFact
   };
 }
 
+/** Null before the first checkpoint, or if the job cannot be read. */
+async function statisticsOf({ runner }: ReadJob): Promise<HypercallStatistics | null> {
+  const answer = await runner.hypercalls();
+  return answer !== null && "statistics" in answer ? (answer.statistics as HypercallStatistics | null) : null;
+}
+
 async function consoleOf({ runner }: ReadJob): Promise<ReadableStream<Uint8Array>> {
   const response = await runner.fetch("http://job/console");
   if (response.ok && response.body !== null) return response.body;
@@ -38,10 +44,6 @@ export async function compareJobs(now: ReadJob, good: ReadJob, ignore: Ignored):
   const [before, present] = await Promise.all([good, now].map(consoleOf));
   if (before === undefined || present === undefined) throw new Error("two consoles were asked for");
   const consoles = await compareConsoles(before, present, ignore);
-  const [statistics, goodStatistics] = await Promise.all([now.runner.hypercalls(), good.runner.hypercalls()]);
-  return compare(
-    factsOf(now.view, statistics.statistics),
-    factsOf(good.view, goodStatistics.statistics),
-    consoles,
-  );
+  const [statistics, goodStatistics] = await Promise.all([statisticsOf(now), statisticsOf(good)]);
+  return compare(factsOf(now.view, statistics), factsOf(good.view, goodStatistics), consoles);
 }

@@ -9,7 +9,7 @@ import { QUOTA_LIMITS, REGISTER_LIMITS } from "../limits.ts";
 import { logEvent, setLog } from "../log.ts";
 import { snapshotKey } from "../snapshots/store.ts";
 import { dayOf, type OverQuota, overQuota, type Usage } from "./quota.ts";
-import { lastEventOf, Repair, type RepairReport } from "./repair.ts";
+import { lastEventOf, Repair, type RepairReport, UnreadableJob } from "./repair.ts";
 import { createRegisterTables } from "./tables.ts";
 import type { StoredToken } from "./tokens.ts";
 
@@ -310,7 +310,8 @@ export class RegisterObject extends DurableObject<Env> {
 
   /**
    * Asks after live jobs that were not heard of for long. One that was never made, as the process died before, frees its place; one that
-   * ended and could not say so is accounted; one whose alarm the platform gave up gets it again by being asked.
+   * ended and could not say so is accounted; one whose alarm the platform gave up gets it again by being asked; one that cannot be
+   * read will never say that it has ended, and takes no place any more.
    */
   async #sweep(): Promise<void> {
     const silent = this.#sql
@@ -327,7 +328,8 @@ export class RegisterObject extends DurableObject<Env> {
         else this.heard(event);
       } catch (error) {
         logEvent("register.unreachable", { job: id, error: messageOf(error) });
-        this.#sql.exec("UPDATE job SET heard_at = ? WHERE id = ?", Date.now(), id);
+        const live = error instanceof UnreadableJob ? 0 : 1;
+        this.#sql.exec("UPDATE job SET heard_at = ?, live = ? WHERE id = ?", Date.now(), live, id);
       }
     }
     const live = this.#sql.exec("SELECT 1 FROM job WHERE live = 1 LIMIT 1").toArray().length > 0;

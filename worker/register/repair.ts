@@ -30,10 +30,15 @@ interface State extends RepairReport {
   readonly after: string;
 }
 
-/** A job's present state; null if there is no such job. Rejects if it cannot be read. */
+/** There is a job, and what is stored of it cannot be read. */
+export class UnreadableJob extends Error {
+  override readonly name = "UnreadableJob";
+}
+
+/** A job's present state; null if there is no such job. Rejects with UnreadableJob if it cannot be read. */
 export async function lastEventOf({ JOB_RUNNER }: Env, id: string): Promise<JobEvent | null> {
   const event = (await JOB_RUNNER.getByName(id).lastEvent()) as JobEvent | Unreadable | null;
-  if (event !== null && "unreadable" in event) throw new Error(event.unreadable);
+  if (event !== null && "unreadable" in event) throw new UnreadableJob(event.unreadable);
   return event;
 }
 

@@ -75,8 +75,7 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
   });
 
   app.get("/:id/hypercalls", async (context) => {
-    const { job, statistics } = await (await runnerOf(context)).hypercalls();
-    if (!job) throw noJob();
+    const { statistics } = readable(await (await runnerOf(context)).hypercalls());
     if (statistics === null) {
       throw new HttpError(
         409,

@@ -72,7 +72,8 @@ export async function withinBudget(job: JobState, outcome: Outcome, instructions
     job.note({ lastGood });
     return outcome;
   }
-  const run = instructions - (request.from?.instructions ?? 0);
+  // As the job's figures have it: a run that ended before its guest was there has executed nothing.
+  const run = Math.max(0, instructions - (request.from?.instructions ?? 0));
   const limit = budgetLimit(budget, lastGood?.instructions ?? null);
   let note = limit === null ? NO_GOOD : null;
   if (budget.kind !== "absolute" && lastGood !== null) note = await differenceNote(job, lastGood.id);

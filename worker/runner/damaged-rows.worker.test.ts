@@ -157,6 +157,15 @@ describe("a running job whose process is gone", () => {
         message: expect.stringMatching(/request is damaged/),
       });
     }
+    expect((await request(`/jobs/${id}/hypercalls`)).status).toBe(500);
+    // It takes no place of its token's, once the register has asked after it.
+    await runInDurableObject(env.REGISTER.getByName("register"), async (object, { storage: { sql } }) => {
+      const isLive = (): unknown => sql.exec("SELECT live FROM job WHERE id = ?", id).one().live;
+      expect(isLive()).toBe(1);
+      sql.exec("UPDATE job SET heard_at = 0 WHERE id = ?", id);
+      await object.alarm();
+      expect(isLive()).toBe(0);
+    });
     await runInDurableObject(env.JOB_RUNNER.getByName(id), async (object, { storage: { sql } }) => {
       await object.alarm();
       for (const table of ["page", "checkpoint", "checkpoint_part", "console", "job"]) {

@@ -172,11 +172,15 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     });
   }
 
-  /** Hypercall statistics up to now, or up to the last checkpoint if no machine is in memory; null before the first. */
-  hypercalls(): { readonly job: boolean; readonly statistics: HypercallStatistics | null } {
-    const { loaded, found } = this.#job;
-    const statistics = loaded?.guest.machine.statistics() ?? found?.statistics ?? null;
-    return { job: found !== undefined, statistics };
+  /**
+   * Hypercall statistics up to now, or up to the last checkpoint if no machine is in memory; null before the first. Null in all if
+   * this object has no job.
+   */
+  hypercalls(): { readonly statistics: HypercallStatistics | null } | Unreadable | null {
+    const { loaded, found, unreadable } = this.#job;
+    if (unreadable !== undefined) return { unreadable };
+    if (found === undefined) return null;
+    return { statistics: loaded?.guest.machine.statistics() ?? found.statistics ?? null };
   }
 
   /**
@@ -188,7 +192,9 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const job = this.#job;
     if (job.unreadable !== undefined) return { unreadable: job.unreadable };
     if (job.found === undefined) return null;
-    const known = job.ended ? loadNamed(job.sql) : undefined;
+    // As of now: while the kernel is read the job may end, and what was sampled until now is not all then.
+    const isWhole = job.ended;
+    const known = isWhole ? loadNamed(job.sql) : undefined;
     if (known !== undefined) return known;
     let profile: Profile;
     try {
@@ -200,7 +206,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     const { kernel } = job.record.request;
     const inspector = this.env.JOB_RUNNER.getByName(`kernel ${kernel.sha256}`);
     const named = await inspector.nameProfile(profile.save(), kernel);
-    if (job.ended) saveNamed(job.sql, named);
+    // Nothing is kept where nothing is left of the job.
+    if (isWhole && job.found !== undefined) saveNamed(job.sql, named);
     return named;
   }
 

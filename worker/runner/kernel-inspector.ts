@@ -73,11 +73,13 @@ export class KernelInspector {
   async #withSpool<T>(work: (spool: Spool) => Promise<T>): Promise<T> {
     // Polling, because an object that is gone wakes nobody.
     while (Date.now() < busyUntil) await scheduler.wait(INSPECTION_LIMITS.pollMilliseconds);
-    busyUntil = Date.now() + INSPECTION_LIMITS.milliseconds;
+    const until = Date.now() + INSPECTION_LIMITS.milliseconds;
+    busyUntil = until;
     try {
       return await work(new SqlSpool(this.#storage.sql));
     } finally {
-      busyUntil = 0;
+      // One that took longer than it may must not end the time of the next.
+      if (busyUntil === until) busyUntil = 0;
       await this.#storage.deleteAll();
     }
   }
