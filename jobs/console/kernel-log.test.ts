@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { growth, MOST_GROWTH } from "../testing/growth.ts";
 import { type KernelEvent, KernelLog, type KernelLogState } from "./kernel-log.ts";
 import { EVENTS, EXCERPT_LINES, KEY_LINES, LINE_CHARACTERS } from "./limits.ts";
 
@@ -293,29 +294,22 @@ describe("a hostile console", () => {
     expect(JSON.stringify(log.save()).length).toBeLessThan(EVENTS * 8_000 + 32 * LINE_CHARACTERS + 8_192);
   });
 
-  test("time grows with the length, not faster", () => {
-    const lines = [
-      "BUG: ",
-      "INFO: task ",
-      "WARNING: CPU: 1 PID: 1 at ",
-      "a+0x1/0x",
-      "A (((( [#1] : 0000 [#",
-      " ut of memory: Kill process 1 (",
-      "[    1.000000",
-      "0000000000",
-    ].map((start) => start.repeat(4000 / start.length));
-    const cost = (times: number): number => {
-      const console = bytes(`${lines.join("\n")}\n`.repeat(times));
-      const start = process.cpuUsage();
-      eventsOf(console);
-      const { user, system } = process.cpuUsage(start);
-      return user + system;
+  test("time grows with the length, not faster", async () => {
+    const lines = (length: number): string[] =>
+      [
+        "BUG: ",
+        "INFO: task ",
+        "WARNING: CPU: 1 PID: 1 at ",
+        "a+0x1/0x",
+        "A (((( [#1] : 0000 [#",
+        " ut of memory: Kill process 1 (",
+        "[    1.000000",
+        "0000000000",
+      ].map((start) => start.repeat(length / start.length));
+    const read = (length: number, times: number): void => {
+      eventsOf(bytes(`${lines(length).join("\n")}\n`.repeat(times)));
     };
-    cost(4);
-    const short = Math.min(cost(8), cost(8));
-    const long = Math.min(cost(64), cost(64));
-    // 32 kB lines a time: a quadratic rule would show as seconds.
-    expect(long).toBeLessThan(40 * short);
-    expect(long / 64).toBeLessThan(200_000);
+    expect(await growth((times) => read(4000, times), 8, 128)).toBeLessThan(MOST_GROWTH);
+    expect(await growth((length) => read(length, 32), 250, 4000)).toBeLessThan(MOST_GROWTH);
   });
 });
