@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { FixtureUnavailable, type PreparedFixture, prepareFixture } from "../r2-fixtures/index.ts";
-import { create, restore } from "./machine.ts";
+import { create, restore, statedMachine } from "./machine.ts";
 import type { EngineParts, MachineApi } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
 
@@ -113,6 +113,7 @@ describe.each([
       expect(onlyWritten).toEqual(undisturbed);
       const madeAnew = await run(fixture!, every, most, (machine, store) => {
         const { state } = machine.checkpoint();
+        expect(statedMachine(state)).toEqual({ mode: fixture!.mode ?? "pv", memoryMiB: fixture!.memoryMiB });
         return checkpoints++ % 2 === 0 ? machine : restore(PARTS, state, store);
       });
       expect(madeAnew).toEqual(undisturbed);

@@ -13,7 +13,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { HVM_CALLS } from "../r2-fixtures/hvm-calls/build.ts";
 import { check, toolchainVersion } from "./emu/toolchain.ts";
 import { HYPERCALL_PAGES_BUILD, isModuleCurrent } from "./emu-hvm/pages-build.ts";
-import { create, restore } from "./machine.ts";
+import { create, restore, statedMachine } from "./machine.ts";
 import type { MachineApi } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
 import { codePage, entriesWithCode, hvmHypercallPage } from "./xenner/hvm/hypercall-page.ts";
@@ -97,6 +97,7 @@ async function run(
     pages.set(machine.instructions, before);
     // A copy, and another machine: nothing but the checkpoint is left of the first one.
     store = copyOf(store);
+    expect(statedMachine(state)).toEqual({ mode, memoryMiB: 16 });
     machine = restore(parts, state, store);
     machine.run(0);
     machine.checkpoint();

@@ -25,6 +25,12 @@ export interface MachineConfig {
   readonly startTime: number;
 }
 
+/** What a checkpoint says of its machine. */
+export interface StatedMachine {
+  readonly mode: GuestMode;
+  readonly memoryMiB: number;
+}
+
 /** Console input, and the instruction count at which the guest got it: what a replay needs. */
 export interface RecordedInput {
   readonly instructions: number;

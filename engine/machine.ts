@@ -1,8 +1,10 @@
+import { decodeCheckpoint } from "./checkpoint.ts";
 import { Cpu } from "./cpu/cpu.ts";
 import type { CpuOptions, VirtualCpuApi } from "./cpu/types.ts";
 import { guestFactory } from "./guest.ts";
 import { hvmFactory, modeNotOffered } from "./hvm-guest.ts";
-import type { GuestMode, MachineApi, MachineFactory } from "./machine-api.ts";
+import type { GuestMode, MachineApi, MachineFactory, StatedMachine } from "./machine-api.ts";
+import { PAGE_BYTES } from "./xenner/abi.ts";
 
 const pv = guestFactory((options) => Cpu.create(options));
 const hvm = hvmFactory((options: CpuOptions): VirtualCpuApi | undefined => {
@@ -31,3 +33,18 @@ export const create: MachineFactory["create"] = (parts, config, store, spool): P
 
 export const restore: MachineFactory["restore"] = (parts, state, store): MachineApi =>
   hvm.restore(parts, state, store) ?? pv.restore(parts, state, store);
+
+const MIB = 1024 * 1024;
+
+/**
+ * Which machine a checkpoint is of, without making it: for states that come from elsewhere.
+ *
+ * @throws CheckpointError for bytes that are not a checkpoint of this version
+ */
+export function statedMachine(state: Uint8Array): StatedMachine {
+  const { mode = "pv", ramPages } = decodeCheckpoint(state).devices as {
+    readonly mode?: GuestMode;
+    readonly ramPages: number;
+  };
+  return { mode, memoryMiB: (ramPages * PAGE_BYTES) / MIB };
+}

@@ -13,6 +13,7 @@ export const ENGINE: Engine = {
     machine.checkMode(core, mode);
     return await inspectKernel(kernel, memoryMiB, initrdBytes, spool, mode);
   },
+  statedMachine: machine.statedMachine,
   parts: { core, emu64: new Uint8Array(emu64), emu32pae: new Uint8Array(emu32pae) },
   isLoadError: (error) => error instanceof LoadError,
 };

@@ -88,7 +88,9 @@ function suitesOf(job: ReportedJob, named: boolean): readonly Suite[] {
   const groups = new Map<string, Case[]>();
   for (const test of casesOf(job.console.tests)) {
     const group = test.path.join(".") || "tests";
-    groups.set(group, [...(groups.get(group) ?? []), testCase(test, group)]);
+    const cases = groups.get(group) ?? [];
+    cases.push(testCase(test, group));
+    groups.set(group, cases);
   }
   return [
     { name: `${prefix}boot`, job, cases: [bootCase(job)], out: job.console.tail },

@@ -1,4 +1,4 @@
-import { abortAllDurableObjects } from "cloudflare:test";
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { errorOf, request } from "../testing/client.ts";
@@ -82,6 +82,25 @@ test("a private batch is there for its owner and administrators only; a public o
   expect((await cancel(other, open)).status).toBe(403);
   expect((await cancel(reader, open)).status).toBe(403);
   expect((await cancel(mine, open)).status).toBe(200);
+});
+
+test("a public batch that an older version made with a private job is private, also in lists once they are repaired", async () => {
+  const [mine, other] = await Promise.all([makeToken(["run", "read"]), makeToken(["run", "read"])]);
+  const jobs = [{ kernel: await stored(PASSES) }, { kernel: await stored(PASSES) }];
+  const { id } = await batchAs(mine, { config: { visibility: "public" }, jobs });
+  await batchEnd(id);
+  const object = env.BATCH.getByName(id);
+  await runInDurableObject(object, (_, { storage: { sql } }) => {
+    sql.exec("UPDATE member SET spec = json_set(spec, '$.config.visibility', 'private') WHERE ix = 1");
+  });
+  await abortAllDurableObjects();
+  for (const route of ROUTES) {
+    const statusOf = async (token: string) => (await as(token, `/batches/${id}${route}`)).status;
+    expect([route, await statusOf(other), await statusOf(mine)]).toEqual([route, 404, 200]);
+  }
+  await env.BATCH.getByName(id).reindex();
+  await expect.poll(() => listed(other)).not.toContain(id);
+  expect(await listed(mine)).toContain(id);
 });
 
 test("its jobs are its owner's, and start from no snapshot that its owner may not see", async () => {

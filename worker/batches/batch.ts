@@ -69,7 +69,10 @@ export class Batch extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new BatchStore(ctx.storage.sql);
-    this.#record = this.#store.read();
+    const record = this.#store.read();
+    // An older version let private jobs into public batches, and what is shown of a batch shows each of its jobs.
+    const isHidden = record?.visibility === "public" && this.#store.hasPrivateMember();
+    this.#record = isHidden ? { ...record, visibility: "private" } : record;
   }
 
   /** Creating it again changes nothing. */

@@ -207,6 +207,12 @@ export class BatchStore {
       .map(memberOf);
   }
 
+  /** Whether a member says for itself that its job is private. */
+  hasPrivateMember(): boolean {
+    const query = "SELECT 1 FROM member WHERE json_extract(spec, '$.config.visibility') = 'private' LIMIT 1";
+    return this.#sql.exec(query).toArray().length > 0;
+  }
+
   /** The first that waits; undefined if none does. */
   firstWaiting(): number | undefined {
     const [row] = this.#sql

@@ -3,8 +3,8 @@ import type { BatchView } from "../batches/record.ts";
 
 const WRITE = `
   INSERT INTO batches (id, owner, visibility, state, verdict, created_at, version, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT (id) DO UPDATE SET state = excluded.state, verdict = excluded.verdict, version = excluded.version,
-    summary = excluded.summary
+  ON CONFLICT (id) DO UPDATE SET visibility = excluded.visibility, state = excluded.state, verdict = excluded.verdict,
+    version = excluded.version, summary = excluded.summary
   WHERE excluded.version >= batches.version`;
 
 export async function writeBatchRow(database: D1Database, batch: BatchView, version: number): Promise<void> {

@@ -1,7 +1,7 @@
-import type { EngineParts } from "../../engine/machine-api.ts";
+import type { EngineParts, StatedMachine } from "../../engine/machine-api.ts";
 import { SnapshotError } from "../../engine/snapshot-format.ts";
 import { Monitor } from "../../jobs/monitor.ts";
-import type { SnapshotReference } from "../../jobs/spec.ts";
+import type { MachineFields, SnapshotReference } from "../../jobs/spec.ts";
 import { BlobSource } from "../blobs/source.ts";
 import { messageOf } from "../errors.ts";
 import { type OpenedSnapshot, startingPoint } from "../snapshots/read.ts";
@@ -148,6 +148,28 @@ async function build(
   return new Guest(machine, new Monitor(config));
 }
 
+/** Nothing can go on from the snapshot, and trying again would not help. @throws Superseded */
+function cannotUse(job: JobState, { snapshot }: StartingSnapshot, why: string): Promise<void> {
+  const described = describeReference(snapshot);
+  return endAsError(job, `The snapshot ${described} that the job starts from cannot be used: ${why}.`);
+}
+
+/** How a snapshot's machine differs from what its header says; a file from elsewhere may say anything. */
+function otherMachine(
+  engine: Engine,
+  state: Uint8Array,
+  { mode, memory }: MachineFields,
+): string | undefined {
+  let stated: StatedMachine | undefined;
+  try {
+    stated = engine.statedMachine(state);
+  } catch (error) {
+    return messageOf(error);
+  }
+  if (stated === undefined || (stated.mode === mode && stated.memoryMiB === memory)) return undefined;
+  return `its machine has ${stated.memoryMiB} MiB in mode "${stated.mode}", its header says ${memory} MiB in mode "${mode}"`;
+}
+
 /** The guest of the snapshot that the job starts from. Undefined if the job ended meanwhile. */
 async function fork(
   job: JobState,
@@ -161,10 +183,7 @@ async function fork(
     opened = await startingPoint(job.bucket, from.snapshot, job.sql);
   } catch (error) {
     if (!(error instanceof SnapshotError) || job.ended) throw error;
-    await endAsError(
-      job,
-      `The snapshot ${describeReference(from.snapshot)} that the job starts from cannot be used: ${error.message}.`,
-    );
+    await cannotUse(job, from, error.message);
   }
   if (job.ended) return undefined;
   job.check();
@@ -177,11 +196,17 @@ async function fork(
   }
   const { record } = job;
   const { header, state, base } = opened;
+  const difference = otherMachine(engine, state, header.config);
+  if (difference !== undefined) {
+    await cannotUse(job, from, difference);
+    return undefined;
+  }
   store.startFrom(base);
   const machine = engine.factory.restore(partsOf(job, engine), state, store);
   const clock = { instructions: machine.instructions, guestNanoseconds: machine.guestNanoseconds };
   if (clock.instructions !== from.instructions || clock.guestNanoseconds !== from.guestNanoseconds) {
-    throw new DamagedCheckpoint("the snapshot's machine is not where its header says");
+    await cannotUse(job, from, "its machine is not where its header says");
+    return undefined;
   }
   job.console.seek(0);
   job.save({

@@ -7,10 +7,13 @@ import { createTables } from "../runner/schema.ts";
 import { SqlPageStore } from "../runner/sql-page-store.ts";
 import { TEST_BOUNDS } from "../testing/bounds.ts";
 import { consoleOf, createJob, endOf, errorOf, jobOf, request } from "../testing/client.ts";
-import type { ScriptEvent } from "../testing/scripted-machine.ts";
+import type { Script, ScriptEvent } from "../testing/scripted-machine.ts";
+import type { MemoryBase } from "./base.ts";
+import type { SnapshotHeader } from "./header.ts";
 import { SNAPSHOT_LIMITS } from "./limits.ts";
 import { copySnapshot, readSnapshot } from "./read.ts";
 import { deleteSnapshotsOf, listSnapshotsOf, type SnapshotView } from "./store.ts";
+import { snapshotFile } from "./write.ts";
 
 /*
  * Snapshots over HTTP, in workerd: a guest is kept at a prompt, and others go on from there, here or in what stands for
@@ -450,6 +453,34 @@ describe("a job that starts from a snapshot", () => {
       code: "damaged",
       message: expect.stringMatching(/header/),
     });
+  });
+
+  test("ends with a clear error if the file that was imported is not of the machine that its header says", async () => {
+    const job = await prompted("liar");
+    const { header, state, base } = readSnapshot(await exported(job.id, "ready"));
+    const errorOfFork = async (changed: SnapshotHeader, bytes: Uint8Array): Promise<string | null> => {
+      const parts: Uint8Array[] = [];
+      const clusters = (base as MemoryBase).records();
+      for await (const part of snapshotFile(changed, bytes, clusters, async () => {})) parts.push(part);
+      const answer = await imported(
+        new Uint8Array(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer()),
+      );
+      expect(answer.status).toBe(201);
+      const { state: ended, reason } = await endOf(
+        (await fork(((await answer.json()) as SnapshotView).from)).id,
+      );
+      expect(ended).toBe("error");
+      return reason;
+    };
+    expect(await errorOfFork({ ...header, instructions: AT_REST - 1 }, state)).toMatch(
+      /not where its header says/,
+    );
+    const saved = JSON.parse(new TextDecoder().decode(state)) as { script: Script };
+    saved.script = { ...saved.script, machine: { mode: "pv", memoryMiB: 4096 } };
+    expect(await errorOfFork(header, new TextEncoder().encode(JSON.stringify(saved)))).toMatch(
+      /machine has 4096 MiB in mode "pv", its header says 128 MiB/,
+    );
+    expect(await errorOfFork(header, new Uint8Array(100))).toMatch(/cannot be used/);
   });
 
   test("is refused when the snapshot's time is over, and the snapshot goes", async () => {

@@ -10,11 +10,12 @@ import { checkKernel } from "../kernel-check.ts";
 import type { Engine } from "../runner/engine.ts";
 import { JobRunnerObject } from "../runner/job-runner.ts";
 import { TEST_BOUNDS } from "./bounds.ts";
-import { SCRIPTED } from "./scripted-machine.ts";
+import { SCRIPTED, statedInScript } from "./scripted-machine.ts";
 
 const ENGINE: Engine = {
   factory: SCRIPTED,
   inspect: inspectScript,
+  statedMachine: statedInScript,
   parts: {
     // The scripted machine needs no core.
     core: undefined as unknown as WebAssembly.Module,

@@ -6,6 +6,7 @@ import type {
   MachineConfig,
   MachineFactory,
   SliceEnd,
+  StatedMachine,
 } from "../../engine/machine-api.ts";
 import type { PageStore } from "../../engine/memory/page-store.ts";
 import type { StackSample } from "../../engine/profile/sample.ts";
@@ -40,6 +41,8 @@ export interface Script {
   readonly events: readonly ScriptEvent[];
   /** The first time in this process, building the domain takes so long, and then writes many pages, that of the count among them. */
   readonly buildMilliseconds?: number;
+  /** What its checkpoints say of their machine. */
+  readonly machine?: StatedMachine;
 }
 
 const ENCODER = new TextEncoder();
@@ -202,3 +205,7 @@ export const SCRIPTED: MachineFactory = {
   },
   restore: (_parts, state, store) => ScriptedMachine.restore(state, store),
 };
+
+export function statedInScript(state: Uint8Array): StatedMachine | undefined {
+  return (JSON.parse(new TextDecoder().decode(state)) as { readonly script: Script }).script.machine;
+}
