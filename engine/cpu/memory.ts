@@ -118,11 +118,15 @@ export class CoreMemory implements PhysicalMemory {
     return this.#bytes(gfn, 0, PAGE, false);
   }
 
-  copyPage(gfn: number, into: Uint8Array): void {
+  copyPage(gfn: number, into: Uint8Array): boolean {
     this.#check(gfn * PAGE, PAGE);
     const frame = this.#frame(gfn);
     if (frame !== 0) into.set(new Uint8Array(this.#wasm.buffer, frame, PAGE));
-    else if (!this.#store.read(gfn, into)) into.fill(0);
+    else if (!this.#store.read(gfn, into)) {
+      into.fill(0);
+      return false;
+    }
+    return true;
   }
 
   clearDirty(): void {

@@ -56,8 +56,8 @@ export interface PhysicalMemory {
   dirtyPages(): number[];
   /** A live view of one page (4096 bytes), valid only until the next call into the core or this object. */
   page(gfn: number): Uint8Array;
-  /** Copies a page (4096 bytes) into `into` without making it resident. */
-  copyPage(gfn: number, into: Uint8Array): void;
+  /** Copies a page (4096 bytes) into `into` without making it resident. False: it is nowhere, and so all zero. */
+  copyPage(gfn: number, into: Uint8Array): boolean;
   /** Call when every dirty page was stored. */
   clearDirty(): void;
 }

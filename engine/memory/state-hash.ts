@@ -17,8 +17,7 @@ export function stateHash(cpu: CpuApi, devices: Uint8Array): string {
     mixWord(mixWord(checksumBytes(state, seed), checksumBytes(devices, seed)), cpu.idleTicks % 2 ** 32),
   );
   for (let gfn = 0; gfn * PAGE_BYTES < cpu.memory.bytes; gfn++) {
-    cpu.memory.copyPage(gfn, page);
-    if (isZero(words)) continue;
+    if (!cpu.memory.copyPage(gfn, page) || isZero(words)) continue;
     for (const [i, seed] of HALVES.entries()) {
       halves[i] = mixWord(mixWord(halves[i]!, gfn), checksum(words, seed));
     }

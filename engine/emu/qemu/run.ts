@@ -74,8 +74,9 @@ class ArrayMemory implements PhysicalMemory {
   page(gfn: number): Uint8Array {
     return this.#data.subarray(gfn * 4096, (gfn + 1) * 4096);
   }
-  copyPage(gfn: number, into: Uint8Array): void {
+  copyPage(gfn: number, into: Uint8Array): boolean {
     into.set(this.page(gfn));
+    return true;
   }
   clearDirty(): void {}
 }

@@ -65,8 +65,9 @@ export class ArrayMemory implements PhysicalMemory {
     return this.#data.subarray(gfn * PAGE_BYTES, (gfn + 1) * PAGE_BYTES);
   }
 
-  copyPage(gfn: number, into: Uint8Array): void {
+  copyPage(gfn: number, into: Uint8Array): boolean {
     into.set(this.page(gfn));
+    return true;
   }
 
   clearDirty(): void {
