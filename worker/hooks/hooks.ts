@@ -4,7 +4,16 @@ import { retryDelay } from "../notify/backoff.ts";
 import { NOTIFY_LIMITS } from "../notify/limits.ts";
 import { HOOK_LIMITS } from "./limits.ts";
 import { hookMessage } from "./messages.ts";
-import type { HookOutcome, HookState, HookTask, HookView, NewHook, Run, StoredConfig } from "./record.ts";
+import type {
+  HookOutcome,
+  HookPosition,
+  HookState,
+  HookTask,
+  HookView,
+  NewHook,
+  Run,
+  StoredConfig,
+} from "./record.ts";
 
 interface Row extends Record<string, SqlStorageValue> {
   readonly key: string;
@@ -18,6 +27,9 @@ interface Row extends Record<string, SqlStorageValue> {
   readonly runs: string;
   readonly claim: number;
 }
+
+/** What makes a delivery the same as another. */
+const keyOf = (source: string, id: string): string => `${source} ${id}`;
 
 /** A secret, without itself. */
 export interface SecretView {
@@ -128,7 +140,7 @@ export class Hooks extends DurableObject<Env> {
   /** Accepts a delivery, unless it or one of the same content was accepted before. */
   async accept(hook: NewHook): Promise<{ readonly view: HookView; readonly isNew: boolean }> {
     const { id, source, event, hash, runs } = hook;
-    const key = `${source} ${id}`;
+    const key = keyOf(source, id);
     const [known] = this.#sql
       .exec<Row>(
         "SELECT * FROM delivery WHERE key = ? OR (source = ? AND event = ? AND hash = ?)",
@@ -157,12 +169,16 @@ export class Hooks extends DurableObject<Env> {
     return { view: viewOf(this.#row(key) as Row), isNew: true };
   }
 
-  /** Deliveries that came before a time, newest first. */
-  list(before: number, limit: number): HookView[] {
+  /** A page of deliveries, newest first: those behind where another page ended. */
+  list(before: HookPosition | null, limit: number): HookView[] {
+    const [where, ...values] =
+      before === null
+        ? [""]
+        : ["WHERE (received_at, key) < (?, ?)", before.receivedAt, keyOf(before.source, before.id)];
     return this.#sql
       .exec<Row>(
-        "SELECT * FROM delivery WHERE received_at < ? ORDER BY received_at DESC, key LIMIT ?",
-        before,
+        `SELECT * FROM delivery ${where} ORDER BY received_at DESC, key DESC LIMIT ?`,
+        ...values,
         limit,
       )
       .toArray()

@@ -14,7 +14,7 @@ import { statusDelivery } from "../notify/github-status.ts";
 import type { WorkHandler } from "../queue.ts";
 import { registerOf } from "../register/stub.ts";
 import { principalOf, type StoredToken } from "../register/tokens.ts";
-import { kernelToCheck, readJobRequest } from "../routes/job-request.ts";
+import { readJobRequest, withKernelChecked } from "../routes/job-request.ts";
 import { settingsOf } from "../settings.ts";
 import { fetchArtifact, replaceUrls, urlsIn } from "./artifacts.ts";
 import { isHookMessage } from "./messages.ts";
@@ -55,9 +55,7 @@ async function make(env: Env, { kind, id, token, request, hosts }: Run): Promise
     body: JSON.stringify(whole),
   });
   const parsed = await readJobRequest(env.BLOBS, asked, (snapshot) => mayUseSnapshot(env, owner, snapshot));
-  const toCheck = kernelToCheck(parsed);
-  if (toCheck !== undefined) await checkOnce(env, toCheck);
-  await createJob(env, owner, parsed, id);
+  await createJob(env, owner, await withKernelChecked(env, parsed, checkOnce), id);
 }
 
 /** Whether it is the request's own fault, so that trying again would not help. */

@@ -35,6 +35,14 @@ export interface HookView {
   }[];
 }
 
+/** Where a page of the list of deliveries ends: the next one begins behind it. */
+export interface HookPosition {
+  /** Milliseconds. */
+  readonly receivedAt: number;
+  readonly source: HookSource;
+  readonly id: string;
+}
+
 /** A delivery before it is accepted. */
 export interface NewHook {
   readonly id: string;

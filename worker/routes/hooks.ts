@@ -6,7 +6,7 @@ import { HttpError } from "../errors.ts";
 import { checkRun, type HooksConfig, NO_HOOKS, parseHooksConfig } from "../hooks/config.ts";
 import { readGithubEvent, runsOf } from "../hooks/github.ts";
 import { HOOK_LIMITS } from "../hooks/limits.ts";
-import type { HookView, NewHook, StoredConfig } from "../hooks/record.ts";
+import type { HookPosition, HookSource, HookView, NewHook, StoredConfig } from "../hooks/record.ts";
 import { hooksOf } from "../hooks/stub.ts";
 import { exemptOf } from "../notify/guarded-fetch.ts";
 import { isSecret, isSignedByGithub, newSecret, wrongWith } from "../notify/signature.ts";
@@ -110,6 +110,23 @@ export function hookRoutes(): Hono<AppEnv> {
   return app;
 }
 
+const CURSOR = /^(\d{1,15})-(github|generic)-(\S{1,200})$/;
+
+const cursorOf = ({ receivedAt, source, id }: HookView): string =>
+  `${Date.parse(receivedAt)}-${source}-${id}`;
+
+/** Where a page of deliveries begins; null for the first. */
+function positionOf(context: AppContext): HookPosition | null {
+  const cursor = context.req.query("cursor");
+  if (cursor === undefined) return null;
+  const [, receivedAt, source, id] = CURSOR.exec(cursor) ?? [];
+  if (source === undefined || id === undefined)
+    throw new HttpError(400, "bad-cursor", 'cursor must be the "next" of an earlier answer.', {
+      field: "cursor",
+    });
+  return { receivedAt: Number(receivedAt), source: source as HookSource, id };
+}
+
 /** The configuration of hooks: mounted under /hooks. */
 export function hookAdminRoutes(): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
@@ -152,15 +169,9 @@ export function hookAdminRoutes(): Hono<AppEnv> {
 
   app.get("/deliveries", async (context) => {
     const limit = limitOf(context, HOOK_LIMITS.page, HOOK_LIMITS.mostPage);
-    const cursor = context.req.query("cursor");
-    if (cursor !== undefined && !/^\d{1,15}$/.test(cursor))
-      throw new HttpError(400, "bad-cursor", 'cursor must be the "next" of an earlier answer.', {
-        field: "cursor",
-      });
-    const before = cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor);
-    const deliveries = (await hooksOf(context.env).list(before, limit)) as HookView[];
+    const deliveries = (await hooksOf(context.env).list(positionOf(context), limit)) as HookView[];
     const last = deliveries.at(-1);
-    const next = last === undefined || deliveries.length < limit ? null : String(Date.parse(last.receivedAt));
+    const next = last === undefined || deliveries.length < limit ? null : cursorOf(last);
     return context.json({ deliveries, next }, 200, NO_STORE);
   });
 
