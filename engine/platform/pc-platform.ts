@@ -1,5 +1,5 @@
 import { S5_SLEEP_TYPE } from "./acpi.ts";
-import { PC_PORTS, SERIAL_IRQ, TIMER_GSI } from "./acpi-pc.ts";
+import { PC_PORTS, RTC_IRQ, SERIAL_IRQ, TIMER_GSI } from "./acpi-pc.ts";
 import { IO_APIC_ADDRESS, IoApic, type SavedIoApic } from "./io-apic.ts";
 import { Lapic, type SavedLapic, X2APIC_FIRST, X2APIC_LAST, XAPIC_ADDRESS } from "./lapic.ts";
 import { Pci, type SavedPci } from "./pci.ts";
@@ -74,7 +74,7 @@ export class PcPlatform implements Platform {
     );
     this.#pic = new Pic(saved?.pic);
     this.#pit = new Pit(() => this.#pulse(TIMER_IRQ, TIMER_GSI), saved?.pit);
-    this.#rtc = new Rtc(startTime, saved?.rtc);
+    this.#rtc = new Rtc(startTime, (level) => this.#setLine(RTC_IRQ, RTC_IRQ, level), saved?.rtc);
     this.#serial = new Serial(
       {
         send: (byte) => sinks.print(Uint8Array.of(byte)),
@@ -91,10 +91,7 @@ export class PcPlatform implements Platform {
   }
 
   get deadline(): number | undefined {
-    const lapic = this.#lapic.deadline;
-    const pit = this.#pit.deadline;
-    if (lapic === undefined || pit === undefined) return lapic ?? pit;
-    return Math.min(lapic, pit);
+    return earlier(earlier(this.#lapic.deadline, this.#pit.deadline), this.#rtc.deadline);
   }
 
   acknowledge(vector: number): void {
@@ -105,6 +102,7 @@ export class PcPlatform implements Platform {
   advance(now: number): void {
     this.#lapic.advance(now);
     this.#pit.advance(now);
+    this.#rtc.advance(now);
   }
 
   request(vector: number): void {
@@ -218,13 +216,18 @@ export class PcPlatform implements Platform {
     else if (port === SYSTEM_CONTROL_A && value & FAST_RESET) this.#sinks.reset();
     else if (port === DEBUG_PORT) this.#sinks.print(Uint8Array.of(value));
     else if (!this.#pic.write(port, value) && !this.#pit.write(port, value, now))
-      this.#rtc.write(port, value);
+      this.#rtc.write(port, value, now);
   }
 
   /** PM1a_CNT: to sleep. */
   #control(value: number): void {
     if (value & SLEEP_ENABLE && ((value >> SLEEP_TYPE_SHIFT) & 7) === S5_SLEEP_TYPE) this.#sinks.powerOff();
   }
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
 }
 
 /** The ACPI timer: 32 bits at 3.579545 MHz. */

@@ -307,6 +307,90 @@ static void io_apic(void)
     ioapic_write(0x10 + 2 * 4, 0x10000);
 }
 
+/* --- the real-time clock --- */
+
+static u8 cmos(u8 index) { out8(0x70, index); return in8(0x71); }
+static void set_cmos(u8 index, u8 value) { out8(0x70, index); out8(0x71, value); }
+
+/* Century, year, month, day, weekday, hours, minutes, seconds. */
+static const u8 date_registers[8] = { 0x32, 9, 8, 7, 6, 4, 2, 0 };
+
+static void set_date(u8 format, const u8 *date)
+{
+    set_cmos(0x0b, 0x80 | format);
+    for (int i = 0; i < 8; i++) set_cmos(date_registers[i], date[i]);
+    set_cmos(0x0b, format);
+}
+
+static void tell_date(const char *what)
+{
+    u32 values[2] = { 0, 0 };
+    for (int i = 0; i < 8; i++) values[i / 4] = values[i / 4] << 8 | cmos(date_registers[i]);
+    told(what, values[0]);
+    told("", values[1]);
+}
+
+/* So many interrupts of one kind; what register C said of the last. */
+static u8 wait_for_clock(u8 format, u8 kind, u32 count)
+{
+    u8 cause = 0;
+    cmos(0x0c);
+    set_cmos(0x0b, format | kind);
+    for (u32 i = 0; i < count; i++) {
+        wait_for(0xc8, counts[0xc8] + 1);
+        cause = cmos(0x0c);
+    }
+    set_cmos(0x0b, format);
+    return cause;
+}
+
+static void clock_interrupts(u8 format, const char *what, const u8 *date, u32 updates)
+{
+    set_date(format, date);
+    told(what, wait_for_clock(format, 0x10, updates) & 0x90);
+    tell_date("date");
+}
+
+static void clock(void)
+{
+    text("# clock\n");
+    ioapic_write(0x10 + 2 * 8 + 1, 0);
+    ioapic_write(0x10 + 2 * 8, 0xc8);
+    clock_interrupts(2, "leap day", (const u8[]){ 0x20, 0x28, 0x02, 0x28, 2, 0x23, 0x59, 0x58 }, 3);
+    clock_interrupts(2, "century", (const u8[]){ 0x20, 0x99, 0x12, 0x31, 5, 0x23, 0x59, 0x59 }, 2);
+    clock_interrupts(0, "12 hours, before midnight", (const u8[]){ 0x20, 0x26, 0x04, 0x30, 5, 0x91, 0x59, 0x59 }, 2);
+    clock_interrupts(0, "before noon", (const u8[]){ 0x20, 0x26, 0x04, 0x30, 5, 0x11, 0x59, 0x59 }, 2);
+    clock_interrupts(4, "binary", (const u8[]){ 20, 26, 12, 31, 5, 0x8b, 59, 59 }, 2);
+
+    set_cmos(0x0b, 0x92);
+    told("updates stopped", cmos(0x0b));
+    set_cmos(0x0d, 0);
+    told("valid", cmos(0x0d));
+
+    /* An alarm at a second of any minute; one at a time of the day. */
+    set_date(2, (const u8[]){ 0x20, 0x26, 0x11, 0x23, 2, 0x08, 0x59, 0x57 });
+    set_cmos(1, 0x01); set_cmos(3, 0xff); set_cmos(5, 0xc0);
+    told("alarm", wait_for_clock(2, 0x20, 1) & 0xa0);
+    tell_date("date");
+    set_cmos(1, 0x02); set_cmos(3, 0x00); set_cmos(5, 0x09);
+    told("alarm", wait_for_clock(2, 0x20, 1) & 0xa0);
+    tell_date("date");
+
+    set_cmos(0x0a, 0x26);
+    told("periodic", wait_for_clock(2, 0x40, 8) & 0xc0);
+
+    /* The first update half a second after the divider was reset: 1789772 ticks. */
+    set_cmos(0x0b, 0x82);
+    set_cmos(0x0a, 0x66);
+    set_cmos(0x0b, 0x02);
+    set_cmos(0x0a, 0x26);
+    u32 start = in32(0x608);
+    told("after a reset", wait_for_clock(2, 0x10, 1) & 0x90);
+    u32 ticks = (in32(0x608) - start) & 0xffffff;
+    told("of that length", ticks > 1789000 && ticks < 1791000);
+    ioapic_write(0x10 + 2 * 8, 0x10000);
+}
+
 static void others(void)
 {
     text("# clock, PCI\n");
@@ -339,6 +423,7 @@ void guest(void)
     apic_timer();
     io_apic();
     others();
+    clock();
     text("# end\n");
     /* S5 of a PIIX4 as qemu has it, and as the ACPI tables here do. */
     out16(0x604, 0x2000);

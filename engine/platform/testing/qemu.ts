@@ -29,6 +29,8 @@ export function runOnQemu(): string | undefined {
         "-display",
         "none",
         "-no-reboot",
+        "-rtc",
+        "clock=vm",
       ],
       ...["-serial", "null", "-chardev", "stdio,id=out", "-device", "isa-debugcon,iobase=0xe9,chardev=out"],
       ...["-kernel", PC_GUEST_PATH],
