@@ -7,7 +7,7 @@ import type { FoldedProfile } from "../../engine/profile/fold.ts";
 import type { JobView } from "../runner/record.ts";
 import type { Client } from "./client.ts";
 import { LocalServer } from "./server.ts";
-import { crowding } from "./testing/crowding.ts";
+import { Crowding } from "./testing/crowding.ts";
 import { availableFixture, testWith } from "./testing/guests.ts";
 
 /*
@@ -22,6 +22,9 @@ const STATUS_LIMIT_MILLISECONDS = 200;
 const CHECKPOINT_SHARE = 0.05;
 /** Most from the alarm after a kill to the first guest instruction. */
 const RESUME_MILLISECONDS = 150;
+
+/** Boots in a row that may be over before they are killed. */
+const TRIES = 4;
 
 /** Instructions of a boot of some 3.2 G that has come far. */
 const LATE = 2_000_000_000;
@@ -63,6 +66,7 @@ afterAll(async () => {
 describe("Debian's cloud kernel", () => {
   testWith(debian)("boots to BOOT-OK and powers off, and answers status requests all the while", async () => {
     const client = server.client();
+    const crowding = new Crowding();
     const id = await begin(client);
     let running = true;
     const asking = (async () => {
@@ -76,14 +80,15 @@ describe("Debian's cloud kernel", () => {
     undisturbed = await finish(client, id);
     running = false;
     await asking;
+    const slower = await crowding.stop();
     expect(undisturbed.console).toMatch(/BOOT-OK/);
     expect(undisturbed.job).toMatchObject({ state: "passed", verdict: "pass", resumes: 0, restarts: 0 });
     expect(undisturbed.job.checkpoints.milliseconds / 1000 / undisturbed.job.seconds).toBeLessThan(
-      CHECKPOINT_SHARE,
+      CHECKPOINT_SHARE * slower(0.95),
     );
     const sorted = latencies.sort((a, b) => a - b);
     expect(sorted.length).toBeGreaterThan(50);
-    expect(sorted[Math.floor(sorted.length * 0.95)]).toBeLessThan(STATUS_LIMIT_MILLISECONDS * crowding());
+    expect(sorted[Math.floor(sorted.length * 0.95)]).toBeLessThan(STATUS_LIMIT_MILLISECONDS * slower(0.95));
   });
 
   testWith(debian)("serves at least 95 % of its hypercalls without leaving the guest", async () => {
@@ -112,37 +117,50 @@ describe("Debian's cloud kernel", () => {
     "goes on after its workerd was killed in mid-boot, byte for byte as if nothing had happened",
     async () => {
       const client = server.client();
-      const id = await begin(client);
-      const finished = finish(client, id);
-      // Once before the first checkpoint, once after it.
-      const moments = [
-        (job: JobView) => job.instructions >= 0.1 * undisturbed!.job.instructions,
-        (job: JobView) => job.checkpoints.count > 0,
-      ];
-      for (const moment of moments) {
-        await until(client, id, moment);
-        process.kill(server.workerd()!, "SIGKILL");
-        await sleep(500);
-      }
-      const boot = await finished;
+      const crowding = new Crowding();
+      let hadCheckpoint = false;
+      const { id, boot } = await disturbed(2, async (id, follow) => {
+        follow();
+        // Once early, once after a checkpoint; each time it is on its way again.
+        const early = 0.1 * undisturbed!.job.instructions;
+        const moments = [
+          (job: JobView) => job.instructions >= early,
+          (job: JobView) => {
+            hadCheckpoint = job.checkpoints.count > 0;
+            return job.interruptions === 1 && (hadCheckpoint || job.instructions > LATE);
+          },
+        ];
+        for (const moment of moments) {
+          if (!(await until(client, id, moment))) return false;
+          process.kill(server.workerd()!, "SIGKILL");
+          await sleep(500);
+        }
+        return true;
+      });
+      const slower = await crowding.stop();
       expect(boot.job).toMatchObject({ interruptions: 2, lastError: null });
-      expect(boot.job.resumes).toBeGreaterThan(0);
-      expect(boot.job.resumeMilliseconds?.most).toBeLessThan(RESUME_MILLISECONDS * crowding());
+      // A fast machine may be through before its first checkpoint is worth while; then the job starts over.
+      if (hadCheckpoint) {
+        expect(boot.job.resumes).toBeGreaterThan(0);
+        expect(boot.job.resumeMilliseconds?.most).toBeLessThan(RESUME_MILLISECONDS * slower(1));
+      } else expect(boot.job.restarts).toBeGreaterThan(0);
       expectSame(boot);
       expect(await folded(id)).toBe(undisturbedProfile);
     },
   );
 
   testWith(debian)("goes on after everything was killed and started again on the same storage", async () => {
-    const id = await begin(server.client());
-    // A fast machine may be through before its first checkpoint is worth while; then the job starts over.
-    await until(server.client(), id, (job) => job.checkpoints.count > 0 || job.instructions > LATE);
-    const soFar = await (await server.client().request(`/jobs/${id}/console`)).text();
-    process.kill(server.workerd()!, "SIGKILL");
-    await server.stop();
-    server = await LocalServer.start({ directory });
-    // Nobody asks for the job: it ends by itself.
-    const boot = await finish(server.client(), id);
+    let soFar = "";
+    const { boot } = await disturbed(1, async (id) => {
+      const isLate = (job: JobView): boolean => job.checkpoints.count > 0 || job.instructions > LATE;
+      if (!(await until(server.client(), id, isLate))) return false;
+      soFar = await (await server.client().request(`/jobs/${id}/console`)).text();
+      process.kill(server.workerd()!, "SIGKILL");
+      await server.stop();
+      server = await LocalServer.start({ directory });
+      // Nobody asks for the job: it ends by itself.
+      return true;
+    });
     expect(soFar).not.toBe("");
     expect(boot.console.startsWith(soFar)).toBe(true);
     expect(boot.job.resumes + boot.job.restarts).toBeGreaterThan(0);
@@ -159,13 +177,34 @@ describe("Debian's cloud kernel", () => {
     expect(console).toBe(undisturbed!.console);
   }
 
-  /** Waits until the job has come to a moment. */
-  async function until(client: Client, id: string, moment: (job: JobView) => boolean): Promise<void> {
+  /**
+   * A boot to which something was done that interrupted it so many times. Where this process is kept waiting the guest may have ended
+   * before, or be between two turns just then: then another one. Every boot, disturbed or not, is compared with the first.
+   */
+  async function disturbed(
+    interruptions: number,
+    disturb: (id: string, follow: () => void) => Promise<boolean>,
+  ): Promise<{ readonly id: string; readonly boot: Boot }> {
+    for (let tries = 1; ; tries++) {
+      const id = await begin(server.client());
+      let boot: Promise<Boot> | undefined;
+      const isDone = await disturb(id, () => {
+        boot = finish(server.client(), id);
+      });
+      boot ??= finish(server.client(), id);
+      const ended = await boot;
+      if (isDone && ended.job.interruptions >= interruptions) return { id, boot: ended };
+      expectSame(ended);
+      if (tries === TRIES) throw new Error(`${TRIES} boots were not interrupted ${interruptions} times`);
+    }
+  }
+
+  /** Waits until the job has come to a moment; false if it has ended before. */
+  async function until(client: Client, id: string, moment: (job: JobView) => boolean): Promise<boolean> {
     for (;;) {
       const job = await client.job(id).catch(() => undefined);
-      if (job !== undefined && job.endedAt !== null)
-        throw new Error(`the job ended too early: ${job.reason}`);
-      if (job !== undefined && moment(job)) return;
+      if (job !== undefined && job.endedAt !== null) return false;
+      if (job !== undefined && moment(job)) return true;
       await sleep(20);
     }
   }
