@@ -8,6 +8,7 @@ import { XAPIC_ADDRESS } from "./platform/lapic.ts";
 import { PAGE_BYTES } from "./xenner/abi.ts";
 import { buildPvhDomain } from "./xenner/hvm/domain-builder.ts";
 import type { HvmMode } from "./xenner/hvm/host.ts";
+import { hasXapicPage } from "./xenner/hvm/layout.ts";
 import { BOOT_CS, BOOT_DS, buildLinuxDomain, GDT_LIMIT, LOW } from "./xenner/hvm/linux-domain.ts";
 
 /* The start of day of guests on the bare processor: what is in memory and in the registers at their first instruction. */
@@ -38,6 +39,7 @@ async function startPvh(config: MachineConfig, spool: Spool): Promise<Start> {
         rest: () => spool.rest(),
       });
       cpu.enterProtectedMode();
+      if (hasXapicPage(layout.machinePages)) cpu.setDevicePages([XAPIC_ADDRESS / PAGE_BYTES]);
       cpu.setRegister("rip", BigInt(kernel.entry));
       cpu.setRegister("rbx", BigInt(layout.startInfo));
     },

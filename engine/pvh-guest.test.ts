@@ -73,7 +73,14 @@ const code = [
   ...mov("edx", TEXT),
   ...entry(18),
   ...check(0),
-  // The version of the local APIC; then it is enabled.
+  // The version of the local APIC, from memory and, in x2APIC mode, from its MSR; then it is enabled.
+  ...[0xa1, ...u32(0xfee00030)],
+  ...check(0x50014),
+  ...mov("ecx", 0x1b),
+  ...RDMSR,
+  ...check(0xfee00900),
+  ...[0x0d, ...u32(0x400)],
+  ...WRMSR,
   ...mov("ecx", 0x803),
   ...RDMSR,
   ...check(0x50014),

@@ -4,6 +4,7 @@
  */
 import { beforeEach, describe, expect, test } from "vitest";
 import { Lapic } from "./lapic.ts";
+import { PvhPlatform } from "./pvh-platform.ts";
 
 const TPR = 0x808;
 const PPR = 0x80a;
@@ -190,4 +191,16 @@ test("what is saved is the whole", () => {
   const copy = new Lapic(structuredClone(lapic.save()));
   expect(copy.save()).toEqual(lapic.save());
   expect([copy.pending, copy.deadline]).toEqual([lapic.pending, lapic.deadline]);
+});
+
+test("a PVH guest finds it in xAPIC mode, as in Xen; where RAM is in the place of its registers, in x2APIC mode for good", () => {
+  const sinks = { print: () => {}, powerOff: () => {}, reset: () => {}, nmi: () => {} };
+  const platform = new PvhPlatform(sinks, true);
+  expect(platform.readMsr(0x1b, 0)).toBe(0xfee00900n);
+  expect([platform.readMemory(0xfee00030, 0), platform.readMsr(0x803, 0)]).toEqual([0x50014, undefined]);
+  expect(platform.writeMsr(0x1b, 0xfee00d00n, 0)).toBe(true);
+  expect([platform.readMemory(0xfee00030, 0), platform.readMsr(0x803, 0)]).toEqual([0xffffffff, 0x50014n]);
+  const large = new PvhPlatform(sinks, false);
+  expect(large.readMsr(0x1b, 0)).toBe(0xfee00d00n);
+  expect(large.writeMsr(0x1b, 0xfee00100n, 0)).toBe(false);
 });

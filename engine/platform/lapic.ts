@@ -123,9 +123,13 @@ export class Lapic {
   #divide = 0;
   #deadline: number | undefined;
 
-  /** In x2APIC mode, as it comes out of reset, or "pc": in xAPIC mode, as a PC's firmware leaves it. */
-  constructor(saved?: SavedLapic | "pc") {
+  /** As it comes out of reset, in x2APIC mode or, "xapic", in xAPIC mode; or "pc": as a PC's firmware leaves it. */
+  constructor(saved?: SavedLapic | "xapic" | "pc") {
     if (saved === undefined) return;
+    if (saved === "xapic") {
+      this.#base = APIC_BASE_XAPIC;
+      return;
+    }
     if (saved === "pc") {
       this.#base = APIC_BASE_XAPIC;
       this.#svr = FIRMWARE_SVR;

@@ -1,5 +1,5 @@
 import { type AcpiPorts, S5_SLEEP_TYPE, SLEEP_ENABLE } from "./acpi.ts";
-import { Lapic, type SavedLapic, X2APIC_FIRST, X2APIC_LAST } from "./lapic.ts";
+import { Lapic, type SavedLapic, X2APIC_FIRST, X2APIC_LAST, XAPIC_ADDRESS } from "./lapic.ts";
 import { APIC_BASE_MSR, DEBUG_PORT, floating, type Platform, type PlatformSinks } from "./platform.ts";
 
 /** Ports of the platform, one byte wide: those that the ACPI tables name. */
@@ -9,6 +9,7 @@ export const PLATFORM_PORTS: AcpiPorts = {
   reset: 0xe42,
   resetValue: 0x52,
 };
+const PAGE_BYTES = 4096;
 /** Counter 2 of the timer chip that is not there: a zero makes Linux give up measuring by it at once. */
 const PIT_COUNTER_2 = 0x42;
 
@@ -16,14 +17,19 @@ export interface SavedPvhPlatform {
   readonly lapic: SavedLapic;
 }
 
-/** The platform of mode "pvh": a local APIC in x2APIC mode, and the ports of hardware-reduced ACPI. */
+/**
+ * The platform of mode "pvh": a local APIC, and the ports of hardware-reduced ACPI. As in Xen it begins in xAPIC mode: Linux for
+ * 32 bits knows no other. Where RAM takes the place of its registers it is in x2APIC mode.
+ */
 export class PvhPlatform implements Platform {
   readonly #lapic: Lapic;
   readonly #sinks: PlatformSinks;
+  readonly #hasRegistersInMemory: boolean;
 
-  constructor(sinks: PlatformSinks, saved?: SavedPvhPlatform) {
+  constructor(sinks: PlatformSinks, hasRegistersInMemory: boolean, saved?: SavedPvhPlatform) {
     this.#sinks = sinks;
-    this.#lapic = new Lapic(saved?.lapic);
+    this.#lapic = new Lapic(saved?.lapic ?? (hasRegistersInMemory ? "xapic" : undefined));
+    this.#hasRegistersInMemory = hasRegistersInMemory;
   }
 
   get pending(): number | undefined {
@@ -52,8 +58,9 @@ export class PvhPlatform implements Platform {
   }
 
   writeMsr(msr: number, value: bigint, now: number): boolean {
-    // There is no page of registers for another mode.
-    if (msr === APIC_BASE_MSR) return value === this.#lapic.base;
+    if (msr === APIC_BASE_MSR) {
+      return value === this.#lapic.base || (this.#hasRegistersInMemory && this.#lapic.setBase(value));
+    }
     return msr >= X2APIC_FIRST && msr <= X2APIC_LAST && this.#lapic.write(msr, value, now, this.#sinks);
   }
 
@@ -71,11 +78,15 @@ export class PvhPlatform implements Platform {
     if (port === reset && (value & 0xff) === resetValue) this.#sinks.reset();
   }
 
-  readMemory(): number {
-    return floating(4);
+  readMemory(address: number, now: number): number {
+    const offset = address - XAPIC_ADDRESS;
+    return offset >= 0 && offset < PAGE_BYTES ? this.#lapic.readMemory(offset, now) : floating(4);
   }
 
-  writeMemory(): void {}
+  writeMemory(address: number, value: number, now: number): void {
+    const offset = address - XAPIC_ADDRESS;
+    if (offset >= 0 && offset < PAGE_BYTES) this.#lapic.writeMemory(offset, value, now, this.#sinks);
+  }
 
   input(): boolean {
     return false;

@@ -18,7 +18,7 @@ import { GuestStructure } from "./guest-structure.ts";
 import { GuestVirtual } from "./guest-virtual.ts";
 import { HVMOP, HvmOp, type SavedHvmOp } from "./hvm-op.ts";
 import { HYPERCALL_PORT } from "./hypercall-page.ts";
-import { pvhRegion } from "./layout.ts";
+import { hasXapicPage, pvhRegion } from "./layout.ts";
 import { linuxRegion } from "./linux-domain.ts";
 import { MemoryOp, type SavedMemoryOp } from "./memory-op.ts";
 import { schedOp, type Wait } from "./sched-op.ts";
@@ -135,7 +135,7 @@ export class HvmHost {
       this.#platform = pc;
       this.#save = () => ({ pvh: null, pc: pc.save() });
     } else {
-      const pvh = new PvhPlatform(sinks, saved?.pvh ?? undefined);
+      const pvh = new PvhPlatform(sinks, hasXapicPage(region.machinePages), saved?.pvh ?? undefined);
       this.#platform = pvh;
       this.#save = () => ({ pvh: pvh.save(), pc: null });
     }

@@ -276,6 +276,7 @@ describe("hvm_op", () => {
   });
 
   test("the upcall vector goes through the local APIC, and needs its EOI", () => {
+    host.writeMsr(0x1b, 0xfee00d00n, 0);
     host.writeMsr(0x80f, 0x1ffn, 0);
     expect(call(34, [23, put(0, 0xf3)])).toBe(0n);
     expect(host.interrupt).toBe(0xf3);

@@ -13,6 +13,7 @@ import { DOMAIN_LIMITS } from "../../limits.ts";
 import { LoadError } from "../../loader/errors.ts";
 import type { PvhKernel } from "../../loader/pvh.ts";
 import { ACPI_BYTES } from "../../platform/acpi.ts";
+import { XAPIC_ADDRESS } from "../../platform/lapic.ts";
 import { MAX_GRANT_FRAMES, PAGE_BYTES } from "../abi.ts";
 import { hvmStartInfoBytes, MEMMAP_TYPES, type MemoryMapEntry } from "./start-info.ts";
 
@@ -73,6 +74,11 @@ export function pvhRegion(ramPages: number): Omit<PvhLayout, "startInfo" | "init
       entry(machinePages, ADDRESS_SPACE_PAGES - machinePages, MEMMAP_TYPES.UNUSABLE),
     ],
   };
+}
+
+/** Whether the local APIC's registers have an address that no memory of the machine has. */
+export function hasXapicPage(machinePages: number): boolean {
+  return machinePages * PAGE_BYTES <= XAPIC_ADDRESS;
 }
 
 function pagesOf(bytes: number): number {
