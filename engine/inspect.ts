@@ -19,6 +19,8 @@ const MIB = 1024 * 1024;
 export interface KernelSummary {
   readonly format: "elf" | "bzImage";
   readonly compression?: Compression;
+  /** Of the kernel's words. */
+  readonly bits: 32 | 64;
   /** XEN_ELFNOTE_GUEST_OS and _GUEST_VERSION. */
   readonly guestOs: string;
   readonly guestVersion: string;
@@ -67,6 +69,7 @@ function summaryOf({ kernel, layout }: PreparedDomain): KernelSummary {
   return {
     format: kernel.format,
     ...(kernel.compression && { compression: kernel.compression }),
+    bits: kernel.wordBytes === 8 ? 64 : 32,
     guestOs: kernel.notes.guestOs ?? "",
     guestVersion: kernel.notes.guestVersion ?? "",
     entry: kernel.entry,
@@ -82,6 +85,7 @@ function summaryOfPvh({ kernel, layout }: PreparedPvh): KernelSummary {
   return {
     format: kernel.format,
     ...(kernel.compression && { compression: kernel.compression }),
+    bits: kernel.bits,
     guestOs: kernel.notes.guestOs ?? "",
     guestVersion: kernel.notes.guestVersion ?? "",
     entry: BigInt(kernel.entry),
@@ -95,6 +99,7 @@ function summaryOfLinux({ kernel, layout }: PreparedLinux): KernelSummary {
   const end = kernel.physicalEnd + (layout.initrd?.bytes ?? 0);
   return {
     format: kernel.format,
+    bits: kernel.bits,
     guestOs: kernel.notes?.guestOs ?? "linux",
     guestVersion: kernel.notes?.guestVersion ?? kernel.version,
     entry: BigInt(kernel.entry),

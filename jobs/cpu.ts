@@ -2,6 +2,10 @@
 import { nearestName } from "./nearest.ts";
 
 export const CPU_MODEL_NAMES = ["v1", "v2"] as const;
+/** What kernels are built for, as "uname -m" and KernelCI say it. */
+export const ARCHITECTURES = ["x86_64", "i386"] as const;
+export type Architecture = (typeof ARCHITECTURES)[number];
+
 export const CPU_DEFAULT = "v2";
 export const CPU_FEATURE_NAMES = [
   "sse3",

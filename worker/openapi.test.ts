@@ -40,7 +40,7 @@ function namesOf(routes: readonly { readonly method: string; readonly path: stri
 }
 
 test("it names every route but the pages for people, and no other", () => {
-  const app = createApp(async () => {});
+  const app = createApp(async () => undefined);
   const all = namesOf(app.routes);
   const pages = namesOf(pageRoutes(app).routes);
   const documented = new Set(

@@ -35,6 +35,7 @@ export async function reportedJob(view: JobView, runner: HasConsole, base: strin
     // Jobs of an older version have none of these.
     mode: view.config.mode ?? "pv",
     cpu: view.config.cpu ?? CPU_DEFAULT,
+    architecture: view.architecture ?? null,
     labels: view.config.labels ?? {},
     createdAt: view.createdAt,
     startedAt: view.startedAt,

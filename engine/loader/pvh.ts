@@ -9,6 +9,8 @@ import { findXenNotes, type XenNotes } from "./xen-notes.ts";
 export interface PvhKernel
   extends Pick<Kernel, "format" | "compression" | "image" | "segments" | "physicalStart" | "physicalEnd"> {
   readonly notes: XenNotes;
+  /** Of the ELF file's class. */
+  readonly bits: 32 | 64;
   /** Physical address of the 32-bit entry point: XEN_ELFNOTE_PHYS32_ENTRY. */
   readonly entry: number;
 }
@@ -46,5 +48,13 @@ export async function loadPvhKernel(
       remedy: "Rebuild the kernel; readelf -n shows its notes, readelf -l its segments",
     });
   }
-  return { ...opened, notes, segments, physicalStart, physicalEnd, entry: Number(phys32Entry) };
+  return {
+    ...opened,
+    notes,
+    bits: elf.bits,
+    segments,
+    physicalStart,
+    physicalEnd,
+    entry: Number(phys32Entry),
+  };
 }

@@ -1,3 +1,4 @@
+import { ARCHITECTURES } from "../cpu.ts";
 import { CONFIG } from "../schema/config.ts";
 import { BLOB_REFERENCE, SNAPSHOT_REFERENCE } from "../schema/references.ts";
 import { JOB_STATES } from "../states.ts";
@@ -46,6 +47,7 @@ export const SCHEMAS: Json = {
           required: ["verdict", "code", "message"],
         },
       },
+      architecture: { enum: [...ARCHITECTURES, null] },
       instructions: { type: "integer" },
       guestSeconds: { type: "number" },
       seconds: { type: "number" },

@@ -1,4 +1,5 @@
 import { type KernelEvent, KernelLog } from "../console/kernel-log.ts";
+import type { Architecture } from "../cpu.ts";
 import { KtapReader } from "../ktap/read.ts";
 import type { TestRun } from "../ktap/results.ts";
 import type { JobConfig } from "../schema/config.ts";
@@ -23,6 +24,8 @@ export interface ReportedJob {
   /** How the guest was started, and what processor it had: as in a configuration. */
   readonly mode: JobConfig["mode"];
   readonly cpu: string;
+  /** What its kernel is built for; null if that is not known. */
+  readonly architecture: Architecture | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: string;
   readonly startedAt: string | null;

@@ -158,6 +158,7 @@ function suiteLines({ name, job, cases, out }: Suite, id: number): string[] {
     "memory.mib": job.memory,
     mode: job.mode,
     cpu: job.cpu,
+    ...(job.architecture === null ? {} : { architecture: job.architecture }),
     instructions: job.instructions,
     "guest.seconds": job.guestSeconds,
     ...Object.fromEntries(Object.entries(job.labels).map(([key, value]) => [`label.${key}`, value])),

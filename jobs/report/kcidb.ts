@@ -118,23 +118,25 @@ function addBuild(
   checkouts: Map<string, Fields>,
   builds: Map<string, Fields>,
 ): string {
-  const known = Object.entries(CHECKOUT_LABELS).flatMap(([name, pattern]) => {
-    const value = job.labels[name];
-    return value !== undefined && pattern.test(value) && !value.includes("\0")
-      ? [[name, value] as const]
-      : [];
-  });
+  const known = Object.fromEntries(
+    Object.entries(CHECKOUT_LABELS).flatMap(([name, pattern]) => {
+      const value = job.labels[name];
+      return value !== undefined && pattern.test(value) && !value.includes("\0")
+        ? [[name, value] as const]
+        : [];
+    }),
+  );
   const linked = idLabel(job, "kcidb_checkout_id");
-  const checkoutId = linked ?? `${origin}:${job.labels.git_commit_hash ?? job.kernel.sha256}`;
+  const checkoutId = linked ?? `${origin}:${known.git_commit_hash ?? job.kernel.sha256}`;
   if (linked === undefined && !checkouts.has(checkoutId))
-    checkouts.set(checkoutId, { id: checkoutId, origin, ...Object.fromEntries(known), valid: true });
+    checkouts.set(checkoutId, { id: checkoutId, origin, ...known, valid: true });
   const buildId = `${origin}:${job.kernel.sha256}`;
   if (builds.has(buildId)) return buildId;
   builds.set(buildId, {
     id: buildId,
     origin,
     checkout_id: checkoutId,
-    architecture: "x86_64",
+    ...(job.architecture !== null && { architecture: job.architecture }),
     status: "PASS",
     comment: clean(nameOf(job)),
     misc: { kernel_sha256: job.kernel.sha256 },

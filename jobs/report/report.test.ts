@@ -164,6 +164,14 @@ describe("KCIDB", () => {
       kcidbOf([jobOf({ mode })], { origin: "x" }).tests[0]?.environment as { comment: string };
     expect(comment("pv").comment).toMatch(/^Xen PV guest/);
     expect(comment("pvh").comment).toMatch(/^PVH guest/);
+    const architecture = (fields: Parameters<typeof jobOf>[0]) =>
+      kcidbOf([jobOf(fields)], { origin: "x" }).builds[0]?.architecture;
+    expect(
+      [{}, { architecture: "i386" }, { architecture: null }].map((fields) => architecture(fields as object)),
+    ).toEqual(["x86_64", "i386", undefined]);
+    expect(writeJunit([jobOf({ architecture: "i386" })])).toContain(
+      '<property name="architecture" value="i386"/>',
+    );
     const xml = writeJunit([job]);
     expect(xml).toContain('<property name="mode" value="hvm"/>');
     expect(xml).toContain('<property name="cpu" value="v1,+popcnt"/>');
@@ -192,6 +200,10 @@ describe("KCIDB", () => {
     expect(kcidbOf([jobOf({ labels })], { origin: "xenner" }).checkouts).toEqual([
       { id: `xenner:${hash}`, origin: "xenner", tree_name: "mainline", git_commit_hash: hash, valid: true },
     ]);
+    // What is no hash is no part of an id.
+    const odd = kcidbOf([jobOf({ labels: { git_commit_hash: "v6.1\n\0" } })], { origin: "xenner" })
+      .checkouts[0];
+    expect(odd?.id).toMatch(/^xenner:[0-9a-f]{64}$/);
     const linked = kcidbOf([jobOf({ labels: { kcidb_build_id: "ci:42" } })], { origin: "xenner" });
     expect([linked.builds, linked.tests[0]?.build_id]).toEqual([[], "ci:42"]);
   });

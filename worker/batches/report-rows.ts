@@ -83,6 +83,8 @@ export function reportOf(record: BatchRecord, member: Member, collected: string 
   const machine = {
     mode: MODES.find((mode) => mode === config.mode) ?? "pv",
     cpu: typeof config.cpu === "string" ? config.cpu : CPU_DEFAULT,
+    // The job knows, if there is one.
+    architecture: null,
   };
   // What an older version collected does not say what the machine was.
   if (report.console !== undefined)

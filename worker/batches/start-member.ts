@@ -7,7 +7,7 @@ import { HttpError, messageOf } from "../errors.ts";
 import { checkKernel, refusalOf, rememberingCheck } from "../kernel-check.ts";
 import { logEvent } from "../log.ts";
 import type { WorkHandler } from "../queue.ts";
-import { kernelToCheck, readJobRequest } from "../routes/job-request.ts";
+import { readJobRequest, withKernelChecked } from "../routes/job-request.ts";
 import type { Claim, Refusal } from "./batch.ts";
 import type { Grant } from "./dispatcher-store.ts";
 import { dispatcherOf } from "./dispatcher-stub.ts";
@@ -85,9 +85,7 @@ async function makeJob(
   });
   const asker = { tokenId: owner.tokenId, scopes: new Set(owner.scopes) };
   const parsed = await readJobRequest(env.BLOBS, asked, (snapshot) => mayUseSnapshot(env, asker, snapshot));
-  const toCheck = kernelToCheck(parsed);
-  if (toCheck !== undefined) await checkOnce(env, toCheck);
-  await createJob(env, owner, { ...parsed, batch }, job);
+  await createJob(env, owner, { ...(await withKernelChecked(env, parsed, checkOnce)), batch }, job);
 }
 
 /** What is wrong with what was asked for; undefined if that is not what went wrong. */

@@ -83,7 +83,7 @@ describe("/metrics", () => {
   });
 
   test("is for a token of its own, and for tokens that may read; not for whoever reads what is public", async () => {
-    const app = createApp(async () => {});
+    const app = createApp(async () => undefined);
     const ask = async (bindings: object, authorization?: string): Promise<number> =>
       (
         await app.request(
@@ -107,7 +107,7 @@ describe("/metrics", () => {
   });
 
   test("says so when the database is away", async () => {
-    const app = createApp(async () => {});
+    const app = createApp(async () => undefined);
     const DB = {
       prepare: () => {
         throw new Error("away");
@@ -129,7 +129,7 @@ describe("/healthz", () => {
       200,
       { status: "ok", checks: { settings: "ok", database: "ok", register: "ok", blobs: "ok" } },
     ]);
-    const app = createApp(async () => {});
+    const app = createApp(async () => undefined);
     const DB = {
       prepare: () => {
         throw new Error("away");
@@ -168,7 +168,7 @@ test("the log is one JSON object a line, and has no token, body, query or consol
   }
   const { setLog } = await import("../log.ts");
   setLog({ LOG: "all" });
-  const app = createApp(async () => {});
+  const app = createApp(async () => undefined);
   const made = await app.request(
     "/tokens",
     { method: "POST", headers: { authorization: "Bearer test-token" }, body: '{"name":"secret-name"}' },

@@ -1,4 +1,5 @@
 import { SnapshotError } from "../../engine/snapshot-format.ts";
+import type { Architecture } from "../../jobs/cpu.ts";
 import {
   type ConfigDefaults,
   describe,
@@ -13,8 +14,9 @@ import {
 import { findFixture, listStoredFixtures } from "../blobs/fixtures.ts";
 import { boundaryOf, multipartParts, type Part } from "../blobs/multipart.ts";
 import { type Blob, findBlob, storeBlob } from "../blobs/store.ts";
+import type { Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
-import type { KernelToCheck } from "../kernel-check.ts";
+import type { KernelCheck } from "../kernel-check.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
 import type { StartingSnapshot } from "../runner/record.ts";
 import { describeSnapshot } from "../snapshots/store.ts";
@@ -26,12 +28,25 @@ export interface ParsedRequest {
   readonly fixture?: string;
   readonly from?: StartingSnapshot;
   readonly config: JobConfig;
+  readonly architecture?: Architecture;
 }
 
-/** What has to be checked before a job is made; a guest that is running already has a kernel that can be booted. */
-export function kernelToCheck({ kernel, initrd, from, config }: ParsedRequest): KernelToCheck | undefined {
-  if (from !== undefined) return undefined;
-  return { kernel, initrdBytes: initrd?.size ?? 0, memoryMiB: config.memory, mode: config.mode };
+/**
+ * The request with what its kernel's check found out.
+ *
+ * @throws what `check` throws for a kernel that cannot be booted
+ */
+export async function withKernelChecked(
+  env: Env,
+  request: ParsedRequest,
+  check: KernelCheck,
+): Promise<ParsedRequest> {
+  const { kernel, initrd, from, config } = request;
+  // A guest that is running already has a kernel that can be booted.
+  if (from !== undefined) return request;
+  const { memory, mode } = config;
+  const facts = await check(env, { kernel, initrdBytes: initrd?.size ?? 0, memoryMiB: memory, mode });
+  return { ...request, ...facts };
 }
 
 const nowSeconds = (): number => Date.now() / 1000;
@@ -198,11 +213,13 @@ async function startFromSnapshot(
       { field: "from" },
     );
   }
-  const { name, instructions, guestNanoseconds, consoleBytes, kernel, initrd, fixture } = header;
+  const { name, instructions, guestNanoseconds, consoleBytes, kernel, initrd, fixture, architecture } =
+    header;
   return {
     kernel,
     ...(initrd === undefined ? {} : { initrd }),
     ...(fixture === undefined ? {} : { fixture }),
+    ...(architecture === undefined ? {} : { architecture }),
     from: { snapshot, name, instructions, guestNanoseconds, consoleBytes },
     config: parseForkConfig(fields.config, header.config),
   };

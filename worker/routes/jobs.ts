@@ -6,7 +6,7 @@ import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { type KernelCheck, rememberingCheck } from "../kernel-check.ts";
 import { settingsOf } from "../settings.ts";
-import { kernelToCheck, readJobRequest } from "./job-request.ts";
+import { readJobRequest, withKernelChecked } from "./job-request.ts";
 import { noJob, readable, runnerOf } from "./runner.ts";
 
 type AppContext = Context<AppEnv>;
@@ -36,7 +36,7 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
     const { principal } = context.var;
     // Nothing if it is not announced: then each file has to find its room when it has come.
     const announced = Number(context.req.header("content-length")) || 0;
-    const request = await withRoom(env, principal, announced, (held) =>
+    const asked = await withRoom(env, principal, announced, (held) =>
       readJobRequest(
         env.BLOBS,
         context.req.raw,
@@ -44,9 +44,7 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
         (blob) => admitUpload(env, principal, blob, held),
       ),
     );
-    const toCheck = kernelToCheck(request);
-    if (toCheck !== undefined) await checkOnce(context.env, toCheck);
-    const job = await createJob(context.env, context.var.principal, request);
+    const job = await createJob(env, principal, await withKernelChecked(env, asked, checkOnce));
     return context.json(job, 201, { location: job.links.self });
   });
 

@@ -10,7 +10,7 @@ import type { Blob } from "../blobs/store.ts";
 import type { Env } from "../env.ts";
 import { errorBody } from "../errors.ts";
 import type { JobEvent } from "../events/event.ts";
-import type { KernelRefusal, KernelToCheck } from "../kernel-check.ts";
+import type { KernelFacts, KernelRefusal, KernelToCheck } from "../kernel-check.ts";
 import { RUNNER_LIMITS, STORAGE_LIMITS } from "../limits.ts";
 import { setLog } from "../log.ts";
 import type { SnapshotView } from "../snapshots/store.ts";
@@ -100,7 +100,7 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
   }
 
   /** Checks a kernel for POST /jobs. This object has no job, and keeps nothing. */
-  inspectKernel(job: KernelToCheck): Promise<KernelRefusal | null> {
+  inspectKernel(job: KernelToCheck): Promise<KernelRefusal | KernelFacts> {
     return this.#kernels().inspect(job, this.engine.inspect);
   }
 

@@ -7,7 +7,7 @@ import { readKernelMap } from "../../engine/profile/kernel-map.ts";
 import type { Profile } from "../../engine/profile/profile.ts";
 import { BlobSource, MissingBlob } from "../blobs/source.ts";
 import type { Blob } from "../blobs/store.ts";
-import { type KernelRefusal, type KernelToCheck, refusalOf } from "../kernel-check.ts";
+import { type KernelFacts, type KernelRefusal, type KernelToCheck, refusalOf } from "../kernel-check.ts";
 import { INSPECTION_LIMITS } from "../limits.ts";
 import { SqlSpool } from "./sql-spool.ts";
 
@@ -18,7 +18,7 @@ export type Inspect = (
   initrdBytes: number,
   spool: Spool,
   mode: GuestMode,
-) => Promise<unknown>;
+) => Promise<{ readonly bits: 32 | 64 }>;
 
 /** Until when the inspection that is under way in this isolate may take. One at a time: each needs some 20 MB. */
 let busyUntil = 0;
@@ -31,7 +31,7 @@ export class KernelInspector {
   readonly #storage: DurableObjectStorage;
   readonly #bucket: R2Bucket;
   /** Inspections under way, by what they inspect; and the last of them, for the next one to wait for. */
-  readonly #running = new Map<string, Promise<KernelRefusal | null>>();
+  readonly #running = new Map<string, Promise<KernelRefusal | KernelFacts>>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(storage: DurableObjectStorage, bucket: R2Bucket) {
@@ -39,8 +39,8 @@ export class KernelInspector {
     this.#bucket = bucket;
   }
 
-  /** Why the kernel is refused; null if it is not. */
-  inspect(job: KernelToCheck, inspect: Inspect): Promise<KernelRefusal | null> {
+  /** Why the kernel is refused, or what is known of it if it is not. */
+  inspect(job: KernelToCheck, inspect: Inspect): Promise<KernelRefusal | KernelFacts> {
     const key = `${job.memoryMiB} ${job.initrdBytes} ${job.mode}`;
     const running = this.#running.get(key);
     if (running !== undefined) return running;
@@ -84,11 +84,11 @@ export class KernelInspector {
     }
   }
 
-  async #inspect(job: KernelToCheck, inspect: Inspect, spool: Spool): Promise<KernelRefusal | null> {
+  async #inspect(job: KernelToCheck, inspect: Inspect, spool: Spool): Promise<KernelRefusal | KernelFacts> {
     try {
       const kernel = new BlobSource(this.#bucket, job.kernel, "kernel");
-      await inspect(kernel, job.memoryMiB, job.initrdBytes, spool, job.mode);
-      return null;
+      const { bits } = await inspect(kernel, job.memoryMiB, job.initrdBytes, spool, job.mode);
+      return { architecture: bits === 64 ? "x86_64" : "i386" };
     } catch (error) {
       if (error instanceof LoadError) return refusalOf(error);
       throw error;

@@ -1,5 +1,6 @@
 import type { HypercallStatistics } from "../../engine/machine-api.ts";
 import type { Milestones } from "../../jobs/compare/milestones.ts";
+import type { Architecture } from "../../jobs/cpu.ts";
 import type { StepDone, TypedInput } from "../../jobs/input.ts";
 import type { JobConfig, SnapshotReference } from "../../jobs/spec.ts";
 import type { JobState } from "../../jobs/states.ts";
@@ -21,6 +22,8 @@ export interface JobRequest {
   /** The snapshot the job starts from; kernel, initrd and fixture are then the snapshot's. */
   readonly from?: StartingSnapshot;
   readonly config: JobConfig;
+  /** What the kernel is built for; jobs of an older version do not say. */
+  readonly architecture?: Architecture;
   /** Id of the token that made the job: Principal.tokenId. */
   readonly owner: string;
   /** The batch it belongs to. */
@@ -163,6 +166,8 @@ export interface JobView {
   readonly initrd: Blob | null;
   readonly fixture: string | null;
   readonly config: JobConfig;
+  /** What the kernel is built for; null if that is not known. */
+  readonly architecture: Architecture | null;
   /** Id of the token that made the job. */
   readonly owner: string;
   readonly visibility: Visibility;
@@ -276,6 +281,7 @@ export function viewOf(
     initrd: request.initrd ?? null,
     fixture: request.fixture ?? null,
     config: request.config,
+    architecture: request.architecture ?? null,
     owner: request.owner,
     visibility: visibilityOf(request),
     batch: request.batch,

@@ -60,6 +60,7 @@ function headerOf(
     kernel: request.kernel,
     ...(request.initrd === undefined ? {} : { initrd: request.initrd }),
     ...(request.fixture === undefined ? {} : { fixture: request.fixture }),
+    ...(request.architecture === undefined ? {} : { architecture: request.architecture }),
     pageBytes: PAGE_BYTES,
     pagesPerCluster: STORAGE_LIMITS.pagesPerRow,
     clusters,

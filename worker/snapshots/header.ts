@@ -1,5 +1,6 @@
 import { CHECKPOINT_VERSION } from "../../engine/checkpoint.ts";
 import { decodeSnapshotHeader, SnapshotError } from "../../engine/snapshot-format.ts";
+import { ARCHITECTURES, type Architecture } from "../../jobs/cpu.ts";
 import { MEMORY_MIB } from "../../jobs/limits.ts";
 import type { MachineFields } from "../../jobs/spec.ts";
 import type { Blob } from "../blobs/store.ts";
@@ -27,6 +28,8 @@ export interface SnapshotHeader {
   readonly kernel: Blob;
   readonly initrd?: Blob;
   readonly fixture?: string;
+  /** What the kernel is built for. */
+  readonly architecture?: Architecture;
   readonly pageBytes: number;
   readonly pagesPerCluster: number;
   /** Clusters in the file. */
@@ -69,6 +72,10 @@ function blobIn(fields: Fields, name: string): Blob {
   return { sha256: textIn(blob, "sha256", /^[0-9a-f]{64}$/), size: countIn(blob, "size") };
 }
 
+function architectureIn({ architecture }: Fields): Architecture {
+  return ARCHITECTURES.find((known) => known === architecture) ?? refuse("architecture");
+}
+
 /** A header that came in a file. @throws SnapshotError for one that this worker did not write */
 export function parseSnapshotHeader(value: unknown): SnapshotHeader {
   const fields = typeof value === "object" && value !== null ? (value as Fields) : refuse("format");
@@ -107,6 +114,7 @@ export function parseSnapshotHeader(value: unknown): SnapshotHeader {
     kernel: blobIn(fields, "kernel"),
     ...(fields.initrd === undefined ? {} : { initrd: blobIn(fields, "initrd") }),
     ...(fields.fixture === undefined ? {} : { fixture: textIn(fields, "fixture", /^[a-z0-9-]{1,64}$/) }),
+    ...(fields.architecture === undefined ? {} : { architecture: architectureIn(fields) }),
     pageBytes: PAGE_BYTES,
     pagesPerCluster: STORAGE_LIMITS.pagesPerRow,
     clusters: countIn(fields, "clusters"),

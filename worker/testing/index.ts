@@ -30,9 +30,9 @@ export class JobRunner extends JobRunnerObject {
 }
 
 /** As the product's check is made: by an object of its own. */
-async function inspectScript(kernel: ByteSource): Promise<void> {
+async function inspectScript(kernel: ByteSource): Promise<{ readonly bits: 64 }> {
   const [first] = await kernel.read(0, 1);
-  if (first === "{".charCodeAt(0)) return;
+  if (first === "{".charCodeAt(0)) return { bits: 64 };
   throw new LoadError({ code: "not-a-kernel", what: "this is no script", remedy: "Send a script" });
 }
 

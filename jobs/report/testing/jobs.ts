@@ -23,6 +23,7 @@ export function jobOf(fields: Partial<ReportedJob>): ReportedJob {
     memory: 128,
     mode: "pv",
     cpu: "v2",
+    architecture: "x86_64",
     labels: {},
     createdAt: "2026-11-23T02:00:00.000Z",
     startedAt: "2026-11-23T02:00:01.250Z",
