@@ -8,7 +8,7 @@ import type { JobPage } from "../database/list-jobs.ts";
 import type { RepairReport } from "../register/repair.ts";
 import { insist } from "./soak/boot.ts";
 import { availableFixture } from "./testing/guests.ts";
-import { serverOfTests } from "./testing/killed-boots.ts";
+import { KilledGuests } from "./testing/kills.ts";
 
 /*
  * The index is lost in mid-run, and really: the server's processes are killed, the database's files are deleted, and the server is
@@ -19,17 +19,17 @@ import { serverOfTests } from "./testing/killed-boots.ts";
 const hello = await prepareFixture("hello", { log: () => {} });
 const guest = (await availableFixture("grub-pv")) ?? hello;
 
-const here = serverOfTests("index");
+const guests = new KilledGuests("index");
 
 async function ask<T>(path: string, init?: RequestInit): Promise<T> {
-  return insist(here().server, async (client) => (await (await client.request(path, init)).json()) as T);
+  return insist(guests.server, async (client) => (await (await client.request(path, init)).json()) as T);
 }
 
 const list = async (): Promise<readonly JobSummary[]> => (await ask<JobPage>("/jobs?limit=500")).jobs;
 
 /** Kills the server, deletes its database, and starts it again. */
 async function loseIndex(): Promise<void> {
-  const { server, directory } = here();
+  const { server, directory } = guests;
   await server.stop();
   const files = await readdir(join(directory, "d1", "miniflare-D1DatabaseObject"));
   expect(files.length).toBeGreaterThan(0);
@@ -38,15 +38,15 @@ async function loseIndex(): Promise<void> {
 }
 
 async function post(of: typeof hello, name: string): Promise<string> {
-  const kernel = { sha256: await insist(here().server, (client) => client.putFile(of.kernelPath)) };
+  const kernel = { sha256: await insist(guests.server, (client) => client.putFile(of.kernelPath)) };
   const { cmdline, memoryMiB: memory, expect } = of;
   const config = { cmdline, memory, expect, labels: { name, suite: "index" } };
-  return (await insist(here().server, (client) => client.createJob({ kernel, config }))).id;
+  return (await insist(guests.server, (client) => client.createJob({ kernel, config }))).id;
 }
 
 const ended = async (id: string): Promise<string | null> => {
   for (;;) {
-    const job = await insist(here().server, (client) => client.job(id));
+    const job = await insist(guests.server, (client) => client.job(id));
     if (job.endedAt !== null) return job.verdict;
     await sleep(50);
   }
@@ -60,7 +60,7 @@ test("jobs end, and the list comes back whole", async () => {
   const finished = [await post(hello, "first"), await post(hello, "second"), await post(hello, "third")];
   for (const id of finished) expect(await ended(id)).toBe("pass");
   const running = await post(guest, "running");
-  while ((await insist(here().server, (client) => client.job(running))).state === "queued") await sleep(5);
+  while ((await insist(guests.server, (client) => client.job(running))).state === "queued") await sleep(5);
   const before = new Set((await list()).map(({ id }) => id));
   expect(before).toEqual(new Set([...finished, running]));
 
@@ -74,7 +74,7 @@ test("jobs end, and the list comes back whole", async () => {
   const labelled = await ask<JobPage>("/jobs?label=name=second&verdict=pass");
   expect(labelled.jobs.map(({ id }) => id)).toEqual([finished[1]]);
   const url = await insist(
-    here().server,
+    guests.server,
     async (client) => new URL((await client.request("/healthz")).url).origin,
   );
   expect((await fetch(`${url}/fixtures`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(
