@@ -25,8 +25,8 @@ export interface KilledBoot {
 const POLL_MILLISECONDS = 25;
 const RETRY_MILLISECONDS = 50;
 const IO_POLL_MILLISECONDS = 2;
-/** More than this between two looks is a checkpoint or an eviction; console and record write less. */
-const WRITE_BURST_BYTES = 512 * 1024;
+/** More than this between two looks is a checkpoint or an eviction, if the guest is large; console and record write less. */
+const MOST_BURST_BYTES = 512 * 1024;
 /** Longest wait for something to happen. */
 const PATIENCE_MILLISECONDS = 300_000;
 
@@ -130,10 +130,11 @@ async function moment(
       return progress(server, id, follower, kill.share * reference.job.instructions);
     case "checkpoint": {
       await progress(server, id, follower, kill.share * reference.job.instructions);
+      const burst = burstBytes(reference);
       for (let before = server.bytesWritten(); !follower.ended; ) {
         await sleep(IO_POLL_MILLISECONDS);
         const now = server.bytesWritten();
-        if (now - before > WRITE_BURST_BYTES) break;
+        if (now - before > burst) break;
         before = now;
       }
       await sleep(kill.milliseconds);
@@ -143,6 +144,12 @@ async function moment(
       while (follower.bytes < reference.console.length && !follower.ended) await sleep(POLL_MILLISECONDS);
       await sleep(kill.milliseconds);
   }
+}
+
+/** What is written at once in a checkpoint of so large a guest. */
+function burstBytes({ job: { checkpoints } }: Result): number {
+  const { bytesWritten, count } = checkpoints;
+  return count === 0 ? MOST_BURST_BYTES : Math.min(MOST_BURST_BYTES, bytesWritten / count / 2);
 }
 
 async function progress(
