@@ -6,7 +6,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { pvKernel } from "../../../engine/loader/testing/build-elf.ts";
 import { prepareFixture } from "../../../r2-fixtures/index.ts";
@@ -109,7 +109,10 @@ test("run writes the reports it is asked for; tuxrun's names do as well as ours"
     `md=${markdown}`,
   ]);
   expect(ended.status).toBe(0);
-  expect(await readFile(junit, "utf8")).toContain('failures="0"');
+  const xml = await readFile(junit, "utf8");
+  expect(xml).toContain('failures="0"');
+  // Without labels it is called by its kernel's file.
+  expect(xml).toContain(`<testcase name="${basename(kernelPath)}" classname="boot"`);
   expect(await readFile(markdown, "utf8")).toMatch(/pass/i);
 });
 

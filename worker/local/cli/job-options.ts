@@ -283,7 +283,8 @@ ${LIMIT_NAMES.map((name) => `  ${`--${flagOf(name)} N`.padEnd(30)}default ${LIMI
 What to keep
   --junit FILE            write a JUnit report when the job has ended
   --report FORMAT=FILE    write a report: ${REPORT_FORMATS.join(", ")} (may be repeated)
-  --label NAME=VALUE      what the job is about (may be repeated); jobs of the same labels are compared
+  --label NAME=VALUE      what the job is about (may be repeated); jobs of the same labels are compared. Without one
+                          it is called by its kernel's file: name=bzImage
 
 Other
   --seed N                seed of the guest's random numbers (default 1)

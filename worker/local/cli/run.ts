@@ -22,7 +22,10 @@ async function run(
   const input = options.input === undefined ? {} : { input: await inputOf(options.input) };
   const config = { ...subject.config, ...input };
   const { id } = await client.createJob({ ...(await requestOf(client, subject)), config });
-  signal.addEventListener("abort", () => client.cancel(id).catch(() => {}));
+  const cancel = (): unknown => client.cancel(id).catch(() => {});
+  // A signal may have come while files were sent.
+  if (signal.aborted) await cancel();
+  signal.addEventListener("abort", cancel);
 
   const chunks: Uint8Array[] = [];
   const progress = new Progress(client);

@@ -1,4 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { LABEL_CHARACTERS } from "../../../jobs/limits.ts";
 import {
   FixtureUnavailable,
   listFixtures,
@@ -87,6 +89,7 @@ async function kernelSubject(options: StartOptions): Promise<Subject> {
         memory: fixture.memoryMiB,
         ...(fixture.mode === undefined ? {} : { mode: fixture.mode }),
         expect,
+        ...named(fixture.name),
         ...options.config,
       },
     };
@@ -96,8 +99,20 @@ async function kernelSubject(options: StartOptions): Promise<Subject> {
   return {
     kernel: options.kernel,
     ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
-    config: { expect: { pass: pass ?? [], fail: fail ?? [] }, ...options.config },
+    config: {
+      expect: { pass: pass ?? [], fail: fail ?? [] },
+      ...named(basename(options.kernel)),
+      ...options.config,
+    },
   };
+}
+
+/**
+ * What a job is called that has no labels: a worker knows only the hash of a file that it is sent. Labels that are given are not added
+ * to, as runs of equal labels are compared.
+ */
+function named(name: string): { readonly labels: Readonly<Record<string, string>> } {
+  return { labels: { name: name.slice(0, LABEL_CHARACTERS) } };
 }
 
 async function fixtureOf(name: string | undefined): Promise<PreparedFixture> {
