@@ -104,6 +104,11 @@ export const PROFILE_LIMITS = {
   stackBytes: 16 * KiB,
   /** As much of a stack is looked at. */
   sampledStackBytes: 4 * KiB,
+  /**
+   * Distinct addresses of all samples, beyond which no new ones are taken from stacks. Debian's boot has a few thousand; a guest that
+   * wrote its stacks for it could else have half a million kept.
+   */
+  addresses: 32_768,
   /** Most words of a stack that are kept, if they can be return addresses. */
   wordsPerSample: 64,
   /** Most frames of an unwound stack. */

@@ -4,6 +4,8 @@ import { type ElfImage, PT_LOAD } from "../loader/elf.ts";
 /** Code of a kernel by virtual address, for telling return addresses from other words. */
 export class CallSites {
   readonly #file: RandomAccess;
+  /** Each look reads the file, which may be in storage; the same few addresses are on most stacks. */
+  readonly #known = new Map<bigint, bigint | "somewhere" | undefined>();
   readonly #segments: readonly { readonly start: bigint; readonly end: bigint; readonly offset: number }[];
 
   constructor(elf: ElfImage) {
@@ -27,6 +29,11 @@ export class CallSites {
    * CALL: E8 rel32, FF /2).
    */
   before(address: bigint): bigint | "somewhere" | undefined {
+    if (!this.#known.has(address)) this.#known.set(address, this.#look(address));
+    return this.#known.get(address);
+  }
+
+  #look(address: bigint): bigint | "somewhere" | undefined {
     const segment = this.#segments.find(
       ({ start, end }) => address >= start + LONGEST_CALL && address <= end,
     );

@@ -178,6 +178,21 @@ describe("a profile", () => {
     ]);
   });
 
+  test("stays small whatever a guest writes to its stacks, and every sample is still counted", () => {
+    const profile = new Profile(M, 0);
+    let value = 0xffff_ffff_8000_0000n;
+    const words = (): StackSample["stack"] =>
+      Array.from({ length: PROFILE_LIMITS.wordsPerSample }, (_, i) => ({ offset: 8 * i, value: ++value }));
+    const count = PROFILE_LIMITS.samples - 1;
+    for (let i = 1; i <= count; i++)
+      profile.at(i * M, () => ({ kind: "kernel", rip: value, stack: words() }));
+    const bytes = profile.save();
+    expect(bytes.length).toBeLessThan(16 * (PROFILE_LIMITS.addresses + count));
+    expect(Profile.load(bytes).save()).toEqual(bytes);
+    expect(profile.samples).toHaveLength(count);
+    expect(profile.samples[0]?.sample.stack).toHaveLength(PROFILE_LIMITS.wordsPerSample);
+  });
+
   test("with too many samples keeps every other one, and still adds up to the run", () => {
     const profile = new Profile(M, 0);
     const end = 3 * PROFILE_LIMITS.samples + 5;

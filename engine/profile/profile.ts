@@ -76,13 +76,21 @@ export class Profile {
     this.#taken.push({ at, start: body.length });
     body.number(KINDS.indexOf(kind));
     body.number(this.#indexOf(rip));
-    body.number(stack.length);
+    const kept = stack.filter(({ value }) => this.#hasRoomFor(value));
+    body.number(kept.length);
     let offset = 0;
-    for (const word of stack) {
+    for (const word of kept) {
       body.number((word.offset - offset) / 8);
       offset = word.offset;
       body.number(this.#indexOf(word.value));
     }
+  }
+
+  /** Whether an address of a stack is in the dictionary, or put there now. */
+  #hasRoomFor(address: bigint): boolean {
+    if (!this.#addresses.has(address) && this.#addresses.size >= PROFILE_LIMITS.addresses) return false;
+    this.#indexOf(address);
+    return true;
   }
 
   #indexOf(address: bigint): number {

@@ -1,5 +1,5 @@
 /** How many of the numbers, which ascend, are at most `wanted`. */
-export function countUpTo(ascending: ArrayLike<number>, wanted: number): number {
+export function countUpTo<T extends number | bigint>(ascending: ArrayLike<T>, wanted: T): number {
   let low = 0;
   let high = ascending.length;
   while (low < high) {
