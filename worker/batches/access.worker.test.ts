@@ -12,9 +12,6 @@ import { batchEnd, createBatchOf, membersOf, stored, tokenOf, viewOf } from "./t
  * was deleted, or has expired, starts no more of them.
  */
 
-/** The first test of a file waits until all of the worker is loaded. */
-const FIRST_MILLISECONDS = 60_000;
-
 const PASSES: Script = {
   name: "owned",
   events: [{ at: 1000, print: "BOOT-OK\n", end: { kind: "shutdown", reason: "poweroff", code: 0 } }],
@@ -50,9 +47,7 @@ async function listed(token: string): Promise<string[]> {
 
 const ROUTES = ["", "/jobs", "/report.json", "/report.xml", "/badge.svg"];
 
-test("a private batch is there for its owner and administrators only; a public one for all to see", {
-  timeout: FIRST_MILLISECONDS,
-}, async () => {
+test("a private batch is there for its owner and administrators only; a public one for all to see", async () => {
   const [mine, other, reader] = await Promise.all([
     makeToken(["run", "read"]),
     makeToken(["run", "read"]),
@@ -145,7 +140,7 @@ test("a deleted token's batch makes no more jobs: it is canceled, and says why",
   const { id: tokenId, token } = (await made.json()) as { id: string; token: string };
   const jobs = [{ kernel: await stored(WAITS) }, ...Array(5).fill({ kernel: await stored(PASSES) })];
   const { id } = await batchAs(token, { maxConcurrent: 1, jobs });
-  await expect.poll(async () => (await viewOf(id)).states.running, { timeout: 10_000 }).toBe(1);
+  await expect.poll(async () => (await viewOf(id)).states.running).toBe(1);
   expect((await request(`/tokens/${tokenId}`, { method: "DELETE" })).status).toBe(204);
   // Whatever its object believed of the token is gone with its memory.
   await abortAllDurableObjects();

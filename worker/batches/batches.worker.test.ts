@@ -20,9 +20,6 @@ import {
  * shows each member once, and that canceling leaves nothing running.
  */
 
-/** The first test of a file waits until all of the worker is loaded. */
-const FIRST_MILLISECONDS = 60_000;
-
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
 const CRASH = { kind: "shutdown", reason: "crash", code: 3 } as const;
 const PASSES: Script = {
@@ -33,9 +30,7 @@ const FAILS: Script = { name: "fails", events: [{ at: 1000, print: "BAD\n", end:
 const CRASHES: Script = { name: "crashes", events: [{ at: 1000, print: "oops\n", end: CRASH }] };
 
 describe("a batch", () => {
-  test("of a matrix runs each combination as a job, and its verdict is the worst", {
-    timeout: FIRST_MILLISECONDS,
-  }, async () => {
+  test("of a matrix runs each combination as a job, and its verdict is the worst", async () => {
     const kernel = [await stored(PASSES), await stored(FAILS)];
     const batch = await createBatch({
       name: "matrix",
@@ -177,9 +172,7 @@ const WAITS: Script = {
 test("canceling ends what runs and what waits, and nothing begins afterwards", async () => {
   const kernel = await stored(WAITS);
   const { id } = await createBatch({ kernel, maxConcurrent: 3, jobs: Array(20).fill({}) });
-  await expect
-    .poll(async () => (await viewOf(id)).states.running ?? 0, { timeout: 10_000 })
-    .toBeGreaterThan(0);
+  await expect.poll(async () => (await viewOf(id)).states.running ?? 0).toBeGreaterThan(0);
   const during = await viewOf(id);
   expect(during.jobs.waiting).toBe(17);
   expect(during).toMatchObject({ state: "running", verdict: null });
@@ -205,13 +198,15 @@ test("of 10,000 jobs the first page and the last come quickly, and each member i
   // Its jobs are not what this is about: none may run.
   const common = { kernel: { sha256: "0".repeat(64) }, config: {} };
   const id = await createBatchOf("root", members, common, { maxConcurrent: 0 });
-  const began = performance.now();
   const seen = new Set<number>();
+  const milliseconds: number[] = [];
   let pages = 0;
   for (let cursor: string | null = null; ; pages++) {
+    const began = performance.now();
     const page: MemberPage = await getJson(
       `/batches/${id}/jobs?limit=500${cursor === null ? "" : `&cursor=${cursor}`}`,
     );
+    milliseconds.push(performance.now() - began);
     for (const { index, name } of page.jobs) {
       expect(name).toBe(`member ${index}`);
       seen.add(index);
@@ -221,8 +216,8 @@ test("of 10,000 jobs the first page and the last come quickly, and each member i
   }
   expect(seen.size).toBe(10_000);
   expect(pages).toBe(20);
-  // Fast is what a person does not notice; here all 21 pages together are to be.
-  expect(performance.now() - began).toBeLessThan(5_000);
+  // The last are got as the first are: what went through all before it would take twenty times as long. Time is compared with time.
+  expect(Math.min(...milliseconds.slice(-6, -1))).toBeLessThan(8 * Math.max(1, ...milliseconds.slice(0, 5)));
   await request(`/batches/${id}`, { method: "DELETE" });
   expect(await viewOf(id)).toMatchObject({ state: "ended", verdict: "canceled", jobs: { ended: 10_000 } });
 });

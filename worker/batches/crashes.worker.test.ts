@@ -26,9 +26,6 @@ import {
  * happens, each member becomes one job, and no turn is lost: the dispatcher has nothing left when all is over.
  */
 
-/** The first test of a file waits until all of the worker is loaded. */
-const FIRST_MILLISECONDS = 60_000;
-
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
 const PASSES: Script = { name: "short", events: [{ at: 1000, print: "BOOT-OK\n", end: POWEROFF }] };
 /** Some turns long. */
@@ -61,13 +58,11 @@ async function expectOneJobEach(batch: string): Promise<void> {
   const members = await membersOf(batch);
   const made = members.map(({ job }) => job);
   expect(new Set(made).size).toBe(members.length);
-  await expect.poll(() => jobsOf(batch), { timeout: 10_000 }).toEqual([...made].sort());
-  await expect.poll(() => dispatcherOf(bindings).figures(), { timeout: 10_000 }).toEqual(NOTHING);
+  await expect.poll(() => jobsOf(batch)).toEqual([...made].sort());
+  await expect.poll(() => dispatcherOf(bindings).figures()).toEqual(NOTHING);
 }
 
-test("each message comes five times at once, and again after the end: one job each", {
-  timeout: FIRST_MILLISECONDS,
-}, async () => {
+test("each message comes five times at once, and again after the end: one job each", async () => {
   const { id } = await createBatch({ kernel: await stored(PASSES), jobs: Array(6).fill({}) });
   const again = async (): Promise<void> => {
     const messages = Array.from({ length: 30 }, (_, i) => startMessage({ batch: id, member: i % 6 }));
@@ -79,7 +74,7 @@ test("each message comes five times at once, and again after the end: one job ea
   await expectOneJobEach(id);
 });
 
-test("all objects lose their memory, over and over: the batch ends whole", { timeout: 60_000 }, async () => {
+test("all objects lose their memory, over and over: the batch ends whole", async () => {
   const { id } = await createBatch({
     kernel: await stored(LONGER),
     maxConcurrent: 4,
@@ -140,7 +135,7 @@ test("canceled between any two steps of a member's start: no job is left running
   const make = () => createBatchOf("nobody", members, { kernel, config: {} }, { maxConcurrent: 0 });
   const settled = async (id: string): Promise<void> => {
     expect(await batchEnd(id)).toMatchObject({ verdict: "canceled", states: { canceled: 1 } });
-    await expect.poll(() => dispatcherOf(bindings).figures(), { timeout: 10_000 }).toEqual(NOTHING);
+    await expect.poll(() => dispatcherOf(bindings).figures()).toEqual(NOTHING);
   };
   // Before anything.
   const early = await make();
@@ -205,31 +200,29 @@ test("the index loses its batches: a repair brings back all of them, as they are
     ["ended", "error", 1],
     ["queued", null, 0],
   ];
-  await expect.poll(listed, { timeout: 10_000 }).toEqual(whole);
+  await expect.poll(listed).toEqual(whole);
   await env.DB.prepare("DROP TABLE batches").run();
   await env.DB.prepare("DELETE FROM d1_migrations WHERE name = '0002_batches.sql'").run();
-  await expect.poll(listed, { timeout: 15_000 }).toEqual(whole);
+  await expect.poll(listed).toEqual(whole);
   await objectOf(waiting).cancel();
 });
 
-test("one with many waiting jobs does not keep another's single one waiting", {
-  timeout: 60_000,
-}, async () => {
+test("one with many waiting jobs does not keep another's single one waiting", async () => {
   const kernel = await stored(LONGEST);
   const many = Array.from({ length: 30 }, (_, i) => ({ name: `many ${i}`, config: { seed: i } }));
   const first = await createBatchOf("many", many, { kernel, config: {} });
-  await expect.poll(async () => (await viewOf(first)).jobs.running, { timeout: 10_000 }).toBe(8);
+  await expect.poll(async () => (await viewOf(first)).jobs.running).toBe(8);
   const single = await createBatchOf("single", [{ name: "single", config: {} }], {
     kernel: await stored(PASSES),
     config: {},
   });
-  await expect.poll(async () => (await viewOf(single)).jobs.waiting, { timeout: 10_000 }).toBe(0);
+  await expect.poll(async () => (await viewOf(single)).jobs.waiting).toBe(0);
   expect((await viewOf(first)).jobs.waiting).toBe(22);
   // The others are of no more use, and would keep this test's only machine.
   await objectOf(first).cancel();
   expect(await batchEnd(single)).toMatchObject({ verdict: "pass" });
   await batchEnd(first);
-  await expect.poll(() => dispatcherOf(bindings).figures(), { timeout: 10_000 }).toEqual(NOTHING);
+  await expect.poll(() => dispatcherOf(bindings).figures()).toEqual(NOTHING);
   const page = JSON.parse(
     await objectOf(first).membersJson({ after: -1, limit: 1000, verdict: "pass" }),
   ) as MemberPage;

@@ -11,9 +11,6 @@ import { batchEnd, createBatch, membersOf, objectOf, stored, viewOf } from "./te
  * a batch of which no job could be made today is not accepted at all. A batch takes storage itself, and a token has not too many of them.
  */
 
-/** The first test of a file waits until all of the worker is loaded. */
-const FIRST_MILLISECONDS = 60_000;
-
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
 const PASSES: Script = { name: "counted", events: [{ at: 1000, print: "BOOT-OK\n", end: POWEROFF }] };
 /** Ends only when it is canceled: it waits, and is not judged silent. */
@@ -53,15 +50,13 @@ async function madeAs<T = BatchView>(token: string, path: string, body: unknown)
   return (await response.json()) as T;
 }
 
-test("over a quota a batch's members say so, keep no place, and go on when there is room", {
-  timeout: FIRST_MILLISECONDS,
-}, async () => {
+test("over a quota a batch's members say so, keep no place, and go on when there is room", async () => {
   const token = await tokenWith({ concurrentJobs: 1 });
   const job = await madeAs<{ id: string }>(token, "/jobs", { kernel: await stored(WAITS) });
   const kernel = await stored(PASSES);
   const { id } = await madeAs(token, "/batches", { jobs: Array(3).fill({ kernel }) });
   await expect
-    .poll(async () => (await membersOf(id))[0], { timeout: 10_000 })
+    .poll(async () => (await membersOf(id))[0])
     .toMatchObject({ state: "waiting", verdict: null, job: null, reasonCode: "over-quota" });
   const [first] = await membersOf(id);
   expect(first?.reason).toMatch(/has 1 jobs that have not ended, and may have 1/);
@@ -86,7 +81,7 @@ test("canceled while it waits for a quota, nothing is left of it", async () => {
   const token = await tokenWith({ concurrentJobs: 1 });
   const job = await madeAs<{ id: string }>(token, "/jobs", { kernel: await stored(WAITS) });
   const { id } = await madeAs(token, "/batches", { jobs: [{ kernel: await stored(PASSES) }] });
-  await expect.poll(async () => (await membersOf(id))[0]?.reasonCode, { timeout: 10_000 }).toBe("over-quota");
+  await expect.poll(async () => (await membersOf(id))[0]?.reasonCode).toBe("over-quota");
   await request(`/batches/${id}`, { method: "DELETE" });
   expect(await batchEnd(id)).toMatchObject({ verdict: "canceled" });
   await expect.poll(() => dispatcher().figures()).toEqual({ waiting: 0, running: 0, owners: 0 });

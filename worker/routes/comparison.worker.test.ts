@@ -11,9 +11,6 @@ import type { Script, ScriptEvent } from "../testing/scripted-machine.ts";
  * instructions that is relative to it decides. The guests are scripts, whose instructions the tests choose.
  */
 
-/** The first request waits for the worker to be made. */
-const FIRST_MILLISECONDS = 60_000;
-
 let names = 0;
 /** Labels that no other test has. */
 const fresh = () => ({ branch: `branch-${++names}`, arch: "x86" });
@@ -53,62 +50,53 @@ async function comparisonOf(id: string, query = ""): Promise<Record<string, unkn
   return (await response.json()) as Record<string, unknown>;
 }
 
-test(
-  "a job is compared with the newest that passed with the same labels",
-  async () => {
-    const labels = fresh();
-    const other = await run(guest(["hello", "from elsewhere"]), { labels: { ...labels, arch: "arm" } });
-    const old = await run(guest(["hello"]), { labels });
-    const good = await run(guest(["hello", "all is well"]), { labels });
-    const failed = await run(guest(["hello", "BUG"]), { labels, expect: { fail: ["BUG"] } });
-    expect([other, old, good, failed].map(({ verdict }) => verdict)).toEqual([
-      "pass",
-      "pass",
-      "pass",
-      "fail",
-    ]);
+test("a job is compared with the newest that passed with the same labels", async () => {
+  const labels = fresh();
+  const other = await run(guest(["hello", "from elsewhere"]), { labels: { ...labels, arch: "arm" } });
+  const old = await run(guest(["hello"]), { labels });
+  const good = await run(guest(["hello", "all is well"]), { labels });
+  const failed = await run(guest(["hello", "BUG"]), { labels, expect: { fail: ["BUG"] } });
+  expect([other, old, good, failed].map(({ verdict }) => verdict)).toEqual(["pass", "pass", "pass", "fail"]);
 
-    const now = await run(guest(["hello", "all is changed"], 5), { labels });
-    expect(now.lastGood).toEqual({ id: good.id, instructions: good.instructions });
-    expect(await comparisonOf(now.id)).toMatchObject({
-      job: now.id,
-      with: good.id,
-      note: null,
-      ignored: "stamps",
-      comparison: {
-        good: good.id,
-        instructions: { before: 3 * JUDGE_INTERVAL, now: 6 * JUDGE_INTERVAL, percent: 100 },
-        identical: false,
-        // The time stamps differ in each line.
-        console: {
-          line: 2,
-          before: expect.stringMatching(/all is well$/),
-          now: expect.stringMatching(/all is changed$/),
-        },
-        hypercalls: [{ hypercall: "sched_op: SCHEDOP_yield", before: 3000, now: 6000, percent: 100 }],
+  const now = await run(guest(["hello", "all is changed"], 5), { labels });
+  expect(now.lastGood).toEqual({ id: good.id, instructions: good.instructions });
+  expect(await comparisonOf(now.id)).toMatchObject({
+    job: now.id,
+    with: good.id,
+    note: null,
+    ignored: "stamps",
+    comparison: {
+      good: good.id,
+      instructions: { before: 3 * JUDGE_INTERVAL, now: 6 * JUDGE_INTERVAL, percent: 100 },
+      identical: false,
+      // The time stamps differ in each line.
+      console: {
+        line: 2,
+        before: expect.stringMatching(/all is well$/),
+        now: expect.stringMatching(/all is changed$/),
       },
-    });
-    expect(await comparisonOf(now.id, "?ignore=nothing")).toMatchObject({
-      comparison: { console: { line: 1 } },
-    });
-    expect(await comparisonOf(now.id, `?with=${old.id}`)).toMatchObject({
-      with: old.id,
-      comparison: { console: { line: 2, before: null } },
-    });
-    expect(await comparisonOf(failed.id)).toMatchObject({ with: good.id });
-    // Reports say so, too.
-    const report = await (await request(`/jobs/${now.id}/report.md`)).text();
-    expect(report).toContain(
-      `Compared with the last good run \`${good.id}\`: 6,000,000 instructions (+100.000 %)`,
-    );
-    const { jobs } = await (await request(`/jobs/${now.id}/report.json`)).json<{
-      jobs: { comparison: object }[];
-    }>();
-    expect(jobs[0]?.comparison).toMatchObject({ good: good.id, console: { line: 2 } });
-    expect(await comparisonOf(good.id)).toMatchObject({ with: old.id });
-  },
-  FIRST_MILLISECONDS,
-);
+      hypercalls: [{ hypercall: "sched_op: SCHEDOP_yield", before: 3000, now: 6000, percent: 100 }],
+    },
+  });
+  expect(await comparisonOf(now.id, "?ignore=nothing")).toMatchObject({
+    comparison: { console: { line: 1 } },
+  });
+  expect(await comparisonOf(now.id, `?with=${old.id}`)).toMatchObject({
+    with: old.id,
+    comparison: { console: { line: 2, before: null } },
+  });
+  expect(await comparisonOf(failed.id)).toMatchObject({ with: good.id });
+  // Reports say so, too.
+  const report = await (await request(`/jobs/${now.id}/report.md`)).text();
+  expect(report).toContain(
+    `Compared with the last good run \`${good.id}\`: 6,000,000 instructions (+100.000 %)`,
+  );
+  const { jobs } = await (await request(`/jobs/${now.id}/report.json`)).json<{
+    jobs: { comparison: object }[];
+  }>();
+  expect(jobs[0]?.comparison).toMatchObject({ good: good.id, console: { line: 2 } });
+  expect(await comparisonOf(good.id)).toMatchObject({ with: old.id });
+});
 
 test("without labels, or with none before that passed, there is nothing, and it is said why", async () => {
   const plain = await run(guest(["hello"]), {});

@@ -8,7 +8,7 @@ import { createJob, jobOf, request } from "../testing/client.ts";
  * is not kept for the one at the end.
  */
 
-test("a job that never ran has an empty profile", { timeout: 60_000 }, async () => {
+test("a job that never ran has an empty profile", async () => {
   const { id } = await createJob({ name: "never-run", buildMilliseconds: 60_000, events: [] });
   await request(`/jobs/${id}`, { method: "DELETE" });
   for (let times = 0; times < 2; times++) {
