@@ -16,6 +16,8 @@ const FOLLOWERS = 200;
 const JOBS = 20;
 const LINES = 300;
 const LINES_OF_OTHERS = 30;
+/** So many times longer a guest may have to be until its followers come while it runs: that is up to how busy this machine is. */
+const LONGEST = 64;
 const JUDGE_INTERVAL = 1_000_000;
 
 let server: LocalServer;
@@ -69,7 +71,11 @@ interface Manner {
   readonly breaks: number;
 }
 
-async function follow(id: string, { late, joins, slow, breaks }: Manner): Promise<Seen> {
+async function follow(
+  id: string,
+  { late, joins, slow, breaks }: Manner,
+  hasCome: () => void = () => {},
+): Promise<Seen> {
   await sleep(late);
   const client = server.client();
   const from = joins ? (await client.job(id)).consoleBytes : 0;
@@ -82,6 +88,7 @@ async function follow(id: string, { late, joins, slow, breaks }: Manner): Promis
     const response = await client.request(`/jobs/${id}/console?follow&offset=${from + length}`, {
       signal: connection.signal,
     });
+    hasCome();
     let since = 0;
     let isBroken = false;
     for await (const chunk of response.body ?? []) {
@@ -103,31 +110,38 @@ function parting(a: Buffer, b: Buffer): number {
   for (let at = 0; ; at++) if (a[at] !== b[at]) return at;
 }
 
-test("each of 200 followers of a live console has every byte once", async () => {
+/** Follows guests of so many times the length; whether it was live for the followers. Whatever it was, each has every byte once. */
+async function followed(times: number): Promise<boolean> {
   const client = server.client();
-  const { id } = await post(printer("followed", LINES));
-  const others = await Promise.all(
-    Array.from({ length: JOBS - 1 }, (_, index) => post(printer(`other-${index}`, LINES_OF_OTHERS))),
+  const script = printer(`followed-${times}`, LINES * times);
+  const scripts = Array.from({ length: JOBS - 1 }, (_, index) =>
+    printer(`other-${times}-${index}`, LINES_OF_OTHERS * times),
   );
-  const followers = Array.from({ length: FOLLOWERS }, (_, index) =>
-    follow(id, {
+  const { id } = await post(script);
+  const others = await Promise.all(scripts.map(post));
+  const coming: Promise<void>[] = [];
+  const followers = Array.from({ length: FOLLOWERS }, (_, index) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    coming.push(promise);
+    const manner = {
       late: index % 2 === 0 ? 0 : (index * 37) % 1000,
       joins: index % 4 === 1,
       slow: index % 10 === 2 ? 30 : 0,
       breaks: index % 5 === 3 ? 4_000 : Number.POSITIVE_INFINITY,
-    }),
-  );
+    };
+    return follow(id, manner, resolve);
+  });
   const othersFollowed = others.map((other) =>
     follow(other.id, { late: 0, joins: false, slow: 0, breaks: Number.POSITIVE_INFINITY }),
   );
-  // Once all have come it still runs, and so do others.
-  await sleep(1000);
-  expect(isFinal((await client.job(id)).state)).toBe(false);
-  const live = await Promise.all(others.map((other) => client.job(other.id)));
-  expect(live.filter(({ state }) => !isFinal(state)).length).toBeGreaterThan(JOBS / 2);
+  // A follower that fails is told of below.
+  await Promise.race([Promise.all(coming), Promise.all(followers)]);
+  const { state } = await client.job(id);
+  const live = (await Promise.all(others.map((other) => client.job(other.id)))).filter(
+    (other) => !isFinal(other.state),
+  );
 
   const seen = await Promise.all(followers);
-  const script = printer("followed", LINES);
   const whole = Buffer.from(script.events.map(({ print = "" }) => print).join(""));
   const stored = await (await client.request(`/jobs/${id}/console`)).text();
   expect(stored).toBe(whole.toString());
@@ -136,13 +150,19 @@ test("each of 200 followers of a live console has every byte once", async () => 
     return at < 0 ? [] : [`follower ${index}: from ${from}, ${bytes.length} bytes, wrong at ${at}`];
   });
   expect(wrong).toEqual([]);
-  // It was live for them, and connections did break.
-  expect(seen.filter(({ pieces }) => pieces > 3).length).toBeGreaterThan(FOLLOWERS * 0.9);
-  expect(seen.filter(({ from }) => from > 0).length).toBeGreaterThan(FOLLOWERS / 10);
-  expect(Math.max(...seen.map(({ connections }) => connections))).toBeGreaterThan(5);
+  for (const [index, { bytes }] of (await Promise.all(othersFollowed)).entries())
+    expect(bytes.toString()).toBe(scripts[index]?.events.map(({ print = "" }) => print).join(""));
 
-  for (const [index, { bytes }] of (await Promise.all(othersFollowed)).entries()) {
-    const own = printer(`other-${index}`, LINES_OF_OTHERS);
-    expect(bytes.toString()).toBe(own.events.map(({ print = "" }) => print).join(""));
-  }
+  // Once all had come it still ran, and so did others; it was live for them, and connections did break.
+  return (
+    !isFinal(state) &&
+    live.length > JOBS / 2 &&
+    seen.filter(({ pieces }) => pieces > 3).length > FOLLOWERS * 0.9 &&
+    seen.filter(({ from }) => from > 0).length > FOLLOWERS / 10 &&
+    Math.max(...seen.map(({ connections }) => connections)) > 5
+  );
+}
+
+test("each of 200 followers of a live console has every byte once", async () => {
+  for (let times = 1; !(await followed(times)); times *= 4) expect(times).toBeLessThan(LONGEST);
 });
