@@ -205,7 +205,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
     }
     const { kernel } = job.record.request;
     const inspector = this.env.JOB_RUNNER.getByName(`kernel ${kernel.sha256}`);
-    const named = await inspector.nameProfile(profile.save(), kernel);
+    // A copy: what a call of another object returns has a disposer, and with it this answer's reader would have to dispose of that.
+    const named: FoldedProfile = structuredClone(await inspector.nameProfile(profile.save(), kernel));
     // Nothing is kept where nothing is left of the job.
     if (isWhole && job.found !== undefined) saveNamed(job.sql, named);
     return named;
