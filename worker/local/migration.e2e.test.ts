@@ -44,7 +44,7 @@ const GUESTS = [
   { mode: "pvh", bits: 64, kernel: calls(64), ...CALLS },
   { mode: "hvm", bits: 32, kernel: calls(32), ...CALLS },
 ] as const;
-const HASHES_EVERY = 2_000_000;
+const HASHES_EVERY = 3_000_000;
 const PAGE = 4096;
 const ZEROS = Buffer.alloc(PAGE);
 const PAGES_PER_CLUSTER = 16;
@@ -159,8 +159,9 @@ test.each(GUESTS)("a guest in mode $mode of $bits bits", { timeout: 300_000 }, a
   const { verdict, instructions, guestSeconds } = stayed.job;
   expect(moved.job).toMatchObject({ verdict, instructions, guestSeconds, restarts: 0 });
   expect(moved.hypercalls).toEqual(stayed.hypercalls);
-  const hashes = moved.job.stateHashes!;
-  expect(hashes.length).toBeGreaterThan(3);
+  // The first one is where it went on, which is no moment of the other's.
+  const hashes = moved.job.stateHashes!.slice(1);
+  expect(hashes.length).toBeGreaterThan(1);
   expect(hashes).toEqual(stayed.job.stateHashes!.slice(-hashes.length));
 
   const before = readSnapshot(readFileSync(file));
