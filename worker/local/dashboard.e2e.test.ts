@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type PreparedFixture, prepareFixture } from "../../r2-fixtures/index.ts";
 import type { JobView } from "../runner/record.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import type { Client } from "./client.ts";
@@ -21,13 +20,16 @@ import { injectionEvents, MARKUP } from "./testing/injections.ts";
 /*
  * The dashboard as people use it, in a real browser: log in, send a kernel by form, watch its console, find the line that went wrong,
  * compare two runs, all of it once more without JavaScript. Consoles are recorded ones, played by scripted guests, or made to
- * do harm; one guest is real. Whatever a guest prints or a job is called, nothing of it is executed, and the browser complains of
+ * do harm. Whatever a guest prints or a job is called, nothing of it is executed, and the browser complains of
  * nothing. axe-core looks at every page.
  */
 
 const TOKEN = "a-token-for-the-tests";
 const RECORDED = join(import.meta.dirname, "..", "..", "jobs", "console", "recorded");
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
+
+/** A guest that runs until it is canceled, or a minute is over. */
+const ENDLESS = scriptOf("endless", "x", 15_000_000_000);
 
 const withBrowser = describe.skipIf(!hasBrowser());
 
@@ -445,6 +447,7 @@ withBrowser("the dashboard", () => {
 
   describe("without JavaScript", () => {
     let plain: Visitor;
+    let batch: string;
 
     beforeAll(async () => {
       plain = await newVisitor(browser, server.url, { javaScriptEnabled: false });
@@ -478,6 +481,89 @@ withBrowser("the dashboard", () => {
       expect(incidents).toEqual([]);
     });
 
+    test("a batch is found, followed, canceled; its jobs are reached from its grid", async () => {
+      const { page, incidents } = plain;
+      const kernel = { sha256: (await client.job(await post(ENDLESS))).kernel.sha256 };
+      const body = JSON.stringify({ name: "off", matrix: { kernel: [kernel], memory: [64, 128] } });
+      const headers = { "content-type": "application/json" };
+      const response = await client.request("/batches", { method: "POST", headers, body });
+      const { id } = (await response.json()) as { id: string };
+      await page.goto("/");
+      await page.click("nav >> text=Batches");
+      await page.selectOption("#filter-state", "ended");
+      await page.click("text=Filter");
+      expect(page.url()).toContain("state=ended");
+      expect(await page.locator(`#list a[href='/batches/${id}']`).count()).toBe(0);
+      await page.click("text=Clear");
+      await page.click(`#list a[href='/batches/${id}']`);
+      expect(await page.textContent("#batch-title")).toBe("off");
+      // The page comes again by itself: jobs that were waiting get addresses.
+      await page.waitForSelector(".tiles a[href^='/jobs/']", { timeout: 60_000 });
+      await page.click("text=Cancel all");
+      await page.waitForSelector("#batch[data-live='0']", { timeout: 60_000 });
+      expect(await page.textContent("#batch [role=status]")).toContain("2 of 2 jobs have ended");
+      batch = id;
+      await page.locator(".tiles a[href^='/jobs/']").first().click();
+      await page.waitForSelector("#summary[data-state=canceled]");
+      // From a job to another like it.
+      await page.click("text=Run again");
+      expect(await page.textContent("h1")).toContain("New job");
+      await page.goto(`/?batch=${id}`);
+      expect(await page.locator(".jobs .name").count()).toBe(2);
+      expect(incidents).toEqual([]);
+    });
+
+    test("boxes choose what is compared; whoever logs out is asked to log in, by token or link", async () => {
+      const { page, context, incidents } = await newVisitor(browser, server.url, {
+        javaScriptEnabled: false,
+      });
+      await page.goto(await client.loginLink());
+      await page.click("text=Log in here");
+      for (const name of ["boot bug", "boot null"])
+        await page.locator("tr", { hasText: name }).locator("input").check();
+      await page.click("text=Compare two");
+      expect(new URL(page.url()).searchParams.getAll("job").sort()).toEqual([jobs.bug, jobs.null].sort());
+      expect(await page.locator("mark").count()).toBe(2);
+      await page.click("text=Log out");
+      await page.goto("/new");
+      expect(new URL(page.url()).pathname).toBe("/login");
+      await page.fill("#token", TOKEN);
+      await page.click("button.primary");
+      expect(new URL(page.url()).pathname).toBe("/new");
+      expect(incidents).toEqual([]);
+      await context.close();
+    });
+
+    test("every page is whole, and axe finds nothing serious", async () => {
+      // axe is a script itself: it needs a browser that runs scripts, and gets the pages without theirs.
+      const { page, context, incidents } = await newVisitor(browser, server.url);
+      let scripts = 0;
+      await context.route("**/*", async (route) => {
+        if (route.request().resourceType() !== "script") return await route.continue();
+        scripts++;
+        await route.fulfill({ contentType: "text/javascript", body: "" });
+      });
+      await context.addCookies(await plain.context.cookies());
+      const link = new URL(await client.loginLink()).pathname;
+      for (const path of [
+        "/",
+        `/jobs/${jobs.good}`,
+        "/batches",
+        `/batches/${batch}`,
+        "/new",
+        "/docs",
+        "/login",
+        link,
+      ]) {
+        await page.goto(path);
+        expect([path, await page.locator("h1").count()]).toEqual([path, 1]);
+        expect([path, await accessibilityProblems(page)]).toEqual([path, []]);
+      }
+      expect(scripts).toBeGreaterThan(0);
+      expect(incidents).toEqual([]);
+      await context.close();
+    });
+
     test("a job is sent by form, its page refreshes itself until it has ended, and one that runs is canceled", async () => {
       const { page, incidents } = plain;
       await page.goto("/new");
@@ -505,7 +591,7 @@ withBrowser("the dashboard", () => {
       });
       await page.click("text=Boot it");
       expect(await page.textContent("#problem")).toContain("this is no script");
-      await page.goto(`/jobs/${await post(scriptOf("endless", "x", 15_000_000_000))}`);
+      await page.goto(`/jobs/${await post(ENDLESS)}`);
       await page.click("text=Cancel");
       await page.waitForSelector("#summary[data-state=canceled]");
       expect(incidents.filter((incident) => !/status of 4\d\d/.test(incident))).toEqual([]);
@@ -576,7 +662,12 @@ withBrowser("the dashboard", () => {
       problem: "/compare",
     };
     const looks = [
-      { look: "light", options: { colorScheme: "light" }, checked: Object.keys(pages) },
+      // What has no script of its own was looked at without any.
+      {
+        look: "light",
+        options: { colorScheme: "light" },
+        checked: ["jobs", "job", "colours", "search", "compare", "problem"],
+      },
       { look: "dark", options: { colorScheme: "dark" }, checked: ["jobs", "job", "colours", "compare"] },
       // Colours are those of dark; what may be wrong here is the width.
       {
@@ -599,85 +690,5 @@ withBrowser("the dashboard", () => {
       }
       await other.context.close();
     }
-  });
-});
-
-withBrowser("with a real guest", () => {
-  let browser: Browser;
-  let server: LocalServer;
-  let hello: PreparedFixture;
-
-  beforeAll(async () => {
-    hello = await prepareFixture("hello", { log: () => {} });
-    server = await LocalServer.start({ token: TOKEN, variables: { PUBLIC_READ: "1" } });
-    await server.storeFixture(hello);
-    browser = await launchBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
-
-  test("a guest is chosen in the form, and sent as a file; its page says how it went", async () => {
-    const { page, incidents, context } = await newVisitor(browser, server.url);
-    await page.goto("/login");
-    await page.fill("#token", TOKEN);
-    await page.click("button.primary");
-    for (const how of ["fixture", "file"]) {
-      await page.click("text=New job");
-      if (how === "fixture") await page.selectOption("#fixture", "hello");
-      else {
-        await page.setInputFiles("#kernel", hello.kernelPath);
-        await page.fill("#cmdline", hello.cmdline);
-      }
-      await page.fill("#pass", "HELLO-OK");
-      await page.click("text=Boot it");
-      await page.waitForSelector("#summary[data-state=passed]", { timeout: 60_000 });
-      await expect.poll(() => page.textContent("#lines")).toContain("HELLO-OK");
-      await page.waitForSelector("#hypercalls");
-      expect(await page.textContent("#hypercalls figcaption")).toMatch(/% were served inside the guest/);
-    }
-    await screenshot(page, "hello-light");
-    expect(await accessibilityProblems(page)).toEqual([]);
-    expect(incidents).toEqual([]);
-    await context.close();
-  });
-
-  test("whoever is not logged in sees public jobs and no others, where a deployment shows them", async () => {
-    const client = server.client();
-    const kernel = { fixture: "hello" };
-    const shown = await client.createJob({
-      kernel,
-      config: { visibility: "public", labels: { name: "shown" } },
-    });
-    const hidden = await client.createJob({ kernel, config: { labels: { name: "hidden" } } });
-    const { page, incidents, context } = await newVisitor(browser, server.url);
-    await page.goto(`/jobs/${shown.id}`);
-    await page.waitForSelector("#summary[data-state=passed]", { timeout: 60_000 });
-    expect(await page.locator("text=Run again").count()).toBe(0);
-    await expect
-      .poll(async () => {
-        await page.goto("/");
-        return page.locator(".jobs .name").allTextContents();
-      })
-      .toEqual(["shown"]);
-    await page.goto("/new");
-    expect(new URL(page.url()).pathname).toBe("/login");
-    expect(incidents).toEqual([]);
-    await page.goto(`/jobs/${hidden.id}`);
-    expect(await page.textContent(".error")).toContain("no such job");
-    // The owner logs in from there, and comes back; a link on another site leads him there, too.
-    incidents.splice(0);
-    await page.click(".visitor a");
-    await page.fill("#token", TOKEN);
-    await page.click("button.primary");
-    await page.waitForSelector("#summary");
-    await page.goto("about:blank");
-    await page.setContent(`<a href="${server.url}/jobs/${hidden.id}">his</a>`);
-    await page.click("a");
-    await page.waitForSelector("#summary");
-    expect(await page.textContent("h1")).toBe("hidden");
-    expect(incidents).toEqual([]);
-    await context.close();
   });
 });

@@ -195,13 +195,14 @@ function MemberLink({ member, text }: { readonly member: MemberView; readonly te
   const title = visible(`${member.name}: ${verdict ?? state}${reason === null ? "" : `, ${reason}`}`);
   const content = (
     <>
-      {text} <Verdict verdict={null} state={state === "waiting" || state === "starting" ? "queued" : word} />
+      <span class="name">{text}</span>{" "}
+      <Verdict verdict={null} state={state === "waiting" || state === "starting" ? "queued" : word} />
     </>
   );
   return job === null ? (
     <span title={title}>{content}</span>
   ) : (
-    <a href={`/jobs/${job}`} title={title}>
+    <a class="member" href={`/jobs/${job}`} title={title}>
       {content}
     </a>
   );

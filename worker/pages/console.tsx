@@ -54,7 +54,7 @@ export function Console({ jobId, live, consoleBytes, window, marked, search }: C
           <button type="submit">Go</button>
         </form>
         <span class="soft">
-          {bytes(consoleBytes)} <a href={`${self}/console`}>as text</a>
+          <span id="console-bytes">{bytes(consoleBytes)}</span> <a href={`${self}/console`}>as text</a>
         </span>
         <label class="only-script">
           <input type="checkbox" id="tail" checked={live} /> follow the end

@@ -208,5 +208,5 @@ async function shortForm(request: Request): Promise<URLSearchParams> {
   const length = Number(request.headers.get("content-length") ?? Number.NaN);
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type) || !(length <= LOGIN_FORM_BYTES))
     throw new HttpError(415, "unsupported-media-type", "This address takes the login form.");
-  return new URLSearchParams(await request.text());
+  return new URLSearchParams(new TextDecoder().decode(await request.arrayBuffer()));
 }

@@ -200,7 +200,7 @@ test("a batch of one axis is tiles by its values, and its reports are those of a
   } as unknown as BatchView;
   const html = String(Batch({ batch, members, next: null, mayChange: false, now: 0 }));
   expect(html).not.toContain("<table");
-  expect(html).toMatch(/By memory:.*class="tiles".*>64 <.*>128 </s);
+  expect(html).toMatch(/By memory:.*class="tiles".*>64<\/.*>128<\//s);
   for (const file of ["report.json", "report.xml", "report.ktap", "report.kcidb", "report.md", "badge.svg"])
     expect(html).toContain(`href="/batches/ab/${file}"`);
 });

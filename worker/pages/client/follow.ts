@@ -1,5 +1,6 @@
 import { ConsoleReader } from "../../../jobs/ansi/console.ts";
 import { decodeStyle } from "../../../jobs/ansi/style.ts";
+import { bytes as bytesText } from "../format.ts";
 import { lineElement } from "./lines.ts";
 
 /** Lines kept in the page; a guest that floods must not fill the browser. */
@@ -38,9 +39,11 @@ export async function followConsole(box: HTMLElement, grown: () => void): Promis
 
 function show(box: HTMLElement, reader: ConsoleReader, bytes: Uint8Array): void {
   document.getElementById("nothing")?.remove();
+  const size = document.getElementById("console-bytes");
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
   const first = reader.position.number;
   const lines = reader.read(bytes);
+  if (size !== null) size.textContent = bytesText(reader.bytes);
   const last = reader.unfinished();
   if (last !== undefined) lines.push(last);
   // What was unfinished is there already.

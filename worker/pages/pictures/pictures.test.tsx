@@ -123,6 +123,9 @@ describe("the boot", () => {
     expectInside(timeline);
     expect(timeline).toContain("line 7: &lt;b&gt;");
     expect(timeline).toContain("guest time, seconds");
+    const short = await svgOf(<Timeline milestones={{}} guestSeconds={0.00144} ended />);
+    expect(short).toContain("guest time, milliseconds");
+    expect(short).toContain(">0.5<");
     const good = { milestones: DEBIAN, instructions: 2_900_000_000 };
     const phases = await svgOf(<Phases milestones={DEBIAN} instructions={2_800_000_000} good={good} />);
     expectInside(phases);

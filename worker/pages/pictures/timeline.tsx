@@ -14,6 +14,14 @@ const HALF = 50;
 /** Complaints that get a mark of their own. */
 const MARKS = 24;
 
+const SECONDS = { unit: "seconds", factor: 1, least: 1 } as const;
+/** The axis' units, by the guest time from which on they are used, in seconds. */
+const UNITS = [
+  SECONDS,
+  { unit: "milliseconds", factor: 1e3, least: 1e-3 },
+  { unit: "microseconds", factor: 1e6, least: Number.MIN_VALUE },
+] as const;
+
 /** When the boot got where, in guest time. */
 export function Timeline(props: {
   readonly milestones: Milestones;
@@ -38,6 +46,7 @@ export function Timeline(props: {
   const track = rows * ROW + GAP;
   const bottom = track + TRACK;
   const end = ended ? "end of the run" : "now";
+  const { unit, factor } = UNITS.find(({ least }) => most >= least) ?? SECONDS;
   const summary =
     points.length === 0
       ? `The guest ran for ${seconds(most)} and passed no milestone of a Linux boot.`
@@ -51,7 +60,13 @@ export function Timeline(props: {
       legend={marks.length > 0 ? [{ className: "mark", label: "a complaint of the kernel" }] : []}
       table={<TimelineTable points={points} guestSeconds={guestSeconds} end={end} />}
     >
-      <Axis ticks={ticks(most)} top={track} bottom={bottom} format={String} unit="guest time, seconds" />
+      <Axis
+        ticks={ticks(most * factor)}
+        top={track}
+        bottom={bottom}
+        format={String}
+        unit={`guest time, ${unit}`}
+      />
       {points.map(({ seconds: at }, index) => {
         const next = points[index + 1]?.seconds ?? most;
         return (
