@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 /*
@@ -189,8 +188,7 @@ describe("npm run dev", () => {
     );
 
   async function expectGone(url: string): Promise<void> {
-    for (let i = 0; i < 50 && (await answers(url)); i++) await sleep(100);
-    expect(await answers(url)).toBe(false);
+    await expect.poll(() => answers(url)).toBe(false);
   }
 
   test("prints its address first, asks for its token, and goes away on SIGTERM", async () => {

@@ -35,7 +35,7 @@ async function wrangler(...args: string[]): Promise<string> {
       WRANGLER_SEND_METRICS: "false",
       WRANGLER_SEND_ERROR_REPORTS: "false",
     },
-    timeout: 120_000,
+    timeout: 500_000,
   });
   return stdout;
 }

@@ -71,7 +71,7 @@ async function shell(text: string): Promise<string> {
     cwd: directory,
     env,
     maxBuffer: 1 << 26,
-    timeout: 280_000,
+    timeout: 580_000,
   });
   return stdout;
 }
