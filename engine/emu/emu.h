@@ -200,6 +200,10 @@ void runstate_get(struct vcpu_runstate_info *info);
 /* The other hypercalls: vcpu_op.c, sched.c, memory.c, grants.c, version.c, physdev.c */
 s64 do_vcpu_op(word command, word id, word argument);
 s64 do_sched_op(word command, word argument);
+_Noreturn void shut_down(u32 reason);
+
+/* compat.c */
+s64 do_compat(word number, word a1, word a2);
 s64 do_memory_op(word command, word argument);
 s64 do_grant_table_op(word command, word argument, word count);
 void grants_init(void);

@@ -74,7 +74,7 @@ static s64 dispatch(word number, word a1, word a2, word a3, word a4)
     case __HYPERVISOR_domctl:
         return -XEN_EPERM;
     }
-    return -XEN_ENOSYS;
+    return do_compat(number, a1, a2);
 }
 
 /* As Xen: the entries run to the end whatever they return; only a list that cannot be read or written stops it. */

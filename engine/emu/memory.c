@@ -11,6 +11,9 @@ struct e820_entry {
 } __attribute__((packed));
 
 static u64 released_pages;
+/* How many of them were given back in use, and may have become free since; their m2p says which. */
+static u64 leaving_pages;
+#define LEAVING (~(xen_pfn_t)0 - 1)
 
 static bool own_domain(u16 domain)
 {
@@ -51,14 +54,37 @@ static s64 reservation(word argument, u64 pages)
     return own_domain(domain) ? (s64)pages : -XEN_ESRCH;
 }
 
-/* Only a page that nothing maps writable or uses as a table can be given back. */
+/* Pages that were given back in use, and are no more, can be had again. */
+static __attribute__((noinline)) void release_left(void)
+{
+    for (u64 mfn = 0; mfn < boot.ram_pages && leaving_pages > 0; mfn++) {
+        if (machine_to_phys[mfn] != LEAVING || !page_is_ram(mfn) || (page_info[mfn] & PAGE_COUNT_MASK))
+            continue;
+        page_info[mfn] = PAGE_RELEASED;
+        machine_to_phys[mfn] = ~0UL;
+        leaving_pages--;
+    }
+}
+
+/* As in Xen: a page is given back whatever it is used for, and its pin with it. It is free when the last use has ended. */
 static bool release_page(u64 mfn)
 {
-    if (!page_is_ram(mfn) || (page_info[mfn] & PAGE_COUNT_MASK))
+    if (leaving_pages > 0)
+        release_left();
+    if (!page_is_ram(mfn) || machine_to_phys[mfn] == LEAVING)
         return false;
+    if (page_info[mfn] & PAGE_PINNED) {
+        page_info[mfn] &= ~PAGE_PINNED;
+        page_put(mfn, page_type(mfn));
+    }
+    released_pages++;
+    if (page_info[mfn] & PAGE_COUNT_MASK) {
+        machine_to_phys[mfn] = LEAVING;
+        leaving_pages++;
+        return true;
+    }
     page_info[mfn] = PAGE_RELEASED;
     machine_to_phys[mfn] = ~0UL;
-    released_pages++;
     return true;
 }
 
@@ -74,7 +100,9 @@ static bool decrease_extent(u64 first, unsigned order)
 static bool take_page(xen_pfn_t *mfn)
 {
     static word hand;
-    if (released_pages == 0)
+    if (leaving_pages > 0)
+        release_left();
+    if (released_pages == leaving_pages)
         return false;
     while (!(page_info[hand % (word)boot.ram_pages] & PAGE_RELEASED))
         hand++;

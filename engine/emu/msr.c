@@ -2,6 +2,7 @@
 #include "emu.h"
 
 #define MSR_IA32_TSC 0x10
+#define MSR_IA32_PLATFORM_ID 0x17
 #define MSR_IA32_APIC_BASE 0x1b
 #define MSR_IA32_BIOS_SIGN_ID 0x8b
 #define MSR_IA32_MISC_ENABLE 0x1a0
@@ -52,7 +53,10 @@ bool guest_read_msr(u32 msr, u64 *value)
         *value = 0;
         return true;
     }
-    return false;
+    if (msr != MSR_IA32_PLATFORM_ID) /* Linux 7.2 reads it first of all */
+        return false;
+    *value = 0;
+    return true;
 }
 
 bool guest_write_msr(u32 msr, u64 value)

@@ -53,7 +53,7 @@ static s64 poll(word argument)
     return 0;
 }
 
-static _Noreturn void shut_down(u32 reason)
+_Noreturn void shut_down(u32 reason)
 {
     port_write(PORT_SHUTDOWN, reason);
     for (;;)

@@ -50,6 +50,12 @@ void check_events(void)
     struct evtchn_status status = {.dom = DOMID_SELF, .port = local};
     check("status", event(EVTCHNOP_status, &status, sizeof(status)), 0);
     check("is interdomain", (long)((struct evtchn_status *)scratch)->status, EVTCHNSTAT_interdomain);
+    struct { u32 command; struct evtchn_status status; } old = {.command = EVTCHNOP_status, .status = status};
+    check("status by the old hypercall", CALL(event_channel_op_compat, argument(&old, sizeof(old))), 0);
+    check("is the same", (long)((__typeof__(old) *)scratch)->status.status, EVTCHNSTAT_interdomain);
+    old.command = EVTCHNOP_reset;
+    REFUSED("what the old hypercall does not know", -XEN_ENOSYS, CALL(event_channel_op_compat, argument(&old, sizeof(old))));
+    REFUSED("the old hypercall from nowhere", -XEN_EFAULT, CALL(event_channel_op_compat, UNMAPPED));
     status.dom = BAD_DOMAIN;
     REFUSED("status of another", -XEN_ESRCH, event(EVTCHNOP_status, &status, sizeof(status)));
     status = (struct evtchn_status){.dom = DOMID_SELF, .port = NO_PORT};
@@ -192,6 +198,8 @@ void check_sched(void)
     u64 before = now();
     check("poll", CALL(sched_op, SCHEDOP_poll, argument(&poll, sizeof(poll))), 0);
     check("until its time", now() - before >= MILLISECOND - MILLISECOND / 10, 1);
+    check("yield by the old hypercall", CALL(sched_op_compat, SCHEDOP_yield), 0);
+    REFUSED("poll by the old hypercall", -XEN_ENOSYS, CALL(sched_op_compat, SCHEDOP_poll, scratch));
     poll.nr_ports = 1000;
     REFUSED("poll of too many", -XEN_EINVAL, CALL(sched_op, SCHEDOP_poll, argument(&poll, sizeof(poll))));
     poll = (struct sched_poll){.ports.p = (evtchn_port_t *)IN_HOLE, .nr_ports = 1, .timeout = 1};

@@ -319,12 +319,17 @@ void check_memory_op(void)
     REFUSED("reservation of nowhere", -XEN_EFAULT, CALL(memory_op, XENMEM_maximum_reservation, UNMAPPED));
 
     u32 frame = MFN_OF(spare2);
-    REFUSED("giving back a page in use", 0, reserve(XENMEM_decrease_reservation, &frame, 1, 0, DOMID_SELF));
     check("unmapping it", CALL(update_va_mapping, spare2, 0, 0, UVMF_INVLPG), 0);
     REFUSED("giving back another's", -XEN_ESRCH, reserve(XENMEM_decrease_reservation, &frame, 1, 0, 77));
     REFUSED("frames from nowhere", -XEN_EFAULT, reserve(XENMEM_decrease_reservation, (u32 *)UNMAPPED, 1, 0, DOMID_SELF));
     REFUSED("too large extents", -XEN_EPERM, reserve(XENMEM_decrease_reservation, &frame, 1, 30, DOMID_SELF));
-    check("giving it back", reserve(XENMEM_decrease_reservation, &frame, 1, 0, DOMID_SELF), 1);
+    check("mapping it", remap(spare2, PTE_P | PTE_W), 0);
+    check("giving it back in use", reserve(XENMEM_decrease_reservation, &frame, 1, 0, DOMID_SELF), 1);
+    REFUSED("giving it back again", 0, reserve(XENMEM_decrease_reservation, &frame, 1, 0, DOMID_SELF));
+    REFUSED("asking for a page while it is in use", 0, reserve(XENMEM_populate_physmap, &frame, 1, 0, DOMID_SELF));
+    *(volatile long *)spare2 = 1;
+    check("unmapping it for good", CALL(update_va_mapping, spare2, 0, 0, UVMF_INVLPG), 0);
+    check("giving it back once more", reserve(XENMEM_decrease_reservation, &frame, 1, 0, DOMID_SELF), 0);
     check("has one page less", CALL(memory_op, XENMEM_current_reservation, &self), (long)start_info->nr_pages - 1);
     REFUSED("mapping it now", -XEN_EINVAL, remap(spare2, PTE_P | PTE_W));
     check("asking for a page", reserve(XENMEM_populate_physmap, &frame, 1, 0, DOMID_SELF), 1);
