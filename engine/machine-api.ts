@@ -87,13 +87,7 @@ export interface HypercallCount {
 
 export interface HypercallStatistics {
   readonly hypercalls: readonly HypercallCount[];
-  readonly totals: {
-    readonly calls: number;
-    readonly inEmu: number;
-    readonly byPort: number;
-    readonly byVmcall?: number;
-    readonly errors: number;
-    readonly instructions: number;
+  readonly totals: Omit<HypercallCount, "hypercall" | "subop"> & {
     /** inEmu / calls, 0..1 */
     readonly shareInEmu: number;
   };

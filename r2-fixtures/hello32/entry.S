@@ -6,16 +6,7 @@
 #define PAGE 4096
 #define HYPERVISOR_iret 23
 
-/* xen/include/public/elfnote.h */
-.macro elf_note type, desc:vararg
-    .pushsection .note.Xen, "a", @note
-    .balign 4
-    .long 4, 2f - 1f, \type
-    .asciz "Xen"
-1:  \desc
-2:  .balign 4
-    .popsection
-.endm
+#include "../elf-note.h"
 
     elf_note 6, .asciz "hello32"                /* GUEST_OS */
     elf_note 7, .asciz "1"                      /* GUEST_VERSION */

@@ -1,4 +1,5 @@
 import type { Verdict } from "../../jobs/verdict.ts";
+import { pick } from "../pick.ts";
 import type { JobView } from "../runner/record.ts";
 
 /**
@@ -36,38 +37,29 @@ export interface MemberPage {
   readonly next: string | null;
 }
 
+/** The fields of a job that a batch keeps. */
+const KEPT = [
+  "state",
+  "verdict",
+  "reason",
+  "reasonCode",
+  "instructions",
+  "guestSeconds",
+  "runSeconds",
+  "startedAt",
+  "endedAt",
+] as const satisfies readonly (keyof JobView)[];
+/** Those of a member that are shown as they are kept. */
+export const SHOWN = ["index", "name", ...KEPT] as const satisfies readonly (keyof MemberView)[];
+
 /** What a batch keeps of one of its jobs, from an event or from its object. */
 export interface JobNews {
   readonly job: string;
   /** The event's number: an older one changes nothing. */
   readonly number: number;
-  readonly view: Pick<
-    JobView,
-    | "state"
-    | "verdict"
-    | "reason"
-    | "reasonCode"
-    | "instructions"
-    | "guestSeconds"
-    | "runSeconds"
-    | "startedAt"
-    | "endedAt"
-  >;
+  readonly view: Pick<JobView, (typeof KEPT)[number]>;
 }
 
 export function newsOf(number: number, job: JobView): JobNews {
-  const { state, verdict, reason, reasonCode, instructions, guestSeconds, runSeconds, startedAt, endedAt } =
-    job;
-  const view = {
-    state,
-    verdict,
-    reason,
-    reasonCode,
-    instructions,
-    guestSeconds,
-    runSeconds,
-    startedAt,
-    endedAt,
-  };
-  return { job: job.id, number, view };
+  return { job: job.id, number, view: pick(job, KEPT) };
 }

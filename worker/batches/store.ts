@@ -1,7 +1,8 @@
 import type { MemberSpec } from "../../jobs/batch/schema.ts";
 import type { VerdictCounts } from "../../jobs/batch/summary.ts";
 import type { Verdict } from "../../jobs/verdict.ts";
-import type { JobNews, MemberState, MemberView } from "./member.ts";
+import { pick } from "../pick.ts";
+import { type JobNews, type MemberState, type MemberView, SHOWN } from "./member.ts";
 import type { BatchRecord } from "./record.ts";
 
 /**
@@ -93,33 +94,10 @@ function withoutNotify(spec: Member["spec"]): Member["spec"] {
 }
 
 export function viewOfMember(member: Member): MemberView {
-  const {
-    index,
-    name,
-    state,
-    verdict,
-    reason,
-    reasonCode,
-    instructions,
-    guestSeconds,
-    runSeconds,
-    startedAt,
-    endedAt,
-  } = member;
   const job = member.made ? member.job : null;
   return {
-    index,
-    name,
+    ...pick(member, SHOWN),
     job,
-    state,
-    verdict,
-    reason,
-    reasonCode,
-    instructions,
-    guestSeconds,
-    runSeconds,
-    startedAt,
-    endedAt,
     request: withoutNotify(member.spec),
     links: { job: job === null ? null : `/jobs/${job}` },
   };

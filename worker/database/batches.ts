@@ -1,5 +1,6 @@
 import type { Principal } from "../auth/principal.ts";
 import type { BatchView } from "../batches/record.ts";
+import { type Condition, type Position, summariesOf } from "./page.ts";
 
 const WRITE = `
   INSERT INTO batches (id, owner, visibility, state, verdict, created_at, version, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -27,40 +28,15 @@ export async function deleteBatchRow(database: D1Database, id: string): Promise<
   await database.prepare("DELETE FROM batches WHERE id = ?").bind(id).run();
 }
 
-/** Where a page of a list ends: the next one begins behind it. */
-export interface BatchPosition {
-  readonly createdAt: number;
-  readonly id: string;
-}
-
 /** A page of the batches that a principal may read, newest first. */
-export async function listBatches(
+export function listBatches(
   database: D1Database,
   principal: Principal,
-  {
-    before,
-    limit,
-    state,
-  }: { readonly before?: BatchPosition; readonly limit: number; readonly state?: string },
+  { state, ...page }: { readonly before?: Position; readonly limit: number; readonly state?: string },
 ): Promise<BatchView[]> {
-  const where: string[] = [];
-  const values: (string | number)[] = [];
-  if (!principal.scopes.has("admin")) {
-    where.push("(owner = ? OR visibility = 'public')");
-    values.push(principal.tokenId);
-  }
-  if (state !== undefined) {
-    where.push("state = ?");
-    values.push(state);
-  }
-  if (before !== undefined) {
-    where.push("(created_at, id) < (?, ?)");
-    values.push(before.createdAt, before.id);
-  }
-  const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-  const { results } = await database
-    .prepare(`SELECT summary FROM batches ${condition} ORDER BY created_at DESC, id DESC LIMIT ?`)
-    .bind(...values, limit)
-    .all<{ summary: string }>();
-  return results.map(({ summary }) => JSON.parse(summary) as BatchView);
+  const conditions: Condition[] = [];
+  if (!principal.scopes.has("admin"))
+    conditions.push(["(owner = ? OR visibility = 'public')", principal.tokenId]);
+  if (state !== undefined) conditions.push(["state = ?", state]);
+  return summariesOf(database, "batches", conditions, page);
 }

@@ -1,4 +1,5 @@
 import type { DeliveryView, Subject } from "../notify/record.ts";
+import { type Condition, type Position, summariesOf } from "./page.ts";
 
 const WRITE = `
   INSERT INTO deliveries (id, subject, owner, state, created_at, version, summary) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -23,40 +24,21 @@ export async function deleteDeliveryRows(database: D1Database, subject: string):
   await database.prepare("DELETE FROM deliveries WHERE subject = ?").bind(subject).run();
 }
 
-/** Where a page of a list ends: the next one begins behind it. */
-export interface DeliveryPosition {
-  readonly createdAt: number;
-  readonly id: string;
-}
-
 export interface DeliveryQuestion {
   /** Whose; undefined for everybody's. */
   readonly owner?: string;
   readonly state?: string;
-  readonly before?: DeliveryPosition;
+  readonly before?: Position;
   readonly limit: number;
 }
 
 /** A page of deliveries, newest first. */
-export async function listDeliveries(
+export function listDeliveries(
   database: D1Database,
-  { owner, state, before, limit }: DeliveryQuestion,
+  { owner, state, ...page }: DeliveryQuestion,
 ): Promise<DeliveryView[]> {
-  const where: string[] = [];
-  const values: (string | number)[] = [];
-  for (const [column, value] of Object.entries({ owner, state })) {
-    if (value === undefined) continue;
-    where.push(`${column} = ?`);
-    values.push(value);
-  }
-  if (before !== undefined) {
-    where.push("(created_at, id) < (?, ?)");
-    values.push(before.createdAt, before.id);
-  }
-  const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-  const { results } = await database
-    .prepare(`SELECT summary FROM deliveries ${condition} ORDER BY created_at DESC, id DESC LIMIT ?`)
-    .bind(...values, limit)
-    .all<{ summary: string }>();
-  return results.map(({ summary }) => JSON.parse(summary) as DeliveryView);
+  const conditions: Condition[] = [];
+  if (owner !== undefined) conditions.push(["owner = ?", owner]);
+  if (state !== undefined) conditions.push(["state = ?", state]);
+  return summariesOf(database, "deliveries", conditions, page);
 }

@@ -1,28 +1,31 @@
 import type { JobEvent } from "../events/event.ts";
+import { pick } from "../pick.ts";
 import type { JobView } from "../runner/record.ts";
 
+/** Fields that lists show as the job does. */
+const SHOWN = [
+  "id",
+  "state",
+  "verdict",
+  "reason",
+  "reasonCode",
+  "fixture",
+  "owner",
+  "visibility",
+  "batch",
+  "createdAt",
+  "startedAt",
+  "endedAt",
+  "seconds",
+  "runSeconds",
+  "guestSeconds",
+  "instructions",
+  "mips",
+  "consoleBytes",
+] as const satisfies readonly (keyof JobView)[];
+
 /** A job as lists show it. */
-export type JobSummary = Pick<
-  JobView,
-  | "id"
-  | "state"
-  | "verdict"
-  | "reason"
-  | "reasonCode"
-  | "fixture"
-  | "owner"
-  | "visibility"
-  | "batch"
-  | "createdAt"
-  | "startedAt"
-  | "endedAt"
-  | "seconds"
-  | "runSeconds"
-  | "guestSeconds"
-  | "instructions"
-  | "mips"
-  | "consoleBytes"
-> & {
+export type JobSummary = Pick<JobView, (typeof SHOWN)[number]> & {
   readonly kernel: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly cmdline: string;
@@ -34,30 +37,13 @@ export type JobSummary = Pick<
 export function summaryOf(job: JobView): JobSummary {
   const { config } = job;
   return {
-    id: job.id,
-    state: job.state,
-    verdict: job.verdict,
-    reason: job.reason,
-    reasonCode: job.reasonCode,
-    fixture: job.fixture,
+    ...pick(job, SHOWN),
     kernel: job.kernel.sha256,
     // Jobs of an older version have no labels.
     labels: config.labels ?? {},
     cmdline: config.cmdline,
     memory: config.memory,
     mode: config.mode ?? "pv",
-    owner: job.owner,
-    visibility: job.visibility,
-    batch: job.batch,
-    createdAt: job.createdAt,
-    startedAt: job.startedAt,
-    endedAt: job.endedAt,
-    seconds: job.seconds,
-    runSeconds: job.runSeconds,
-    guestSeconds: job.guestSeconds,
-    instructions: job.instructions,
-    mips: job.mips,
-    consoleBytes: job.consoleBytes,
     links: { self: job.links.self },
   };
 }

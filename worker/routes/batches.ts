@@ -8,11 +8,13 @@ import type { Batch } from "../batches/batch.ts";
 import { BATCH_LIMITS } from "../batches/limits.ts";
 import { makeBatch } from "../batches/make-batch.ts";
 import type { BatchView } from "../batches/record.ts";
-import { type BatchPosition, listBatches } from "../database/batches.ts";
+import { listBatches } from "../database/batches.ts";
 import { withDatabase } from "../database/database.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { settingsOf } from "../settings.ts";
+import { jsonOf } from "./body.ts";
+import { badCursor, limitOf, nextOf, positionOf, wordOf } from "./page.ts";
 
 type AppContext = Context<AppEnv>;
 
@@ -47,60 +49,14 @@ export async function batchOf(
   return { batch, object };
 }
 
-/** The JSON of a request's body, as long as it is no larger than a batch may be. */
-async function jsonOf(request: Request): Promise<unknown> {
-  if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) {
-    throw new HttpError(415, "unsupported-media-type", "Send the batch as application/json.", {
-      field: "content-type",
-    });
-  }
-  const decoder = new TextDecoder();
-  let text = "";
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.length;
-    if (size > BATCH_LIMITS.bodyBytes) {
-      throw new HttpError(
-        413,
-        "too-large",
-        `The body is larger than ${BATCH_LIMITS.bodyBytes} bytes of JSON.`,
-        {
-          field: "body",
-        },
-      );
-    }
-    text += decoder.decode(chunk, { stream: true });
-  }
-  text += decoder.decode();
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new HttpError(400, "bad-json", `The body is not valid JSON: ${why}.`, { field: "body" });
-  }
-}
-
-/** `?limit=` */
-function limitOf(context: AppContext): number {
-  const text = context.req.query("limit") ?? String(BATCH_LIMITS.page);
-  const limit = Number(text);
-  if (/^\d{1,6}$/.test(text) && limit >= 1 && limit <= BATCH_LIMITS.mostPage) return limit;
-  throw new HttpError(400, "bad-limit", `limit must be a whole number from 1 to ${BATCH_LIMITS.mostPage}.`, {
-    field: "limit",
+/** @throws HttpError 415, 413, 400 */
+function batchIn(request: Request): Promise<unknown> {
+  if (/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
+    return jsonOf(request.body, BATCH_LIMITS.bodyBytes, '{"kernel": …, "matrix": …}');
+  throw new HttpError(415, "unsupported-media-type", "Send the batch as application/json.", {
+    field: "content-type",
   });
 }
-
-/** One of a few words in the query; undefined if it is not there. */
-function wordOf(context: AppContext, name: string, known: readonly string[]): string | undefined {
-  const word = context.req.query(name);
-  if (word === undefined || known.includes(word)) return word;
-  throw new HttpError(400, `bad-${name}`, `${name} must be one of ${known.join(", ")}.`, { field: name });
-}
-
-const badCursor = (): HttpError =>
-  new HttpError(400, "bad-cursor", 'cursor must be the "next" of an earlier answer to the same question.', {
-    field: "cursor",
-  });
 
 /** The index after which a page of members begins. */
 function memberCursor(context: AppContext): number {
@@ -108,21 +64,6 @@ function memberCursor(context: AppContext): number {
   if (cursor === undefined) return -1;
   if (!/^\d{1,6}$/.test(cursor)) throw badCursor();
   return Number(cursor);
-}
-
-/** Where a page of batches begins. */
-function batchCursor(context: AppContext): BatchPosition | undefined {
-  const cursor = context.req.query("cursor");
-  if (cursor === undefined) return undefined;
-  const [, createdAt, id] = /^(\d{1,15})-([0-9a-f]{32})$/.exec(cursor) ?? [];
-  if (createdAt === undefined || id === undefined) throw badCursor();
-  return { createdAt: Number(createdAt), id };
-}
-
-/** The `next` of an answer: null on the last page. */
-function nextOf<Item>(items: readonly Item[], limit: number, cursor: (item: Item) => string): string | null {
-  const last = items.at(-1);
-  return last === undefined || items.length < limit ? null : cursor(last);
 }
 
 const NO_STORE = { "cache-control": "no-store" } as const;
@@ -134,14 +75,14 @@ export function batchRoutes(): Hono<AppEnv> {
   app.post("/", async (context) => {
     const { env, req, var: variables } = context;
     const most = Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most);
-    const batch = await makeBatch(env, variables.principal, parseBatch(await jsonOf(req.raw), most));
+    const batch = await makeBatch(env, variables.principal, parseBatch(await batchIn(req.raw), most));
     return context.json(batch, 201, { location: batch.links.self });
   });
 
   app.get("/", async (context) => {
-    const limit = limitOf(context);
+    const limit = limitOf(context, BATCH_LIMITS.page, BATCH_LIMITS.mostPage);
     const state = wordOf(context, "state", BATCH_STATES);
-    const before = batchCursor(context);
+    const before = positionOf(context, (id) => ID.test(id));
     const question = {
       limit,
       ...(state === undefined ? {} : { state }),
@@ -150,7 +91,7 @@ export function batchRoutes(): Hono<AppEnv> {
     const batches = await withDatabase(context.env, (database) =>
       listBatches(database, context.var.principal, question),
     );
-    const next = nextOf(batches, limit, ({ createdAt, id }) => `${Date.parse(createdAt)}-${id}`);
+    const next = nextOf(batches, limit);
     return context.json({ batches, next }, 200, NO_STORE);
   });
 
@@ -166,7 +107,7 @@ export function batchRoutes(): Hono<AppEnv> {
   });
 
   app.get("/:id/jobs", async (context) => {
-    const limit = limitOf(context);
+    const limit = limitOf(context, BATCH_LIMITS.page, BATCH_LIMITS.mostPage);
     const after = memberCursor(context);
     const state = wordOf(context, "state", MEMBER_STATES);
     const verdict = wordOf(context, "verdict", VERDICTS);

@@ -1,4 +1,4 @@
-import { HttpError } from "../errors.ts";
+import { HttpError, messageOf } from "../errors.ts";
 
 /**
  * A request's body, read no further than `most` bytes.
@@ -51,7 +51,10 @@ export async function jsonOf(
   const text = new TextDecoder().decode(await bodyOf(body, most));
   try {
     return JSON.parse(text) as unknown;
-  } catch {
-    throw new HttpError(400, "bad-json", `The body must be JSON: ${example}.`, { field: "body" });
+  } catch (error) {
+    const why = messageOf(error);
+    throw new HttpError(400, "bad-json", `The body is not valid JSON (${why}); send ${example}.`, {
+      field: "body",
+    });
   }
 }

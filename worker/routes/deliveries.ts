@@ -1,13 +1,14 @@
 import { type Context, Hono } from "hono";
 import { isAdmin, mayChange } from "../auth/principal.ts";
 import { withDatabase } from "../database/database.ts";
-import { type DeliveryPosition, listDeliveries } from "../database/deliveries.ts";
+import { listDeliveries } from "../database/deliveries.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { NOTIFY_LIMITS } from "../notify/limits.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { type DeliveryView, type Subject, subjectIn } from "../notify/record.ts";
 import { batchOf } from "./batches.ts";
+import { limitOf, nextOf, positionOf, wordOf } from "./page.ts";
 import { noJob, readable, runnerOf } from "./runner.ts";
 
 type AppContext = Context<AppEnv>;
@@ -20,33 +21,6 @@ const noDelivery = (): HttpError =>
     field: "id",
   });
 
-/** `?limit=` */
-export function limitOf(context: AppContext, usual: number, most: number): number {
-  const text = context.req.query("limit") ?? String(usual);
-  const limit = Number(text);
-  if (/^\d{1,6}$/.test(text) && limit >= 1 && limit <= most) return limit;
-  throw new HttpError(400, "bad-limit", `limit must be a whole number from 1 to ${most}.`, {
-    field: "limit",
-  });
-}
-
-function stateOf(context: AppContext): string | undefined {
-  const state = context.req.query("state");
-  if (state === undefined || STATES.some((known) => known === state)) return state;
-  throw new HttpError(400, "bad-state", `state must be one of ${STATES.join(", ")}.`, { field: "state" });
-}
-
-function cursorOf(context: AppContext): DeliveryPosition | undefined {
-  const cursor = context.req.query("cursor");
-  if (cursor === undefined) return undefined;
-  const [, createdAt = "", id = ""] = /^(\d{1,15})-(.{1,60})$/.exec(cursor) ?? [];
-  if (subjectIn(id) === undefined)
-    throw new HttpError(400, "bad-cursor", 'cursor must be the "next" of an earlier answer.', {
-      field: "cursor",
-    });
-  return { createdAt: Number(createdAt), id };
-}
-
 /** The object of a job's or batch's deliveries. */
 const notifierOf = ({ env }: AppContext, subject: string): DurableObjectStub<Notifier> =>
   env.NOTIFIER.getByName(subject);
@@ -58,8 +32,8 @@ export function deliveryRoutes(): Hono<AppEnv> {
   app.get("/", async (context) => {
     const { principal } = context.var;
     const limit = limitOf(context, NOTIFY_LIMITS.page, NOTIFY_LIMITS.mostPage);
-    const state = stateOf(context);
-    const before = cursorOf(context);
+    const state = wordOf(context, "state", STATES);
+    const before = positionOf(context, (id) => subjectIn(id) !== undefined);
     const deliveries = await withDatabase(context.env, (database) =>
       listDeliveries(database, {
         limit,
@@ -68,9 +42,7 @@ export function deliveryRoutes(): Hono<AppEnv> {
         ...(before !== undefined && { before }),
       }),
     );
-    const last = deliveries.at(-1);
-    const next =
-      last === undefined || deliveries.length < limit ? null : `${Date.parse(last.createdAt)}-${last.id}`;
+    const next = nextOf(deliveries, limit);
     return context.json({ deliveries, next }, 200, NO_STORE);
   });
 

@@ -11,7 +11,7 @@ import { hooksOf } from "../hooks/stub.ts";
 import { exemptOf } from "../notify/guarded-fetch.ts";
 import { isSecret, isSignedByGithub, newSecret, wrongWith } from "../notify/signature.ts";
 import { bodyOf } from "./body.ts";
-import { limitOf } from "./deliveries.ts";
+import { limitOf } from "./page.ts";
 
 type AppContext = Context<AppEnv>;
 

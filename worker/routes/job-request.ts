@@ -1,10 +1,8 @@
 import { SnapshotError } from "../../engine/snapshot-format.ts";
-import type { Architecture } from "../../jobs/cpu.ts";
 import {
   type ConfigDefaults,
   describe,
   fieldsOf,
-  type JobConfig,
   parseConfig,
   parseForkConfig,
   parseReference,
@@ -15,21 +13,14 @@ import { findFixture, listStoredFixtures } from "../blobs/fixtures.ts";
 import { boundaryOf, multipartParts, type Part } from "../blobs/multipart.ts";
 import { type Blob, findBlob, storeBlob } from "../blobs/store.ts";
 import type { Env } from "../env.ts";
-import { HttpError } from "../errors.ts";
+import { HttpError, messageOf } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
-import type { StartingSnapshot } from "../runner/record.ts";
+import type { JobRequest } from "../runner/record.ts";
 import { describeSnapshot } from "../snapshots/store.ts";
 
 /** What a POST /jobs asks for, with its files stored and its config complete. */
-export interface ParsedRequest {
-  readonly kernel: Blob;
-  readonly initrd?: Blob;
-  readonly fixture?: string;
-  readonly from?: StartingSnapshot;
-  readonly config: JobConfig;
-  readonly architecture?: Architecture;
-}
+export type ParsedRequest = Omit<JobRequest, "id" | "owner" | "batch">;
 
 /**
  * The request with what its kernel's check found out.
@@ -273,7 +264,6 @@ function parseJson(text: string, field: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new HttpError(400, "bad-json", `${field} is not valid JSON: ${why}.`, { field });
+    throw new HttpError(400, "bad-json", `${field} is not valid JSON: ${messageOf(error)}.`, { field });
   }
 }

@@ -229,15 +229,10 @@ export interface StartView {
 }
 
 /** Where a running machine is now. */
-export interface Progress {
-  readonly instructions: number;
-  readonly guestNanoseconds: number;
-  readonly runMilliseconds: number;
-  readonly input?: readonly TypedInput[];
-  readonly steps?: readonly StepDone[];
-  readonly milestones?: Milestones;
-  readonly figures?: RunFigures;
-}
+export type Progress = Pick<
+  JobRecord,
+  "instructions" | "guestNanoseconds" | "runMilliseconds" | "input" | "steps" | "milestones" | "figures"
+>;
 
 const iso = (milliseconds: number | undefined): string | null =>
   milliseconds === undefined ? null : new Date(milliseconds).toISOString();

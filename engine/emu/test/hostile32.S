@@ -1,15 +1,7 @@
 /* Entry, notes and trap handlers of hostile.c, for 32 bits. */
 #define VIRT_BASE 0xc0000000
 
-.macro elf_note type, desc:vararg
-    .pushsection .note.Xen, "a", @note
-    .balign 4
-    .long 4, 2f - 1f, \type
-    .asciz "Xen"
-1:  \desc
-2:  .balign 4
-    .popsection
-.endm
+#include "../../../r2-fixtures/elf-note.h"
     elf_note 6, .asciz "hostile"
     elf_note 5, .asciz "xen-3.0"
     elf_note 8, .asciz "generic"
