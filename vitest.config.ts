@@ -60,6 +60,7 @@ export default defineConfig({
           name: "e2e",
           environment: "node",
           include: [E2E_TESTS],
+          globalSetup: ["./worker/local/testing/share-bundles.ts"],
           // It imports JSON without saying so, which Node does not take.
           server: { deps: { inline: ["@actions/workflow-parser"] } },
           testTimeout: 600_000,

@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { build } from "esbuild";
 
@@ -13,11 +14,46 @@ export interface WorkerModule {
 export const MODULES_ROOT = "/worker";
 const ENTRY = join(import.meta.dirname, "..", "index.ts");
 
+/** Names a directory in which bundles are kept that processes of one test run share; its maker removes it when sources change. */
+export const BUNDLES_VARIABLE = "XENNER_BUNDLES";
+
+/** What esbuild makes: the script, and the files beside it, names and paths. */
+interface Bundle {
+  readonly script: string;
+  readonly files: readonly (readonly [name: string, path: string])[];
+}
+
 /**
  * Bundles worker/index.ts, or another worker's entry, as wrangler would: one ES module, and beside it core.wasm, emu64.elf
  * and the like, which stay files.
  */
 export async function bundleWorker(entry: string = ENTRY): Promise<WorkerModule[]> {
+  const { script, files } = await sharedBundle(entry);
+  const binaries = await Promise.all(
+    files.map(async ([name, path]): Promise<WorkerModule> => {
+      const type = name.endsWith(".wasm") ? "CompiledWasm" : "Data";
+      return { type, path: join(MODULES_ROOT, name), contents: new Uint8Array(await readFile(path)) };
+    }),
+  );
+  return [{ type: "ESModule", path: join(MODULES_ROOT, "index.js"), contents: script }, ...binaries];
+}
+
+async function sharedBundle(entry: string): Promise<Bundle> {
+  const directory = process.env[BUNDLES_VARIABLE];
+  if (directory === undefined) return makeBundle(entry);
+  const path = join(directory, `${createHash("sha256").update(entry).digest("hex")}.json`);
+  const kept = await readFile(path, "utf8").catch(() => undefined);
+  if (kept !== undefined) return JSON.parse(kept) as Bundle;
+  const bundle = await makeBundle(entry);
+  // Two that make it at once write the same; nobody reads half of it. Without the directory there is just nothing kept.
+  const temporary = `${path}.${randomUUID()}`;
+  await writeFile(temporary, JSON.stringify(bundle))
+    .then(() => rename(temporary, path))
+    .catch(() => {});
+  return bundle;
+}
+
+async function makeBundle(entry: string): Promise<Bundle> {
   const files = new Map<string, string>();
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -42,12 +78,5 @@ export async function bundleWorker(entry: string = ENTRY): Promise<WorkerModule[
       },
     ],
   });
-  const script = outputFiles[0]?.text ?? "";
-  const binaries = await Promise.all(
-    [...files].map(async ([name, path]): Promise<WorkerModule> => {
-      const type = name.endsWith(".wasm") ? "CompiledWasm" : "Data";
-      return { type, path: join(MODULES_ROOT, name), contents: new Uint8Array(await readFile(path)) };
-    }),
-  );
-  return [{ type: "ESModule", path: join(MODULES_ROOT, "index.js"), contents: script }, ...binaries];
+  return { script: outputFiles[0]?.text ?? "", files: [...files] };
 }
