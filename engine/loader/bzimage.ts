@@ -81,7 +81,15 @@ export async function openBzImage(
   const protectedModeBytes = file.u32(SYSSIZE, what) * PARAGRAPH_BYTES;
   const payloadOffset = file.u32(PAYLOAD_OFFSET, what);
   const payloadLength = file.u32(PAYLOAD_LENGTH, what);
-  if (payloadLength === 0 || payloadOffset + payloadLength > protectedModeBytes) {
+  if (payloadLength === 0) {
+    throw new LoadError({
+      code: "bad-bzimage",
+      what: "this bzImage has no kernel inside that could be taken out of it: it can only be entered by Linux's boot protocol",
+      where: `offset ${hex(PAYLOAD_LENGTH)}`,
+      remedy: 'Boot it in mode "hvm"',
+    });
+  }
+  if (payloadOffset + payloadLength > protectedModeBytes) {
     throw new LoadError({
       code: "bad-bzimage",
       what: `a payload of ${payloadLength} bytes at ${hex(payloadOffset)} does not lie in the ${protectedModeBytes} bytes of the kernel`,

@@ -81,6 +81,15 @@ test("what is typed reaches the serial port once it is open, and interrupts", ()
   expect(told).toEqual(["print !"]);
 });
 
+test("who knows of no Xen and looks for input without interrupts gets it once the port is set up", () => {
+  expect(pc.input(Uint8Array.of(65), true)).toBe(false);
+  pc.write(COM1 + 3, 1, 3, 0);
+  expect(pc.input(Uint8Array.of(65), false)).toBe(false);
+  expect(pc.read(COM1 + 5, 1, 0) & 1).toBe(0);
+  expect(pc.input(Uint8Array.of(66), true)).toBe(true);
+  expect([pc.read(COM1 + 5, 1, 0) & 1, pc.read(COM1, 1, 0)]).toEqual([1, 66]);
+});
+
 test("the clock tells the date in BCD as guest time goes on", () => {
   const date = (now: number): string[] =>
     [0x32, 9, 8, 7, 4, 2, 0].map((register) => {

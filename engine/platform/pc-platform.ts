@@ -149,8 +149,8 @@ export class PcPlatform implements Platform {
     if (address - offset === XAPIC_ADDRESS) this.#lapic.writeMemory(offset, value, now, this.#lapicSinks);
   }
 
-  input(bytes: Uint8Array): boolean {
-    if (!this.#serial.isListening) return false;
+  input(bytes: Uint8Array, isAlone = false): boolean {
+    if (!this.#serial.isListening && !(isAlone && this.#serial.isSetUp)) return false;
     this.#serial.input(bytes);
     return true;
   }

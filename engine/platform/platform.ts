@@ -21,8 +21,11 @@ export interface Platform {
   /** A read of 32 bits from a page of registers; `address` is a multiple of 4. */
   readMemory(address: number, now: number): number;
   writeMemory(address: number, value: number, now: number): void;
-  /** Console input. False if no device of the platform is waiting for any. */
-  input(bytes: Uint8Array): boolean;
+  /**
+   * Console input. False if no device of the platform is waiting for any; `isAlone`: nobody else is, so that one which may be
+   * looked at without interrupts gets it, too.
+   */
+  input(bytes: Uint8Array, isAlone?: boolean): boolean;
 }
 
 /** What a platform leads to. */

@@ -66,6 +66,11 @@ export class Serial {
     return (this.#ier & IER.RECEIVED) !== 0;
   }
 
+  /** Somebody has said how characters are sent: who never asks for interrupts may look for input, as firmware and GRUB do. */
+  get isSetUp(): boolean {
+    return this.#lcr !== 0;
+  }
+
   /** Input from outside, as much as the limit allows. */
   input(bytes: Uint8Array): void {
     const room = DOMAIN_LIMITS.consoleInputBytes - this.#input.length;

@@ -231,9 +231,9 @@ export class HvmHost {
     this.#vcpu.wasIdle(ns, now);
   }
 
-  /** Console input: for the serial port if somebody has it open, else for Xen's console. */
+  /** Console input: for the serial port if somebody has it open, or knows of no Xen, else for Xen's console. */
   input(bytes: Uint8Array): void {
-    if (this.#platform.input(bytes)) return;
+    if (this.#platform.input(bytes, this.#statistics.isEmpty)) return;
     if (!this.console.input(bytes)) return;
     this.#events.raise(CONSOLE_PORT);
     this.settle();

@@ -52,6 +52,11 @@ export class HvmStatistics {
     this.#rows.set(index, row);
   }
 
+  /** No hypercall was made so far. */
+  get isEmpty(): boolean {
+    return this.#rows.size === 0;
+  }
+
   countUpcall(): void {
     this.#upcalls++;
   }
