@@ -8,9 +8,10 @@
 
 /* Leaf 1: SDM vol. 2A, CPUID. */
 #define LEAF1_EDX_HIDDEN                                                                                             \
-    (BIT(1) /* VME */ | BIT(3) /* PSE */ | BIT(7) /* MCE */ | BIT(9) /* APIC */ | BIT(12) /* MTRR */ |              \
-     BIT(13) /* PGE */ | BIT(14) /* MCA */ | BIT(17) /* PSE36 */ | BIT(22) /* ACPI */ | BIT(28) /* HTT */ |          \
-     ALSO_HIDDEN_LEAF1_EDX)
+    (BIT(1) /* VME */ | BIT(3) /* PSE */ | BIT(7) /* MCE */ | BIT(12) /* MTRR */ | BIT(13) /* PGE */ |              \
+     BIT(14) /* MCA */ | BIT(17) /* PSE36 */ | BIT(22) /* ACPI */ | BIT(28) /* HTT */ | ALSO_HIDDEN_LEAF1_EDX)
+/* All guests of Xen see it (xen/include/public/arch-x86/cpufeatureset.h). A PV kernel takes it for leave to interrupt itself. */
+#define LEAF1_EDX_APIC BIT(9)
 #define LEAF1_ECX_HIDDEN                                                                                             \
     (BIT(2) /* DTES64 */ | BIT(3) /* MONITOR */ | BIT(4) /* DS-CPL */ | BIT(5) /* VMX */ | BIT(6) /* SMX */ |       \
      BIT(7) /* EIST */ | BIT(8) /* TM2 */ | BIT(12) /* FMA */ | BIT(15) /* PDCM */ | BIT(17) /* PCID */ |           \
@@ -79,7 +80,7 @@ void guest_cpuid(u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
     cpuid(eax, ebx, ecx, edx);
     switch (leaf) {
     case 1:
-        *edx &= ~LEAF1_EDX_HIDDEN;
+        *edx = (*edx & ~LEAF1_EDX_HIDDEN) | LEAF1_EDX_APIC;
         *ecx = (*ecx & ~LEAF1_ECX_HIDDEN) | LEAF1_ECX_HYPERVISOR;
         return;
     case 7:

@@ -43,8 +43,8 @@ bool guest_read_msr(u32 msr, u64 *value)
     case MSR_IA32_PAT:
         *value = XEN_PAT;
         return true;
-    case MSR_IA32_APIC_BASE: /* boot processor, disabled */
-        *value = 0xfee00100;
+    case MSR_IA32_APIC_BASE: /* boot processor, enabled, as Xen tells PV guests */
+        *value = 0xfee00900;
         return true;
     case MSR_IA32_MISC_ENABLE:
         *value = 1; /* fast strings */
