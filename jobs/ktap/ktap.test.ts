@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { growth, MOST_GROWTH } from "../testing/growth.ts";
+import { findingsOfTests } from "./findings.ts";
 import { DEPTH, RESULTS } from "./limits.ts";
 import { KtapReader, readKtap } from "./read.ts";
 import { casesOf, countsOf, type TestResult } from "./results.ts";
@@ -239,6 +240,15 @@ ok 1 first
 });
 
 describe("hostile output", () => {
+  test("a failure behind more results than are kept fails the run all the same", () => {
+    const passed = Array.from({ length: RESULTS }, (_, index) => `ok ${index + 1} t${index}\n`).join("");
+    const one = (end: string) => findingsOfTests(read(`KTAP version 1\n${passed}${end}`));
+    expect(one("ok 10001 last\n")).toEqual([]);
+    const inGroup = "  KTAP version 1\n  not ok 1 inner\nok 10001 group\n";
+    for (const end of ["not ok 10001 last\n", inGroup])
+      expect(one(end)).toMatchObject([{ verdict: "fail", code: "tests-incomplete" }]);
+  });
+
   test("is bounded in results, depth and memory", () => {
     let text = "KTAP version 1\n";
     for (let depth = 0; depth < 3 * DEPTH; depth++) text += `${" ".repeat(2 * depth)}KTAP version 1\n`;

@@ -1,7 +1,7 @@
 import { parsePrintk } from "../console/printk.ts";
 import { Lines, textOf } from "../lines.ts";
 import { DEPTH, DIAGNOSTIC_CHARACTERS, DIAGNOSTIC_LINES, NAME_CHARACTERS, RESULTS } from "./limits.ts";
-import type { TestResult, TestRun, TestStatus } from "./results.ts";
+import { hasFailure, type TestResult, type TestRun, type TestStatus } from "./results.ts";
 
 /** What a line of test output says. `indent` is in columns. */
 type Token =
@@ -237,6 +237,9 @@ export class KtapReader {
   #add(level: Level, result: TestResult): void {
     if (this.#results >= RESULTS) {
       this.#dropped++;
+      // What is not kept must not make a run look better than it was.
+      if (hasFailure(result))
+        this.#problem(`${result.name} failed, and there are more results than are kept.`);
       return;
     }
     this.#results++;

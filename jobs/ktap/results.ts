@@ -51,7 +51,8 @@ export function casesOf(run: TestRun): readonly TestCase[] {
   return cases;
 }
 
-function hasFailure(result: TestResult): boolean {
+/** Whether it failed, or something in it did. */
+export function hasFailure(result: TestResult): boolean {
   return isFailure(result.status) || result.children.some((child) => hasFailure(child));
 }
 
