@@ -134,7 +134,7 @@ async function checkOutXenner(folder: string): Promise<void> {
   await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
 }
 
-/** A clone of somebody's repository, which has nothing in it. */
+/** A clone of somebody's repository, which has nothing in it but what Linux says to git about names with dots. */
 async function newRepository(): Promise<string> {
   const clone = join(directory, "kernel");
   const identity = "git config user.name Me; git config user.email me@example.org";
@@ -142,6 +142,7 @@ async function newRepository(): Promise<string> {
     `git init -q --bare -b main origin.git; git clone -q origin.git kernel 2>&1; cd kernel; ${identity}; git switch -q -c main`,
     {},
   );
+  await writeFile(join(clone, ".gitignore"), ".*\n!.gitignore\n");
   return clone;
 }
 

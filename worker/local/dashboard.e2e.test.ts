@@ -331,8 +331,10 @@ withBrowser("the dashboard", () => {
     expect(await page.textContent("#summary .verdict")).toContain("pass");
     expect(await page.locator("#pictures svg").count()).toBeGreaterThan(2);
     const followed = await page.evaluate(`document.getElementById("lines").innerHTML`);
+    const size = await page.textContent("#console-bytes");
     await page.reload();
     expect(await page.evaluate(`document.getElementById("lines").innerHTML`)).toBe(followed);
+    expect(await page.textContent("#console-bytes")).toBe(size);
     expect(incidents).toEqual([]);
   });
 
