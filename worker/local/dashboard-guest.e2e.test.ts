@@ -47,7 +47,7 @@ withBrowser("with a real guest", () => {
       }
       await page.fill("#pass", "HELLO-OK");
       await page.click("text=Boot it");
-      await page.waitForSelector("#summary[data-state=passed]", { timeout: 60_000 });
+      await page.waitForSelector("#summary[data-state=passed]");
       await expect.poll(() => page.textContent("#lines")).toContain("HELLO-OK");
       await page.waitForSelector("#hypercalls");
       expect(await page.textContent("#hypercalls figcaption")).toMatch(/% were served inside the guest/);
@@ -68,7 +68,7 @@ withBrowser("with a real guest", () => {
     const hidden = await client.createJob({ kernel, config: { labels: { name: "hidden" } } });
     const { page, incidents, context } = await newVisitor(browser, server.url);
     await page.goto(`/jobs/${shown.id}`);
-    await page.waitForSelector("#summary[data-state=passed]", { timeout: 60_000 });
+    await page.waitForSelector("#summary[data-state=passed]");
     expect(await page.locator("text=Run again").count()).toBe(0);
     await expect
       .poll(async () => {

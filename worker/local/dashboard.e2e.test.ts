@@ -323,10 +323,10 @@ withBrowser("the dashboard", () => {
     const id = await post(scriptOf("slow", lines.join("\n"), 10_000_000_000), { labels: { name: "slow" } });
     await page.goto(`/jobs/${id}`);
     await page.evaluate("globalThis.samePage = true");
-    await expect.poll(() => page.locator("#lines .l").count(), { timeout: 30_000 }).toBeGreaterThan(10);
+    await expect.poll(() => page.locator("#lines .l").count()).toBeGreaterThan(10);
     const early = await page.locator("#lines .l").count();
-    await expect.poll(() => page.locator("#lines .l").count(), { timeout: 30_000 }).toBeGreaterThan(early);
-    await page.waitForSelector("#summary[data-state=passed]", { timeout: 30_000 });
+    await expect.poll(() => page.locator("#lines .l").count()).toBeGreaterThan(early);
+    await page.waitForSelector("#summary[data-state=passed]");
     expect(await page.evaluate("globalThis.samePage")).toBe(true);
     expect(await page.textContent("#summary .verdict")).toContain("pass");
     expect(await page.locator("#pictures svg").count()).toBeGreaterThan(2);
@@ -380,7 +380,7 @@ withBrowser("the dashboard", () => {
     test("does nothing while it is printed, nor afterwards, and looks the same both ways", async () => {
       const { page, incidents } = visitor;
       await page.goto(`/jobs/${id}`);
-      await page.waitForSelector("#summary[data-state=passed]", { timeout: 40_000 });
+      await page.waitForSelector("#summary[data-state=passed]");
       await expectHarmless(page);
       const followed = await page.evaluate<string>(`document.getElementById("lines").innerHTML`);
       await page.reload();
@@ -500,9 +500,9 @@ withBrowser("the dashboard", () => {
       await page.click(`#list a[href='/batches/${id}']`);
       expect(await page.textContent("#batch-title")).toBe("off");
       // The page comes again by itself: jobs that were waiting get addresses.
-      await page.waitForSelector(".tiles a[href^='/jobs/']", { timeout: 60_000 });
+      await page.waitForSelector(".tiles a[href^='/jobs/']");
       await page.click("text=Cancel all");
-      await page.waitForSelector("#batch[data-live='0']", { timeout: 60_000 });
+      await page.waitForSelector("#batch[data-live='0']");
       expect(await page.textContent("#batch [role=status]")).toContain("2 of 2 jobs have ended");
       batch = id;
       await page.locator(".tiles a[href^='/jobs/']").first().click();
@@ -579,7 +579,7 @@ withBrowser("the dashboard", () => {
       });
       await page.click("text=Boot it");
       await page.waitForURL(/\/jobs\/[0-9a-f]{32}$/);
-      await page.waitForSelector("#summary[data-state=passed]", { timeout: 30_000 });
+      await page.waitForSelector("#summary[data-state=passed]");
       // What is wrong is said, and what was filled in is still there.
       await page.goto("/new");
       await page.fill("#cmdline", "quiet");
@@ -625,13 +625,13 @@ withBrowser("the dashboard", () => {
     await box.check();
     const chosen = await box.inputValue();
     await page.evaluate(`document.getElementById("list").dataset.old = "1"`);
-    await expect.poll(() => page.locator("#list[data-old]").count(), { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => page.locator("#list[data-old]").count()).toBe(0);
     expect(
       await page.evaluate(`[...document.querySelectorAll(".jobs input:checked")].map((box) => box.value)`),
     ).toEqual([chosen]);
     await client.request(`/jobs/${running}`, { method: "DELETE" });
     await page.goto(`/batches/${id}`);
-    await page.waitForSelector("#batch[data-live='0']", { timeout: 60_000 });
+    await page.waitForSelector("#batch[data-live='0']");
     expect(await page.locator(".grid-table tbody tr").count()).toBe(3);
     expect(await page.locator(".grid-table td li").count()).toBe(12);
     expect(await page.locator(".grid-table .v-crash").count()).toBe(6);

@@ -20,6 +20,8 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
+/** How long a page may take for anything: a slow machine is no fault of the page's. */
+const PATIENCE_MILLISECONDS = 180_000;
 /** Pictures of the pages, for people: an artefact of a run of the tests. */
 const SCREENSHOTS = join(import.meta.dirname, "..", "..", "..", "test-results", "screenshots");
 
@@ -36,7 +38,7 @@ export function hasBrowser(): boolean {
 
 export function launchBrowser(): Promise<Browser> {
   mkdirSync(SCREENSHOTS, { recursive: true });
-  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  return chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: PATIENCE_MILLISECONDS });
 }
 
 /** A visitor's browser, and everything in it that must not happen. */
@@ -53,6 +55,7 @@ export async function newVisitor(
   options: BrowserContextOptions = {},
 ): Promise<Visitor> {
   const context = await browser.newContext({ baseURL: origin, ...options });
+  context.setDefaultTimeout(PATIENCE_MILLISECONDS);
   const incidents: string[] = [];
   context.on("dialog", (dialog) => {
     incidents.push(`dialog: ${dialog.message()}`);
