@@ -92,12 +92,12 @@ describe("a job", () => {
   test("answers for its status while it runs", async () => {
     const { id } = await createJob(FOREVER);
     const seen: number[] = [];
-    for (let i = 0; i < 20; i++) {
+    // Until it was seen at three places; each answer comes while the guest goes on for ever.
+    while (seen.length < 20 || new Set(seen).size < 3) {
       await scheduler.wait(5);
       seen.push((await jobOf(id)).instructions);
     }
     await request(`/jobs/${id}`, { method: "DELETE" });
-    expect(new Set(seen).size).toBeGreaterThan(2);
     expect([...seen].sort((a, b) => a - b)).toEqual(seen);
   });
 });
