@@ -294,6 +294,15 @@ describe("a hostile console", () => {
     expect(JSON.stringify(log.save()).length).toBeLessThan(EVENTS * 8_000 + 32 * LINE_CHARACTERS + 8_192);
   });
 
+  test("an oops behind more reports of undefined behaviour than are kept is kept", () => {
+    const reports = Array.from({ length: EVENTS + 8 }, (_, index) => {
+      const name = String.fromCharCode(103 + (index % 20), 103 + Math.floor(index / 20));
+      return `UBSAN: shift-out-of-bounds in net/${name}.c:1:2\n`;
+    });
+    const events = eventsOf(bytes(`${reports.join("")}BUG: kernel NULL pointer dereference, address: 0\n`));
+    expect(events.map(({ kind }) => kind)).toEqual([...Array<string>(EVENTS - 1).fill("ubsan"), "oops"]);
+  });
+
   test("time grows with the length, not faster", async () => {
     const lines = (length: number): string[] =>
       [

@@ -1,6 +1,7 @@
 import { Lines, textOf } from "../lines.ts";
+import { VERDICTS } from "../verdict.ts";
 import { InitcallTracker, type RunningInitcall } from "./initcalls.ts";
-import { DIE, type EventKind, killed, openingOf, PANIC_KINDS } from "./kinds.ts";
+import { DIE, type EventKind, KIND_VERDICTS, killed, openingOf, PANIC_KINDS } from "./kinds.ts";
 import {
   CONTEXT_LINES,
   EVENT_LINES,
@@ -290,7 +291,13 @@ function finish(open: OpenEvent): KernelEvent {
   };
 }
 
-/** Adds an event or counts it to an equal one; false if there is no room. */
+/** How bad an event is. */
+const badness = ({ kind }: KernelEvent): number => VERDICTS.indexOf(KIND_VERDICTS[kind]);
+
+/**
+ * Adds an event or counts it to an equal one; false if one had to be dropped, which is this one, or the last of those that are less bad:
+ * an oops behind many warnings is what the run is judged by.
+ */
 function add(events: KernelEvent[], event: KernelEvent): boolean {
   const index = events.findIndex(({ title, kind }) => title === event.title && kind === event.kind);
   const known = events[index];
@@ -298,7 +305,10 @@ function add(events: KernelEvent[], event: KernelEvent): boolean {
     events[index] = { ...known, count: known.count + 1 };
     return true;
   }
-  if (events.length >= EVENTS) return false;
+  const isFull = events.length >= EVENTS;
+  const least = isFull ? events.findLastIndex((other) => badness(other) < badness(event)) : -1;
+  if (isFull && least < 0) return false;
+  if (least >= 0) events.splice(least, 1);
   events.push(event);
-  return true;
+  return !isFull;
 }
