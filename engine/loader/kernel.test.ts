@@ -141,6 +141,21 @@ describe("what is no PV kernel is told what it is", () => {
       /no Xen ELF notes.*CONFIG_XEN_PV/,
     ],
     ["a PVH kernel", pvKernel(xenNotes([[NOTE.PHYS32_ENTRY, 0x100000n]])), "hvm-only", /PVH/],
+    [
+      "a PVH kernel with other notes of PV guests, as Linux for 32 bits has them",
+      pvKernel(
+        xenNotes([
+          [NOTE.XEN_VERSION, "xen-3.0"],
+          [NOTE.GUEST_OS, "linux"],
+          [NOTE.LOADER, "generic"],
+          [NOTE.VIRT_BASE, KERNEL_BASE],
+          [NOTE.PHYS32_ENTRY, 0x100000n],
+        ]),
+        { entry: 0x100000n },
+      ),
+      "hvm-only",
+      /PVH/,
+    ],
     ["an object file", pvKernel(pvNotes(), { type: 1 }), "bad-elf", /object file/],
     ["an ELF without segments", buildElf({}), "bad-elf", /no program headers/],
   ];

@@ -170,6 +170,8 @@ function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "imag
   }
   const entry = notes.entry ?? elf.entry;
   if (entry < start || entry >= end) {
+    // Linux for 32 bits has the other notes of a PV guest all the same; its e_entry is a physical address.
+    if (notes.entry === undefined && notes.phys32Entry !== undefined) throw hvmOnly();
     throw badNote(
       "ENTRY",
       `the entry point ${hex(entry)} lies outside the image, ${hex(start)} to ${hex(end)}`,
@@ -212,14 +214,7 @@ function checkPae({ paeMode, source }: XenNotes): void {
 /** Whether the kernel is a PV guest of this ABI at all (elf_xen_note_check of libelf). */
 function checkMode(notes: XenNotes): void {
   const isPvh = notes.phys32Entry !== undefined;
-  if (isPvh && notes.entry === undefined && notes.virtBase === undefined) {
-    throw new LoadError({
-      code: "hvm-only",
-      what: "this kernel has an entry point for hardware virtual machines (PVH) only, none for Xen PV",
-      where: "XEN_ELFNOTE_PHYS32_ENTRY without XEN_ELFNOTE_ENTRY",
-      remedy: REMEDY_PV,
-    });
-  }
+  if (isPvh && notes.entry === undefined && notes.virtBase === undefined) throw hvmOnly();
   if (notes.xenVersion !== undefined && notes.xenVersion !== XEN_VERSION) {
     throw badNote(
       "XEN_VERSION",
@@ -230,6 +225,15 @@ function checkMode(notes: XenNotes): void {
   if (!isLinux && !notes.loader?.startsWith(LOADER)) {
     throw badNote("LOADER", `the loader is "${notes.loader?.slice(0, 40) ?? ""}", only "${LOADER}" is known`);
   }
+}
+
+function hvmOnly(): LoadError {
+  return new LoadError({
+    code: "hvm-only",
+    what: "this kernel has an entry point for hardware virtual machines (PVH) only, none for Xen PV",
+    where: "XEN_ELFNOTE_PHYS32_ENTRY without XEN_ELFNOTE_ENTRY",
+    remedy: REMEDY_PV,
+  });
 }
 
 function badNote(note: string, what: string): LoadError {
