@@ -30,8 +30,7 @@ test("pages have each delivery once, newest first, whatever came in the same mil
       ? ({ id: `6f2c1a-${index}`, source: "github" } as const)
       : ({ id: `msg_ü+%&/-${index}`, source: "generic" } as const),
   );
-  for (const { id, source } of sent)
-    await hooks.accept({ id, source, event: "push", hash: id, runs: [] });
+  for (const { id, source } of sent) await hooks.accept({ id, source, event: "push", hash: id, runs: [] });
   // Ten of one millisecond, one of the millisecond before.
   await runInDurableObject(hooks, (_, { storage }) => {
     storage.sql.exec("UPDATE delivery SET received_at = 1700000000000");
