@@ -28,8 +28,14 @@ const TOKEN = "a-token-for-the-tests";
 const RECORDED = join(import.meta.dirname, "..", "..", "jobs", "console", "recorded");
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
 
-/** A guest that runs until it is canceled, or a minute is over. */
-const ENDLESS = scriptOf("endless", "x", 15_000_000_000);
+/** A guest that runs until it is canceled, or for minutes on the fastest machine; with limits that let it. */
+const ENDLESS = scriptOf("endless", "x", 999_000_000_000);
+const NO_LIMITS = {
+  guestSeconds: 86_400,
+  instructions: 1_000_000_000_000,
+  silentSeconds: 86_400,
+  silentInstructions: 1_000_000_000_000,
+};
 
 const withBrowser = describe.skipIf(!hasBrowser());
 
@@ -485,8 +491,14 @@ withBrowser("the dashboard", () => {
 
     test("a batch is found, followed, canceled; its jobs are reached from its grid", async () => {
       const { page, incidents } = plain;
-      const kernel = { sha256: (await client.job(await post(ENDLESS))).kernel.sha256 };
-      const body = JSON.stringify({ name: "off", matrix: { kernel: [kernel], memory: [64, 128] } });
+      const first = await client.job(await post(ENDLESS));
+      await client.request(`/jobs/${first.id}`, { method: "DELETE" });
+      const kernel = { sha256: first.kernel.sha256 };
+      const body = JSON.stringify({
+        name: "off",
+        config: { limits: NO_LIMITS },
+        matrix: { kernel: [kernel], memory: [64, 128] },
+      });
       const headers = { "content-type": "application/json" };
       const response = await client.request("/batches", { method: "POST", headers, body });
       const { id } = (await response.json()) as { id: string };
@@ -593,7 +605,7 @@ withBrowser("the dashboard", () => {
       });
       await page.click("text=Boot it");
       expect(await page.textContent("#problem")).toContain("this is no script");
-      await page.goto(`/jobs/${await post(ENDLESS)}`);
+      await page.goto(`/jobs/${await post(ENDLESS, { limits: NO_LIMITS })}`);
       await page.click("text=Cancel");
       await page.waitForSelector("#summary[data-state=canceled]");
       expect(incidents.filter((incident) => !/status of 4\d\d/.test(incident))).toEqual([]);
@@ -619,7 +631,7 @@ withBrowser("the dashboard", () => {
     });
     const { id } = (await response.json()) as { id: string };
     // While jobs run the list is put in anew; what was ticked in it stays so, wherever it is now.
-    const running = await post(scriptOf("meanwhile", "x", 15_000_000_000));
+    const running = await post(ENDLESS, { limits: NO_LIMITS });
     await page.goto("/");
     const box = page.locator(".jobs input[type=checkbox]").last();
     await box.check();
