@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Paging } from "../../engine/cpu/types.ts";
-import { create } from "../../engine/machine.ts";
+import { create, restore } from "../../engine/machine.ts";
+import type { EngineParts } from "../../engine/machine-api.ts";
 import { MapPageStore } from "../../engine/memory/page-store.ts";
 import { Monitor } from "../../jobs/monitor.ts";
 import { parseConfig } from "../../jobs/spec.ts";
 import type { Outcome } from "../../jobs/verdict.ts";
 import { Guest } from "../runner/guest.ts";
-import { FigureKeeper } from "../runner/run-figures.ts";
+import { FigureKeeper, type PagingFigures } from "../runner/run-figures.ts";
 
 const ENGINE = join(import.meta.dirname, "../../engine");
 /** The Workers types know only compiled modules; in Node one can be made from bytes. */
@@ -26,6 +26,8 @@ export interface HashedRun {
   readonly poolPages?: number;
   /** Instructions of a slice; default: as many as there are to the next hash. */
   readonly sliceInstructions?: number;
+  /** After each slice the machine is thrown away and made anew from a checkpoint. */
+  readonly restores?: boolean;
 }
 
 /**
@@ -36,16 +38,18 @@ export async function stateHashes(
   guest: HashedGuest,
   every: number,
   print: (instructions: number, hash: string) => void,
-  { poolPages, sliceInstructions = Number.POSITIVE_INFINITY }: HashedRun = {},
-): Promise<Outcome & { readonly paging: Paging }> {
+  { poolPages, sliceInstructions = Number.POSITIVE_INFINITY, restores = false }: HashedRun = {},
+): Promise<Outcome & { readonly paging: PagingFigures }> {
   const config = parseConfig(guest.config, () => Math.floor(Date.now() / 1000));
+  const parts: EngineParts = {
+    core: new NodeModule(await readFile(join(ENGINE, "cpu/core.wasm"))),
+    emu64: await readFile(join(ENGINE, "emu/emu64.elf")),
+    emu32pae: await readFile(join(ENGINE, "emu/emu32pae.elf")),
+    ...(poolPages !== undefined && { poolPages }),
+  };
+  const store = new MapPageStore();
   const machine = await create(
-    {
-      core: new NodeModule(await readFile(join(ENGINE, "cpu/core.wasm"))),
-      emu64: await readFile(join(ENGINE, "emu/emu64.elf")),
-      emu32pae: await readFile(join(ENGINE, "emu/emu32pae.elf")),
-      ...(poolPages !== undefined && { poolPages }),
-    },
+    parts,
     {
       kernel: await readFile(guest.kernel),
       ...(guest.initrd !== undefined && { initrd: await readFile(guest.initrd) }),
@@ -56,16 +60,20 @@ export async function stateHashes(
       cpu: config.cpu,
       mode: config.mode,
     },
-    new MapPageStore(),
+    store,
   );
-  const judged = new Guest(machine, new Monitor(config));
-  const keeper = new FigureKeeper(machine, every, {});
+  let judged = new Guest(machine, new Monitor(config));
+  let keeper = new FigureKeeper(machine, every, {});
   for (let printed = 0; ; ) {
     const { outcome } = judged.slice(Math.min(sliceInstructions, keeper.untilHash));
     keeper.moment(outcome !== undefined);
-    const points = keeper.figures.stateHashes ?? [];
+    const { paging, stateHashes: points = [] } = keeper.figures;
     for (const { instructions, hash } of points.slice(printed)) print(instructions, hash);
     printed = points.length;
-    if (outcome !== undefined) return { ...outcome, paging: machine.paging };
+    if (outcome !== undefined) return { ...outcome, paging };
+    if (!restores) continue;
+    const anew = restore(parts, judged.machine.checkpoint().state, store);
+    judged = new Guest(anew, new Monitor(config, judged.monitor.save()));
+    keeper = new FigureKeeper(anew, every, keeper.figures);
   }
 }
