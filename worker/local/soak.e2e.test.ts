@@ -1,12 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { prepareFixture } from "../../r2-fixtures/index.ts";
 import { bootWithKills, differences, type Result } from "./soak/boot.ts";
-import { KillableServer } from "./soak/killable-server.ts";
-import { type Kill, planKills, randomFrom } from "./soak/plan.ts";
+import { planKills, randomFrom } from "./soak/plan.ts";
 import { availableFixture } from "./testing/guests.ts";
+import { KilledGuests } from "./testing/kills.ts";
 
 /*
  * A small soak: processes are killed while a domain is built, in the run, in checkpoints and at the end, workerd and the node
@@ -17,28 +14,15 @@ import { availableFixture } from "./testing/guests.ts";
 const guest = (await availableFixture("grub-pv")) ?? (await prepareFixture("hello", { log: () => {} }));
 const KILLS = 6;
 
-let directory: string;
-let server: KillableServer;
+const guests = new KilledGuests("soak");
 let request: unknown;
 let reference: Result;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "xenner-soak-"));
-  server = new KillableServer(directory, "soak-test-token");
-  await server.start();
-  const kernel = { sha256: await server.client().putFile(guest.kernelPath) };
   const { cmdline, memoryMiB: memory, expect } = guest;
-  request = { kernel, config: { cmdline, memory, expect } };
-  reference = (await bootWithKills(server, request, [], undefined)).result;
-});
-
-/** Boots in a row that may be over before they are killed. */
-const MISSES = 10;
-
-afterAll(async () => {
-  await server?.stop();
-  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
-});
+  request = await guests.requestFor(guest.kernelPath, { cmdline, memory, expect });
+  reference = await guests.boot(request);
+}, 300_000);
 
 describe("a plan", () => {
   test("is the same for the same seed, has every phase in each boot and both victims by turns", () => {
@@ -65,20 +49,12 @@ test("the undisturbed boot passes", () => {
 
 test(`${KILLS} kills change nothing`, { timeout: 600_000 }, async () => {
   const plan = planKills(KILLS, KILLS, randomFrom(3)).flat();
-  const done: Kill[] = [];
-  let missed = 0;
-  while (done.length < KILLS) {
-    const boot = await bootWithKills(server, request, plan.slice(done.length), reference);
-    expect(differences(reference, boot)).toEqual([]);
-    // So short a guest may be over before any of them.
-    if (boot.kills.length === 0) expect(++missed).toBeLessThan(MISSES);
-    done.push(...boot.kills);
-  }
+  const done = await guests.survive(request, reference, plan);
   expect(new Set(done.map(({ victim }) => victim))).toEqual(new Set(["workerd", "node"]));
 });
 
 test("a difference would be seen", async () => {
-  const boot = await bootWithKills(server, request, [], undefined);
+  const boot = await bootWithKills(guests.server, request, [], undefined);
   expect(differences(reference, boot)).toEqual([]);
   const changed = reference.console.slice();
   changed[changed.length >> 1]! ^= 1;
