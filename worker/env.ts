@@ -36,7 +36,7 @@ export interface Env {
   readonly METRICS_TOKEN?: string;
   /** "all": log what goes well, too: see log.ts. */
   readonly LOG?: string;
-  /** Where others reach this worker: links that are sent to them begin with it. */
+  /** Where others reach this worker: links that are sent to them, and those in reports, begin with it. "none": reports have no links. */
   readonly PUBLIC_URL?: string;
   /** Signs events of tokens that have stored no secret: "whsec_…", several while it is being changed. */
   readonly WEBHOOK_SECRET?: string;

@@ -12,10 +12,14 @@ interface HasConsole {
 /**
  * A job with what its console says; the console is read in pieces and not held.
  *
- * @param base what the job's address begins with, such as "https://worker.example"
+ * @param base what the job's address begins with, such as "https://worker.example"; null if it has none that lasts
  * @throws HttpError 404 if the job has gone meanwhile, 500 if its console is damaged
  */
-export async function reportedJob(view: JobView, runner: HasConsole, base: string): Promise<ReportedJob> {
+export async function reportedJob(
+  view: JobView,
+  runner: HasConsole,
+  base: string | null,
+): Promise<ReportedJob> {
   const response = await runner.fetch("http://job/console");
   if (response.status === 404 || response.body === null)
     throw new HttpError(404, "no-job", "There is no such job any more.", { field: "id" });
@@ -44,7 +48,7 @@ export async function reportedJob(view: JobView, runner: HasConsole, base: strin
     guestSeconds: view.guestSeconds,
     instructions: view.instructions,
     consoleBytes: view.consoleBytes,
-    url: new URL(`/jobs/${view.id}`, base).href,
+    url: base === null ? null : new URL(`/jobs/${view.id}`, base).href,
     console: reporter.end(),
   };
 }

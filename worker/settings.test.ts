@@ -3,7 +3,7 @@ import { POOL_LIMITS } from "../engine/limits.ts";
 import type { Env } from "./env.ts";
 import { HttpError } from "./errors.ts";
 import { SETTING_LIMITS } from "./limits.ts";
-import { kcidbOriginOf, settingsOf } from "./settings.ts";
+import { kcidbOriginOf, reportBase, settingsOf } from "./settings.ts";
 
 /* A deployment's variables: defaults, and an error that names the variable and its range for anything else. */
 
@@ -44,4 +44,11 @@ test("KCIDB reports are a deployment's own, by a name that KCIDB takes", () => {
   expect(kcidbOriginOf({ KCIDB_ORIGIN: "my_lab2" })).toBe("my_lab2");
   for (const KCIDB_ORIGIN of ["My Lab", "a:b", "x".repeat(65)])
     expect(() => kcidbOriginOf({ KCIDB_ORIGIN })).toThrow(/KCIDB_ORIGIN is/);
+});
+
+test("links of reports begin with PUBLIC_URL, else where the request went; a worker of one run has none", () => {
+  const requested = "http://127.0.0.1:8787/jobs/0/report.md";
+  expect(reportBase({}, requested)).toBe(requested);
+  expect(reportBase({ PUBLIC_URL: "https://xenner.example" }, requested)).toBe("https://xenner.example");
+  expect(reportBase({ PUBLIC_URL: "none" }, requested)).toBeNull();
 });

@@ -61,3 +61,11 @@ export function kcidbOriginOf({ KCIDB_ORIGIN = "" }: Pick<Env, "KCIDB_ORIGIN">):
     `This worker's variable KCIDB_ORIGIN is "${KCIDB_ORIGIN}"; set it to lower-case letters, digits and "_", at most 64.`,
   );
 }
+
+const NO_ADDRESS = "none";
+
+/** What links of reports begin with: PUBLIC_URL, else what the request went to. Null for a worker that is gone before they are read. */
+export function reportBase({ PUBLIC_URL }: Pick<Env, "PUBLIC_URL">, requested: string): string | null {
+  if (PUBLIC_URL === NO_ADDRESS) return null;
+  return PUBLIC_URL === undefined || !URL.canParse(PUBLIC_URL) ? requested : PUBLIC_URL;
+}

@@ -8,7 +8,7 @@ import { BATCH_LIMITS } from "../batches/limits.ts";
 import type { BatchView } from "../batches/record.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
-import { kcidbOriginOf } from "../settings.ts";
+import { kcidbOriginOf, reportBase } from "../settings.ts";
 import { batchOf } from "./batches.ts";
 
 /** What is sent at a time, at least. */
@@ -25,16 +25,17 @@ function isExtension(text: string): text is Extension {
 }
 
 /** The batch's jobs, some at a time. */
-async function* jobsOf(object: DurableObjectStub<Batch>, base: string): AsyncIterable<ReportedJob> {
+async function* jobsOf(object: DurableObjectStub<Batch>, base: string | null): AsyncIterable<ReportedJob> {
   for (let after = -1; ; ) {
     const jobs = JSON.parse(await object.reportsJson(after, BATCH_LIMITS.reportRows)) as ReportedJob[];
-    for (const job of jobs) yield { ...job, url: job.url === null ? null : new URL(job.url, base).href };
+    for (const job of jobs)
+      yield { ...job, url: job.url === null || base === null ? null : new URL(job.url, base).href };
     after += jobs.length;
     if (jobs.length < BATCH_LIMITS.reportRows) return;
   }
 }
 
-function manyJobs(batch: BatchView, object: DurableObjectStub<Batch>, base: string): ManyJobs {
+function manyJobs(batch: BatchView, object: DurableObjectStub<Batch>, base: string | null): ManyJobs {
   const bad = batch.worst !== null && batch.worst !== "pass" && batch.worst !== "skip";
   return {
     id: batch.id,
@@ -86,9 +87,12 @@ export function batchReportRoutes(): Hono<AppEnv> {
     }
     const { batch, object } = await batchOf(context);
     await object.collect();
-    const pieces = MANY_WRITERS[extension](manyJobs(batch, object, context.req.url), {
-      origin: kcidbOriginOf(context.env),
-    });
+    const pieces = MANY_WRITERS[extension](
+      manyJobs(batch, object, reportBase(context.env, context.req.url)),
+      {
+        origin: kcidbOriginOf(context.env),
+      },
+    );
     return context.body(streamOf(pieces), 200, {
       ...HEADERS,
       "content-type": `${REPORTS[extension][0]}; charset=utf-8`,

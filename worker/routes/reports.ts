@@ -12,7 +12,7 @@ import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { reportedJob } from "../reported-job.ts";
 import type { JobView } from "../runner/record.ts";
-import { kcidbOriginOf } from "../settings.ts";
+import { kcidbOriginOf, reportBase } from "../settings.ts";
 import { comparisonOf } from "./comparison.ts";
 import { readable, runnerOf } from "./runner.ts";
 
@@ -52,7 +52,7 @@ export function reportRoutes(): Hono<AppEnv> {
     }
     const runner = await runnerOf(context);
     const view: JobView = readable(await runner.status());
-    const job = await reportedJob(view, runner, context.req.url);
+    const job = await reportedJob(view, runner, reportBase(context.env, context.req.url));
     const comparison = COMPARING.has(extension) ? await comparisonOf(context, { runner, view }) : undefined;
     const comparisons = new Map(comparison === undefined ? [] : [[view.id, comparison]]);
     const text = WRITERS[extension](job, comparisons, { origin: kcidbOriginOf(context.env) });

@@ -117,7 +117,10 @@ function batchRunner(file: BatchFile, { json, reports }: StartOptions): Runner {
 /** Runs something with a worker, which goes away afterwards if it was started for this. Signals cancel. */
 async function withWorker(options: StartOptions, work: Runner): Promise<number> {
   const abort = new AbortController();
-  const server = options.url === undefined ? await LocalServer.start({ log: note }) : undefined;
+  const server =
+    options.url === undefined
+      ? await LocalServer.start({ log: note, variables: { PUBLIC_URL: "none" } })
+      : undefined;
   const stopOn = (name: NodeJS.Signals): void => {
     process.once(name, () => {
       abort.abort();
