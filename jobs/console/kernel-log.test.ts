@@ -7,7 +7,8 @@ import { EVENTS, EXCERPT_LINES, KEY_LINES, LINE_CHARACTERS } from "./limits.ts";
 
 /*
  * A kernel that fails says so, in words of its own. recorded/ holds consoles of Debian kernels that were made to fail in our
- * own guests (r2-fixtures/failures/record.ts makes them anew): a module with a bug, no root, an init that ends, no memory.
+ * own guests (r2-fixtures/failures/record.ts makes them anew): a module with a bug, no root, an init that ends, no memory; and of a kernel
+ * with KASAN, KFENCE, UBSAN and lockdep, which Debian's have not.
  * From each we want what a developer would: what it was, where, in which initcall, and the lines that say so.
  */
 
@@ -135,6 +136,62 @@ const EXPECTED: Readonly<Record<string, readonly [string, string, string | null,
     ],
   ],
   tests: [],
+  "kasan-bounds": [
+    [
+      "kasan",
+      "BUG: KASAN: slab-out-of-bounds in write_beyond [fail]",
+      "fail_init [fail]",
+      /Write of size 1 at addr ffff\w+ by task insmod/,
+    ],
+  ],
+  "kasan-freed": [
+    [
+      "kasan",
+      "BUG: KASAN: use-after-free in read_freed [fail]",
+      "fail_init [fail]",
+      /Freed by task \d+:[\s\S]*kasan_save_free_info/,
+    ],
+  ],
+  kfence: [
+    [
+      "kfence",
+      "BUG: KFENCE: out-of-bounds read in read_before [fail]",
+      "fail_init [fail]",
+      /1B left of kfence-#\d+/,
+    ],
+  ],
+  ubsan: [
+    [
+      "ubsan",
+      "UBSAN: shift-out-of-bounds in /tmp/fail-module/fail.c",
+      "fail_init [fail]",
+      /shift exponent 33 is too large for 32-bit type 'int'/,
+    ],
+  ],
+  lockdep: [
+    [
+      "lockdep",
+      "WARNING: possible circular locking dependency detected in lock_both_ways [fail]",
+      "fail_init [fail]",
+      /trying to acquire lock:[\s\S]*\(first_lock\)[\s\S]*\(second_lock\)/,
+    ],
+  ],
+  "rcu-usage": [
+    [
+      "lockdep",
+      "WARNING: suspicious RCU usage in read_unprotected [fail]",
+      "fail_init [fail]",
+      /fail\.c:\d+ suspicious rcu_dereference_check\(\) usage!/,
+    ],
+  ],
+  sleeper: [
+    [
+      "bug",
+      "BUG: sleeping function called from invalid context at kernel/locking/mutex.c:N in sleep_with_interrupts_off [fail]",
+      "fail_init [fail]",
+      /irqs_disabled\(\): 1/,
+    ],
+  ],
 };
 
 describe("recorded kernels", () => {
@@ -229,8 +286,8 @@ describe("however it comes", () => {
 });
 
 /*
- * Debian's kernels are built without these checkers, so no guest of ours could be made to print them. The formats are those
- * of mm/kasan/report.c, mm/kfence/report.c, lib/ubsan.c, kernel/locking/lockdep.c and kernel/watchdog_hld.c.
+ * Not recorded: what takes several processors, or a processor that stands still. The formats are those of kernel/watchdog_hld.c,
+ * kernel/kcsan/report.c and mm/page_alloc.c; and those of older and newer kernels than the recorded one's.
  */
 const RULE = "=".repeat(66);
 const formats: readonly [string, string, string][] = [

@@ -204,7 +204,8 @@ export class KernelLog {
       lines: 1,
       died: DIE.test(text),
       ruled: RULE.test(parsePrintk(this.#recent.at(-1) ?? "").text),
-      inTrace: false,
+      // KFENCE's first trace comes without a headline.
+      inTrace: opening.kind === "kfence",
       rip: null,
       frames: NO_FRAMES,
       initcall: this.#initcalls.last,

@@ -107,7 +107,7 @@ const LOCKDEP =
 
 function warning(text: string, at: number): Opening | undefined {
   if (at !== 0) return undefined;
-  if (LOCKDEP.test(text)) return { kind: "lockdep", title: text, placed: true };
+  if (LOCKDEP.test(text)) return { kind: "lockdep", title: text };
   // kernel/panic.c, __warn
   const match = /^WARNING: (?:CPU: \d{1,6} PID: \d{1,10} )?at (\S{1,200}?)(?::\d{1,8})?(?: (.*))?$/.exec(
     text,

@@ -7,9 +7,11 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/jiffies.h>
+#include <linux/kfence.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
@@ -86,6 +88,85 @@ static noinline void free_twice(void)
 	refcount_dec(&count);
 }
 
+/* What the checkers of build-checkers.sh look for; other kernels let most of it pass. */
+
+static noinline void write_beyond(void)
+{
+	char *buffer = kmalloc(40, GFP_KERNEL);
+
+	if (!buffer)
+		return;
+	OPTIMIZER_HIDE_VAR(buffer);
+	buffer[40] = 1;
+	kfree(buffer);
+}
+
+static noinline void read_freed(void)
+{
+	volatile char *buffer = kmalloc(40, GFP_KERNEL);
+
+	if (!buffer)
+		return;
+	kfree((void *)buffer);
+	pr_info("fail: %d\n", buffer[8]);
+}
+
+/* KFENCE guards an allocation now and then, and the page before it only of those that lie at the beginning of theirs. */
+static noinline void read_before(void)
+{
+	unsigned long end = jiffies + 20 * HZ;
+
+	while (time_before(jiffies, end)) {
+		volatile char *buffer = kmalloc(64, GFP_KERNEL);
+
+		if (!buffer)
+			return;
+		if (is_kfence_address((void *)buffer) && !offset_in_page(buffer)) {
+			pr_info("fail: %d\n", buffer[-1]);
+			end = jiffies;
+		}
+		kfree((void *)buffer);
+		msleep(1);
+	}
+}
+
+static noinline void shift_too_far(void)
+{
+	volatile int distance = 33;
+
+	pr_info("fail: %d\n", 1 << distance);
+}
+
+static DEFINE_MUTEX(first_lock);
+static DEFINE_MUTEX(second_lock);
+
+static noinline void lock_both_ways(void)
+{
+	mutex_lock(&first_lock);
+	mutex_lock(&second_lock);
+	mutex_unlock(&second_lock);
+	mutex_unlock(&first_lock);
+	mutex_lock(&second_lock);
+	mutex_lock(&first_lock);
+	mutex_unlock(&first_lock);
+	mutex_unlock(&second_lock);
+}
+
+static noinline void read_unprotected(void)
+{
+	static int __rcu *pointer;
+
+	pr_info("fail: %p\n", rcu_dereference(pointer));
+}
+
+static noinline void sleep_with_interrupts_off(void)
+{
+	local_irq_disable();
+	mutex_lock(&first_lock);
+	mutex_unlock(&first_lock);
+	local_irq_enable();
+}
+
 static int __init fail_init(void)
 {
 	if (!strcmp(how, "bug")) {
@@ -124,6 +205,20 @@ static int __init fail_init(void)
 		keep_processor(45);
 	} else if (!strcmp(how, "reader")) {
 		sleep_as_reader();
+	} else if (!strcmp(how, "beyond")) {
+		write_beyond();
+	} else if (!strcmp(how, "freed")) {
+		read_freed();
+	} else if (!strcmp(how, "before")) {
+		read_before();
+	} else if (!strcmp(how, "shift")) {
+		shift_too_far();
+	} else if (!strcmp(how, "locks")) {
+		lock_both_ways();
+	} else if (!strcmp(how, "unprotected")) {
+		read_unprotected();
+	} else if (!strcmp(how, "sleeper")) {
+		sleep_with_interrupts_off();
 	} else {
 		pr_err("fail: how=%s is not known\n", how);
 		return -EINVAL;

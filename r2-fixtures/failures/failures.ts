@@ -11,6 +11,8 @@ export interface Failure {
     /** "none", one whose /init no kernel can execute, or one with the kernel's tests. Default: init and fail.ko. */
     readonly initrd?: "none" | "bad-init" | "tests";
   };
+  /** Not Debian's kernel, but that of build-checkers.sh. */
+  readonly checkers?: true;
 }
 
 const insmod = (how: string): readonly string[] => [`insmod /fail.ko how=${how}`];
@@ -19,6 +21,9 @@ const SLEEP = "sleep 3";
 
 export const COMMON_CMDLINE = "console=hvc0";
 export const COMMON_MEMORY_MIB = 128;
+/** A kernel that checks needs room for what it knows of each byte; KFENCE guards an allocation each millisecond. */
+export const CHECKERS_CMDLINE = "console=hvc0 kfence.sample_interval=1";
+export const CHECKERS_MEMORY_MIB = 256;
 
 export const FAILURES: readonly Failure[] = [
   { name: "no-root", boot: { initrd: "none" } },
@@ -72,4 +77,11 @@ export const FAILURES: readonly Failure[] = [
       "cd /ks/timers; ./nanosleep",
     ],
   },
+  { name: "kasan-bounds", checkers: true, type: [...insmod("beyond"), SLEEP] },
+  { name: "kasan-freed", checkers: true, type: [...insmod("freed"), SLEEP] },
+  { name: "kfence", checkers: true, type: [...insmod("before"), SLEEP] },
+  { name: "ubsan", checkers: true, type: [...insmod("shift"), SLEEP] },
+  { name: "lockdep", checkers: true, type: [...insmod("locks"), SLEEP] },
+  { name: "rcu-usage", checkers: true, type: [...insmod("unprotected"), SLEEP] },
+  { name: "sleeper", checkers: true, type: [...insmod("sleeper"), SLEEP] },
 ];

@@ -1,13 +1,14 @@
 /**
- * Records what kernels say when they fail: node r2-fixtures/failures/record.ts FOLDER [--tests TESTS] [NAME...]
+ * Records what kernels say when they fail: node r2-fixtures/failures/record.ts FOLDER [--tests TESTS] [--checkers SOURCE] [NAME...]
  *
  * Boots Debian's cloud kernel in our own guest, makes it fail in each way of failures.ts, and writes the consoles to
  * FOLDER/NAME.txt (jobs/console/recorded/ holds those the tests read). Needs the headers of that kernel
  * (linux-headers-*-cloud-amd64), make and gcc; takes some minutes. With TESTS,
- * a folder that build-tests.sh filled, it also records the kernel's own tests.
+ * a folder that build-tests.sh filled, it also records the kernel's own tests; with SOURCE, where build-checkers.sh built a
+ * kernel, what that one's checkers say.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -19,7 +20,14 @@ import { type CpioEntry, writeCpio } from "../cpio.ts";
 import { packagedFile } from "../debian.ts";
 import { prepareFixture } from "../index.ts";
 import { BUSYBOX } from "../manifest.ts";
-import { COMMON_CMDLINE, COMMON_MEMORY_MIB, FAILURES, type Failure } from "./failures.ts";
+import {
+  CHECKERS_CMDLINE,
+  CHECKERS_MEMORY_MIB,
+  COMMON_CMDLINE,
+  COMMON_MEMORY_MIB,
+  FAILURES,
+  type Failure,
+} from "./failures.ts";
 
 const APPLETS =
   "basename cat cut dirname echo grep head insmod ln mount poweroff sed sh sleep tail tr wc".split(" ");
@@ -85,12 +93,15 @@ class Session {
   }
 }
 
-function buildModule(release: string): Uint8Array {
-  const folder = mkdtempSync(join(tmpdir(), "fail-module-"));
+/** @param tree where the kernel was built, or its headers are */
+function buildModule(tree: string): Uint8Array {
+  // UBSAN says where the module was built: the same place each time.
+  const folder = join(tmpdir(), "fail-module");
+  mkdirSync(folder);
   try {
     copyFileSync(join(import.meta.dirname, "fail.c"), join(folder, "fail.c"));
     writeFileSync(join(folder, "Makefile"), "obj-m := fail.o\nccflags-y := -fmacro-prefix-map=$(src)/=\n");
-    execFileSync("make", ["-s", "-C", `/usr/src/linux-headers-${release}`, `M=${folder}`, "modules"], {
+    execFileSync("make", ["-s", "-C", tree, `M=${folder}`, "modules"], {
       stdio: ["ignore", "inherit", "ignore"],
     });
     execFileSync("strip", ["--strip-debug", join(folder, "fail.ko")]);
@@ -134,11 +145,14 @@ function initramfs(init: Uint8Array, busybox: Uint8Array, module: Uint8Array, te
   ]);
 }
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { tests: { type: "string" } } });
-const { tests } = values;
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { tests: { type: "string" }, checkers: { type: "string" } },
+});
+const { tests, checkers } = values;
 const [folder, ...wanted] = positionals;
 if (folder === undefined) {
-  console.error("usage: record.ts FOLDER [--tests TESTS] [NAME...]");
+  console.error("usage: record.ts FOLDER [--tests TESTS] [--checkers SOURCE] [NAME...]");
   process.exit(64);
 }
 const log = (line: string): void => console.error(line);
@@ -151,58 +165,102 @@ const { lock } = await packagedFile(
   log,
   false,
 );
-const module = buildModule(basename(lock.member).replace(/^vmlinuz-/, ""));
 const { file: busybox } = await packagedFile("debian-cloud", BUSYBOX, cache, log, false);
 const init = read(join(import.meta.dirname, "init"));
-const INITRDS = {
-  good: initramfs(init, read(busybox.path), module),
-  tests: initramfs(init, read(busybox.path), module, tests),
-  // No /bin/sh either, which Linux tries last.
-  "bad-init": writeCpio([
-    { kind: "directory", name: "dev", mode: 0o755 },
-    { kind: "character-device", name: "dev/console", mode: 0o600, major: 5, minor: 1 },
-    { kind: "file", name: "init", mode: 0o755, data: new Uint8Array(64) },
-  ]),
-};
 const parts: EngineParts = {
   core: new NodeModule(read(join(ENGINE, "cpu", "core.wasm"))),
   emu64: read(join(ENGINE, "emu", "emu64.elf")),
 };
 
-async function boot({ cmdline, memoryMiB, initrd }: NonNullable<Failure["boot"]>, store: PageStore) {
-  const machine = await create(
-    parts,
-    {
-      kernel: read(fixture.kernelPath),
-      ...(initrd !== "none" && { initrd: INITRDS[initrd ?? "good"] }),
-      cmdline: cmdline ?? COMMON_CMDLINE,
-      memoryMiB: memoryMiB ?? COMMON_MEMORY_MIB,
-      seed: 1n,
-      startTime: 1_767_225_600,
-    },
-    store,
-  );
-  const session = new Session(machine);
-  session.run((text) => text.includes("\nREADY"));
-  return session;
-}
+/** What fails, and how it is booted; the boot that several recordings begin with is done once. */
+class Subject {
+  readonly #kernel: Uint8Array;
+  readonly #mode: "pv" | "hvm";
+  readonly #cmdline: string;
+  readonly #memoryMiB: number;
+  readonly #initrds: Readonly<Record<"good" | "bad-init" | "tests", Uint8Array>>;
+  #common: { readonly state: Uint8Array; readonly store: PageStore; readonly text: string } | undefined;
 
-let common: { readonly state: Uint8Array; readonly store: PageStore; readonly text: string } | undefined;
-
-async function start(failure: Failure): Promise<Session> {
-  if (failure.boot !== undefined) return boot(failure.boot, new MapPageStore());
-  if (common === undefined) {
-    const store = new MapPageStore();
-    const { machine, text } = await boot({}, store);
-    common = { state: machine.checkpoint().state, store, text };
+  constructor(kernel: string, tree: string, mode: "pv" | "hvm", cmdline: string, memoryMiB: number) {
+    this.#kernel = read(kernel);
+    this.#mode = mode;
+    this.#cmdline = cmdline;
+    this.#memoryMiB = memoryMiB;
+    const module = buildModule(tree);
+    this.#initrds = {
+      good: initramfs(init, read(busybox.path), module),
+      tests: initramfs(init, read(busybox.path), module, tests),
+      // No /bin/sh either, which Linux tries last.
+      "bad-init": writeCpio([
+        { kind: "directory", name: "dev", mode: 0o755 },
+        { kind: "character-device", name: "dev/console", mode: 0o600, major: 5, minor: 1 },
+        { kind: "file", name: "init", mode: 0o755, data: new Uint8Array(64) },
+      ]),
+    };
   }
-  return new Session(restore(parts, common.state, new Above(common.store)), common.text);
+
+  async #boot({ cmdline, memoryMiB, initrd }: NonNullable<Failure["boot"]>, store: PageStore) {
+    const machine = await create(
+      parts,
+      {
+        kernel: this.#kernel,
+        ...(initrd !== "none" && { initrd: this.#initrds[initrd ?? "good"] }),
+        mode: this.#mode,
+        cmdline: cmdline ?? this.#cmdline,
+        memoryMiB: memoryMiB ?? this.#memoryMiB,
+        seed: 1n,
+        startTime: 1_767_225_600,
+      },
+      store,
+    );
+    const session = new Session(machine);
+    session.run((text) => text.includes("\nREADY"));
+    return session;
+  }
+
+  async start(failure: Failure): Promise<Session> {
+    if (failure.boot !== undefined) return this.#boot(failure.boot, new MapPageStore());
+    if (this.#common === undefined) {
+      const store = new MapPageStore();
+      const { machine, text } = await this.#boot({}, store);
+      this.#common = { state: machine.checkpoint().state, store, text };
+    }
+    return new Session(restore(parts, this.#common.state, new Above(this.#common.store)), this.#common.text);
+  }
 }
 
-for (const failure of FAILURES) {
-  if (wanted.length > 0 && !wanted.includes(failure.name)) continue;
-  if (failure.boot?.initrd === "tests" && tests === undefined) continue;
-  const session = await start(failure);
+const release = basename(lock.member).replace(/^vmlinuz-/, "");
+const isWanted = ({ name, checkers: needed, boot }: Failure): boolean =>
+  (wanted.length === 0 || wanted.includes(name)) &&
+  (needed === undefined || checkers !== undefined) &&
+  (boot?.initrd !== "tests" || tests !== undefined);
+let debian: Subject | undefined;
+let checking: Subject | undefined;
+
+function subjectOf(failure: Failure): Subject {
+  if (failure.checkers === undefined || checkers === undefined) {
+    debian ??= new Subject(
+      fixture.kernelPath,
+      `/usr/src/linux-headers-${release}`,
+      "pv",
+      COMMON_CMDLINE,
+      COMMON_MEMORY_MIB,
+    );
+    return debian;
+  }
+  checking ??= new Subject(
+    join(checkers, "arch/x86/boot/bzImage"),
+    checkers,
+    // KASAN has no shadow yet where a PVH kernel begins.
+    "hvm",
+    CHECKERS_CMDLINE,
+    CHECKERS_MEMORY_MIB,
+  );
+  return checking;
+}
+
+for (const failure of FAILURES.filter(isWanted)) {
+  const session = await subjectOf(failure).start(failure);
   session.type(failure.type ?? []);
   writeFileSync(join(folder, `${failure.name}.txt`), session.text, "latin1");
   log(`${failure.name}: ${session.text.length} bytes, ${session.machine.instructions} instructions`);
