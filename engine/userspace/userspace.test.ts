@@ -153,6 +153,8 @@ async function boot(level: Level, initrd: Uint8Array): Promise<GuestRun> {
     {
       kernel: read(fixture!.kernelPath),
       initrd,
+      // On the bare processor once, below emu once.
+      mode: level === "v1" ? "pv" : "pvh",
       cmdline: "console=hvc0 quiet",
       memoryMiB: 256,
       seed: 1n,

@@ -110,9 +110,22 @@ testWith(cloud === undefined ? undefined : generic)(
             { kernel: one, cmdline: loud, memory: 128, ...early("mapping kernel into physical memory") },
             { kernel: two, cmdline: loud, memory: 256, ...early("mapping kernel into physical memory") },
             { kernel: two, cmdline: quiet, memory: 256, ...early("mapping kernel into physical memory") },
-            { kernel: one, cmdline: `${quiet} rdinit=/nonexistent init=/nonexistent`, memory: 256 },
+            // In mode pvh a boot takes half of the instructions.
+            { kernel: one, cmdline: quiet, memory: 128, mode: "pvh" },
+            {
+              kernel: one,
+              cmdline: `${quiet} rdinit=/nonexistent init=/nonexistent`,
+              memory: 256,
+              mode: "pvh",
+            },
             // A shell that nobody types to.
-            { kernel: one, cmdline: `${quiet} rdinit=/bin/sh`, memory: 256, limits: { silentSeconds: 5 } },
+            {
+              kernel: one,
+              cmdline: `${quiet} rdinit=/bin/sh`,
+              memory: 256,
+              mode: "pvh",
+              limits: { silentSeconds: 5 },
+            },
             // A PVH guest prints to the consoles it is told of, and to no others.
             {
               kernel: two,

@@ -79,7 +79,7 @@ async function kinds(): Promise<Kind[]> {
     });
     long.push({
       name: "Debian without an initrd",
-      body: { kernel, config: { memory: 128 } },
+      body: { kernel, config: { memory: 128, mode: "pvh" } },
       expected: { state: "crashed", reasonCode: "no-root" },
     });
   }
