@@ -134,19 +134,21 @@ while True:
         break
     sys.stdout.buffer.write(data)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))`;
-  // A kernel that does nothing but JMP to itself, in place of HLT: long enough to be looked at.
+  // A kernel that does nothing but JMP to itself, in place of HLT: it runs until it is canceled.
   const spinning = pvKernel();
   for (let at = 0; at + 1 < spinning.length; at++)
     if (spinning[at] === HLT && spinning[at + 1] === HLT) spinning.set(JMP_SELF, at);
   const file = join(directory, "spinning");
   await writeFile(file, spinning);
-  const limits = { instructions: 600_000_000 };
-  const busy = async () => {
-    const client = server.client();
+  const client = server.client();
+  const limits = { instructions: 1e12, guestSeconds: 80_000, silentSeconds: 80_000, silentInstructions: 1e12 };
+  /** Watches such a guest on a terminal, and has it canceled as soon as `enough` is true of what was printed. */
+  const onTerminal = async (
+    extra: Record<string, string>,
+    enough: (stdout: string) => boolean,
+  ): Promise<Omit<Ended, "stderr">> => {
     const kernel = { sha256: await client.putFile(file) };
-    return (await client.createJob({ kernel, config: { memory: 16, limits } })).id;
-  };
-  const onTerminal = (id: string, extra: Record<string, string>) => {
+    const { id } = await client.createJob({ kernel, config: { memory: 16, limits } });
     const env = {
       ...process.env,
       CI: "",
@@ -155,20 +157,24 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))`;
       XENNER_TOKEN: server.token,
       ...extra,
     };
-    return spawnSync("python3", ["-c", program, process.execPath, ENTRY, "watch", id], {
-      encoding: "utf8",
-      env,
-    });
+    const child = spawn("python3", ["-c", program, process.execPath, ENTRY, "watch", id], { env });
+    let stdout = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    const ended = once(child, "close") as Promise<[number | null]>;
+    await expect.poll(() => enough(stdout), { timeout: 120_000 }).toBe(true);
+    await client.cancel(id);
+    const [status] = await ended;
+    return { status, stdout };
   };
   const bar = new RegExp(`${CLEAR_LINE.replace("[", "\\[")}\\[[ <=>]{24}\\] \\w+ {2}\\d+ s, `);
-  const id = await busy();
-  const shown = onTerminal(id, {});
-  expect(shown.status).toBe(1);
-  expect(shown.stdout).toMatch(bar);
-  expect(shown.stdout).toContain("NO-OUTPUT");
+  const shown = await onTerminal({}, (stdout) => bar.test(stdout));
+  expect(shown.status).toBe(2);
+  expect(shown.stdout).toContain("CANCELED");
   // The last thing that happens to the bar is that it goes.
-  expect(shown.stdout.slice(0, shown.stdout.indexOf("NO-OUTPUT"))).toMatch(/\[K\s*$/);
-  const inCi = onTerminal(await busy(), { CI: "true" });
-  expect(inCi.stdout).toContain("NO-OUTPUT");
+  expect(shown.stdout.slice(0, shown.stdout.indexOf("CANCELED"))).toMatch(/\[K\s*$/);
+  // As long as six bars would have taken.
+  const began = performance.now();
+  const inCi = await onTerminal({ CI: "true" }, () => performance.now() - began > 3000);
+  expect(inCi.stdout).toContain("CANCELED");
   expect(inCi.stdout).not.toContain(CLEAR_LINE);
 });
