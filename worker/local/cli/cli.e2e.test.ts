@@ -141,7 +141,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))`;
   const file = join(directory, "spinning");
   await writeFile(file, spinning);
   const client = server.client();
-  const limits = { instructions: 1e12, guestSeconds: 80_000, silentSeconds: 80_000, silentInstructions: 1e12 };
+  const limits = {
+    instructions: 1e12,
+    guestSeconds: 80_000,
+    silentSeconds: 80_000,
+    silentInstructions: 1e12,
+  };
   /** Watches such a guest on a terminal, and has it canceled as soon as `enough` is true of what was printed. */
   const onTerminal = async (
     extra: Record<string, string>,
