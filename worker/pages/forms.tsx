@@ -114,12 +114,7 @@ export function formRoutes(visited: Visits): Hono<AppEnv> {
           return context.redirect(next, 303);
         }
       }
-      const children = <Login next={next} problem="This token is not known here, or is no longer valid." />;
-      return await page(
-        context,
-        { title: "Log in", section: "none", visitor: visitorOf(undefined), children },
-        401,
-      );
+      return await loginRefused(context, next, "This token is not known here, or is no longer valid.");
     } catch (error) {
       return await problem(context, undefined, error);
     }
@@ -142,14 +137,8 @@ export function formRoutes(visited: Visits): Hono<AppEnv> {
         await beginSession(context, token);
         return context.redirect("/", 303);
       }
-      const children = (
-        <Login next="/" problem="This link was used before, or its time is over. Log in with the token." />
-      );
-      return await page(
-        context,
-        { title: "Log in", section: "none", visitor: visitorOf(undefined), children },
-        401,
-      );
+      const reason = "This link was used before, or its time is over. Log in with the token.";
+      return await loginRefused(context, "/", reason);
     } catch (error) {
       return await problem(context, undefined, error);
     }
@@ -189,6 +178,13 @@ async function newJobPage(
   const names = fixtures.map(({ name }) => name);
   const children = <NewJob form={form} fixtures={names} problem={said} />;
   return await page(context, { title: "New job", section: "new", visitor, children }, status);
+}
+
+/** The page to log in again, with what was wrong. */
+function loginRefused(context: AppContext, next: string, reason: string): Promise<Response> {
+  const children = <Login next={next} problem={reason} />;
+  const visitor = visitorOf(undefined);
+  return page(context, { title: "Log in", section: "none", visitor, children }, 401);
 }
 
 function demandRun(principal: Principal): void {
