@@ -39,11 +39,12 @@ export function randomFrom(seed: number): () => number {
 
 /**
  * What is tried instead of a kill whose moment did not come, since the guest was over before or made no checkpoint: one in the
- * run, half as far from its beginning. Tried often enough it comes as soon as the job is there.
+ * run, half as far from its beginning, and at last one as soon as the job was posted, which no guest is too quick for.
  */
 export function earlier(kill: Kill): Kill {
   const share = "share" in kill ? kill.share / 2 : 0;
-  return { phase: "run", share, victim: kill.victim };
+  const { victim } = kill;
+  return share < FIRST_SHARE ? { phase: "build", milliseconds: 0, victim } : { phase: "run", share, victim };
 }
 
 /**
