@@ -1,9 +1,11 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { hashOf } from "../register/tokens.ts";
 import { errorOf, request } from "../testing/client.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import { as, ended, jobAs, makeToken, postAs } from "../testing/tokens.ts";
+import { NO_QUOTAS } from "./principal.ts";
 
 /*
  * Who may do what, in workerd: requests without a token, with a wrong one, with one of the wrong scope, of another token, and
@@ -44,6 +46,38 @@ describe("tokens", () => {
     const made = await makeToken({ name: "uncopied" });
     await env.DB.prepare("DELETE FROM tokens").run();
     expect((await as(made.token, "/fixtures")).status).toBe(200);
+  });
+
+  test("have no copy that outlives them: what a delete did not reach, a repair that begins by itself removes", async () => {
+    const made = await makeToken({ name: "revoked" });
+    const { forgetToken } = await import("./find-token.ts");
+    await env.DB.prepare("ALTER TABLE tokens RENAME TO lost").run();
+    await env.DB.prepare("CREATE VIEW tokens AS SELECT * FROM lost").run();
+    const refused = await request(`/tokens/${made.id}`, { method: "DELETE" });
+    expect([refused.status, (await errorOf(refused)).code]).toEqual([503, "not-removed"]);
+    // Meanwhile the repair cannot go on, and what needs no database does: a job that was never made gives its place back.
+    const register = env.REGISTER.getByName("register");
+    await register.admit("f".repeat(32), made.id, NO_QUOTAS);
+    await runInDurableObject(register, async (object, { storage }) => {
+      storage.sql.exec("UPDATE job SET heard_at = 0 WHERE owner = ?", made.id);
+      await object.alarm();
+    });
+    expect((await register.usage(made.id)).concurrentJobs).toBe(0);
+    // The copy is there, the token is not.
+    await env.DB.prepare("DROP VIEW tokens").run();
+    await env.DB.prepare("ALTER TABLE lost RENAME TO tokens").run();
+    expect((await as(made.token, "/fixtures")).status).toBe(200);
+    await expect
+      .poll(
+        async () => {
+          forgetToken(made.id);
+          // Sooner than in half a minute.
+          await runInDurableObject(register, (object) => object.alarm());
+          return (await as(made.token, "/fixtures")).status;
+        },
+        { timeout: 20_000 },
+      )
+      .toBe(401);
   });
 
   test("expire", async () => {

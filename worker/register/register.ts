@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Quotas } from "../auth/principal.ts";
 import { withDatabase } from "../database/database.ts";
-import { deleteTokenRow, writeTokenRow } from "../database/tokens.ts";
+import { deleteOtherTokenRows, deleteTokenRow, writeTokenRow } from "../database/tokens.ts";
 import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import type { JobEvent } from "../events/event.ts";
@@ -216,23 +216,41 @@ export class RegisterObject extends DurableObject<Env> {
     return this.listTokens().map((token) => ({ token, usage: this.#usage(token.id, now) }));
   }
 
-  /** False if there was none. Rejects if its copy could not be removed: then it may still be valid, and the caller must try again. */
+  /** False if there was none. Rejects if its copy could not be removed: until the repair that begins has done so it may still be valid. */
   async removeToken(id: string): Promise<boolean> {
     const removed = this.#sql.exec("DELETE FROM token WHERE id = ? RETURNING id", id).toArray().length > 0;
-    await this.#copyToken(id);
+    try {
+      await this.#copyToken(id);
+    } catch (error) {
+      logEvent("tokens.not-removed", { token: id, error: messageOf(error) });
+      await this.startRepair();
+      throw error;
+    }
     return removed;
   }
 
   /** Makes the database's row of a token what is here. */
   #copyToken(id: string): Promise<void> {
-    const copied = this.#copying.then(async () => {
+    return this.#copy((database) => {
       const [row] = this.#sql
         .exec<{ hash: string; token: string }>("SELECT hash, token FROM token WHERE id = ?", id)
         .toArray();
-      await withDatabase(this.env, (database) =>
-        row === undefined ? deleteTokenRow(database, id) : writeTokenRow(database, id, row.hash, row.token),
-      );
+      return row === undefined
+        ? deleteTokenRow(database, id)
+        : writeTokenRow(database, id, row.hash, row.token);
     });
+  }
+
+  /** The same of all tokens; a copy that outlived its token goes: it would be valid for ever. */
+  async #copyTokens(): Promise<void> {
+    const ids = (): string[] => this.listTokens().map(({ id }) => id);
+    for (const id of ids()) await this.#copyToken(id);
+    await this.#copy((database) => deleteOtherTokenRows(database, ids()));
+  }
+
+  /** Changes tokens' rows when those before have. */
+  #copy(change: (database: D1Database) => Promise<void>): Promise<void> {
+    const copied = this.#copying.then(() => withDatabase(this.env, change));
     this.#copying = copied.catch(() => {});
     return copied;
   }
@@ -292,12 +310,12 @@ export class RegisterObject extends DurableObject<Env> {
       // Set first, so that a step that dies comes again.
       await this.ctx.storage.setAlarm(Date.now() + REGISTER_LIMITS.repairRetryMilliseconds);
       try {
-        if (this.#repair.phase === "tokens") {
-          for (const { id } of this.listTokens()) await this.#copyToken(id);
-        }
+        if (this.#repair.phase === "tokens") await this.#copyTokens();
         await this.#repair.step();
       } catch (error) {
+        // The database may be away for long; jobs can be asked all the same.
         logEvent("repair.delayed", { error: messageOf(error) });
+        await this.#sweep();
         return;
       }
       if (this.#repair.isUnderWay) {

@@ -101,7 +101,7 @@ export function tokenRoutes(): Hono<AppEnv> {
         throw new HttpError(
           503,
           "not-removed",
-          "The token could not be removed everywhere; delete it again.",
+          "The token is deleted, but a copy of it could not be removed yet, and may still be taken; that is tried until it is done.",
           {
             headers: { "retry-after": "5" },
           },
