@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobView } from "../runner/record.ts";
 import { LocalServer } from "./server.ts";
 import { Crowding } from "./testing/crowding.ts";
-import { availableFixture } from "./testing/guests.ts";
+import { availableFixture, ENDLESS_CONFIG, endlessKernel } from "./testing/guests.ts";
 
 /*
  * 50 jobs posted at once to one workerd: guests that pass, fail, panic, time out and are canceled, short ones and a distribution's
@@ -36,6 +36,7 @@ interface Kind {
 
 const fixture = (name: string) => ({ kernel: { fixture: name } });
 
+/** Those that end by themselves. */
 const KINDS: readonly Kind[] = [
   { name: "hello", body: fixture("hello"), expected: { state: "passed", reasonCode: "patterns-seen" } },
   {
@@ -47,12 +48,6 @@ const KINDS: readonly Kind[] = [
     name: "hello with too few instructions",
     body: { ...fixture("hello"), config: { limits: { instructions: 100_000 } } },
     expected: { state: "failed", reasonCode: "no-output" },
-  },
-  {
-    name: "canceled",
-    body: fixture("hello"),
-    expected: { state: "canceled", verdict: "canceled" },
-    cancel: true,
   },
 ];
 
@@ -83,7 +78,16 @@ async function kinds(): Promise<Kind[]> {
       expected: { state: "crashed", reasonCode: "no-root" },
     });
   }
-  return [...long, ...Array.from({ length: JOBS - long.length }, (_, i) => KINDS[i % KINDS.length]!)];
+  const file = join(directory, "endless");
+  await writeFile(file, endlessKernel());
+  const canceled: Kind = {
+    name: "canceled",
+    body: { kernel: { sha256: await server.client().putFile(file) }, config: ENDLESS_CONFIG },
+    expected: { state: "canceled", verdict: "canceled" },
+    cancel: true,
+  };
+  const short = [...KINDS, canceled];
+  return [...long, ...Array.from({ length: JOBS - long.length }, (_, i) => short[i % short.length]!)];
 }
 
 let directory: string;

@@ -8,13 +8,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { pvKernel } from "../../../engine/loader/testing/build-elf.ts";
 import { prepareFixture } from "../../../r2-fixtures/index.ts";
 import { LocalServer } from "../server.ts";
+import { ENDLESS_CONFIG, endlessKernel } from "../testing/guests.ts";
 
 const CLEAR_LINE = "\r\u001b[K";
-const HLT = 0xf4;
-const JMP_SELF = [0xeb, 0xfe];
 const ENTRY = join(import.meta.dirname, "entry.ts");
 let server: LocalServer;
 let directory: string;
@@ -134,26 +132,16 @@ while True:
         break
     sys.stdout.buffer.write(data)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))`;
-  // A kernel that does nothing but JMP to itself, in place of HLT: it runs until it is canceled.
-  const spinning = pvKernel();
-  for (let at = 0; at + 1 < spinning.length; at++)
-    if (spinning[at] === HLT && spinning[at + 1] === HLT) spinning.set(JMP_SELF, at);
-  const file = join(directory, "spinning");
-  await writeFile(file, spinning);
+  const file = join(directory, "endless");
+  await writeFile(file, endlessKernel());
   const client = server.client();
-  const limits = {
-    instructions: 1e12,
-    guestSeconds: 80_000,
-    silentSeconds: 80_000,
-    silentInstructions: 1e12,
-  };
-  /** Watches such a guest on a terminal, and has it canceled as soon as `enough` is true of what was printed. */
+  /** Watches a guest that would run for ever on a terminal, and has it canceled as soon as `enough` is true of what was printed. */
   const onTerminal = async (
     extra: Record<string, string>,
     enough: (stdout: string) => boolean,
   ): Promise<Omit<Ended, "stderr">> => {
     const kernel = { sha256: await client.putFile(file) };
-    const { id } = await client.createJob({ kernel, config: { memory: 16, limits } });
+    const { id } = await client.createJob({ kernel, config: ENDLESS_CONFIG });
     const env = {
       ...process.env,
       CI: "",

@@ -1,4 +1,5 @@
 import { test } from "vitest";
+import { pvKernel } from "../../../engine/loader/testing/build-elf.ts";
 import { FixtureUnavailable, type PreparedFixture, prepareFixture } from "../../../r2-fixtures/index.ts";
 
 /** A fixture, or undefined where this machine cannot get it; that is an error in CI, which must not pass by skipping. */
@@ -16,6 +17,32 @@ export async function availableFixture(name: string): Promise<PreparedFixture | 
 export function testWith(fixture: PreparedFixture | undefined): typeof test | typeof test.skip {
   return fixture === undefined ? test.skip : test;
 }
+
+const HLT = 0xf4;
+const JMP_SELF = [0xeb, 0xfe];
+
+/** A kernel that does nothing but jump to itself: with ENDLESS_CONFIG it runs until it is canceled, however fast the machine is. */
+export function endlessKernel(): Uint8Array<ArrayBuffer> {
+  const kernel = new Uint8Array(pvKernel());
+  let jumps = 0;
+  for (let at = 0; at + 1 < kernel.length; at++) {
+    if (kernel[at] !== HLT || kernel[at + 1] !== HLT) continue;
+    kernel.set(JMP_SELF, at);
+    jumps++;
+  }
+  if (jumps === 0) throw new Error("the kernel does not halt");
+  return kernel;
+}
+
+/** Limits that let a guest run for hours. */
+export const NO_LIMITS = {
+  guestSeconds: 86_400,
+  instructions: 1_000_000_000_000,
+  silentSeconds: 86_400,
+  silentInstructions: 1_000_000_000_000,
+} as const;
+
+export const ENDLESS_CONFIG = { memory: 16, limits: NO_LIMITS } as const;
 
 /** A 64-bit little-endian ELF executable with one loadable segment and no notes. */
 export function elfWithoutNotes(machine: number, bits: 32 | 64): Uint8Array<ArrayBuffer> {
