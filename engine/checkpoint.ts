@@ -8,7 +8,7 @@ import { crc32 } from "./crc32.ts";
 /** "XNRK", little-endian. */
 const MAGIC = 0x4b524e58;
 /** Changes with the meaning of anything inside. */
-export const CHECKPOINT_VERSION = 1;
+export const CHECKPOINT_VERSION = 2;
 const HEADER_BYTES = 16;
 
 /** A checkpoint that cannot be restored. */

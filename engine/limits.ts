@@ -88,7 +88,9 @@ export const XENSTORE_LIMITS = {
   permissionsPerNode: 5,
   /** Nodes one transaction may touch (quota transaction-nodes). */
   nodesPerTransaction: 1024,
-  /** Bytes of replies and watch events waiting for room in the ring (quota outstanding, memory). */
+  /** Bytes of a guest's nodes, transactions, watches and what waits for room in its ring (quota memory, -Q). */
+  bytesPerDomain: 2560 * KiB,
+  /** Bytes of replies and watch events waiting for room in the ring, above which no more requests are taken. */
   queuedBytes: 512 * KiB,
   /** Requests served per notification, so that a guest that consumes no replies cannot keep the host busy. */
   requestsPerNotification: 64,

@@ -95,6 +95,16 @@ export class XenstoreClient {
     }
   }
 
+  /** Takes messages until the server has no more. */
+  takeAll(): Reply[] {
+    const all: Reply[] = [];
+    for (;;) {
+      const replies = this.take();
+      all.push(...replies);
+      if (!this.#serve() && replies.length === 0) return all;
+    }
+  }
+
   /** Watch events that came since the last call: "path token". */
   takeEvents(): string[] {
     this.#drainEvents();
@@ -110,13 +120,9 @@ export class XenstoreClient {
   }
 
   #drainEvents(): void {
-    for (;;) {
-      const replies = this.take();
-      for (const reply of replies) {
-        if (reply.type !== XS.WATCH_EVENT) throw new Error("an unexpected reply");
-        this.#addEvent(reply);
-      }
-      if (!this.#serve() && replies.length === 0) return;
+    for (const reply of this.takeAll()) {
+      if (reply.type !== XS.WATCH_EVENT) throw new Error("an unexpected reply");
+      this.#addEvent(reply);
     }
   }
 

@@ -1,20 +1,15 @@
 import { XENSTORE_LIMITS } from "../../limits.ts";
+import type { Account } from "./account.ts";
+import { allows, type StoreNode } from "./nodes.ts";
+import type { Change, Store } from "./store.ts";
+import { type SavedTransaction, Transaction } from "./transaction.ts";
+import { View } from "./view.ts";
 import {
-  type Change,
   decodePermissions,
   encodePermissions,
-  joinPath,
-  type SavedTransaction,
-  type Store,
-  splitPath,
-  View,
-} from "./store.ts";
-import { allows, lookup, type Path, ROOT_DOMID, type TreeNode } from "./tree.ts";
-import {
-  ABS_PATH_MAX,
   type Message,
+  PATH_MAX,
   PAYLOAD_MAX,
-  REL_PATH_MAX,
   toBytes,
   toText,
   XenstoreError,
@@ -36,40 +31,72 @@ export interface SavedConnection {
 }
 
 const NODE_NAME = /^[A-Za-z0-9\-/_@]+$/;
+/** Does not count for the length of a path. */
+const DOMAIN_PREFIX = /^\/local\/domain\/[0-9]{1,5}\//;
 const OK = "OK\0";
+/** Requests that a guest may make, and those of them whose transaction id means nothing. */
+const REQUESTS = new Set<number>([
+  XS.DIRECTORY,
+  XS.READ,
+  XS.GET_PERMS,
+  XS.WATCH,
+  XS.UNWATCH,
+  XS.TRANSACTION_START,
+  XS.TRANSACTION_END,
+  XS.GET_DOMAIN_PATH,
+  XS.WRITE,
+  XS.MKDIR,
+  XS.RM,
+  XS.SET_PERMS,
+  XS.RESET_WATCHES,
+  XS.DIRECTORY_PART,
+]);
+const WITHOUT_TRANSACTION = new Set<number>([XS.WATCH, XS.UNWATCH]);
 /** Requests that only a privileged domain may make. */
-const PRIVILEGED = new Set<number>([XS.CONTROL, XS.INTRODUCE, XS.RELEASE, XS.RESUME, XS.SET_TARGET]);
+const PRIVILEGED = new Set<number>([
+  XS.CONTROL,
+  XS.INTRODUCE,
+  XS.RELEASE,
+  XS.IS_DOMAIN_INTRODUCED,
+  XS.RESUME,
+  XS.SET_TARGET,
+]);
 
 /**
  * One client's session: its requests, transactions and watches, as xenstored treats a domU
  * (tools/xenstore/xenstored_core.c and its neighbours).
  */
 export class Connection {
-  readonly domid: number;
+  readonly #domid: number;
   readonly #store: Store;
-  readonly #send: (message: Message) => void;
+  readonly #account: Account;
+  readonly #send: (reply: Message) => void;
+  readonly #sendEvent: (text: string) => void;
   readonly #changed: (changes: readonly Change[]) => void;
   #watches: Watch[] = [];
-  readonly #transactions = new Map<number, View>();
+  readonly #transactions = new Map<number, Transaction>();
   #nextTransaction = 1;
 
   /**
-   * `send` takes replies and watch events; `changed` hears of changes this connection makes, and passes them on to all
-   * connections' `notify`.
+   * `send` takes replies, `sendEvent` the text of watch events; `changed` hears of changes this connection makes, and
+   * passes them on to all connections' `notify`.
    */
   constructor(
     store: Store,
     domid: number,
-    send: (message: Message) => void,
+    send: (reply: Message) => void,
+    sendEvent: (text: string) => void,
     changed: (changes: readonly Change[]) => void,
   ) {
     this.#store = store;
-    this.domid = domid;
+    this.#domid = domid;
+    this.#account = store.account(domid);
     this.#send = send;
+    this.#sendEvent = sendEvent;
     this.#changed = changed;
   }
 
-  /** Serves one request: exactly one reply (XS_ERROR if it fails), then the events it causes. */
+  /** Serves one request: the events it causes, then exactly one reply (XS_ERROR if it fails). */
   serve(request: Message): void {
     const reply = (type: number, payload: string | Uint8Array): void => {
       const bytes = typeof payload === "string" ? toBytes(payload) : payload;
@@ -89,18 +116,11 @@ export class Connection {
 
   /** Tells this connection's watches about changes. */
   notify(changes: readonly Change[]): void {
-    for (const change of changes) {
-      const path = joinPath(change.path);
+    for (const { path, isExact, permissions } of changes) {
+      if (!permissions.some((each) => allows(each, this.#domid, "r"))) continue;
       for (const watch of this.#watches) {
-        const isAtOrBelow = watch.path === path || watch.path === "/" || path.startsWith(`${watch.path}/`);
-        if (isAtOrBelow) {
-          if (allows(change.node, this.domid, "r")) this.#fire(watch, path);
-          continue;
-        }
-        // A removed subtree takes watched nodes with it.
-        if (!change.wasRemoved || !watch.path.startsWith(`${path === "/" ? "" : path}/`)) continue;
-        const gone = lookup(change.node, splitPath(watch.path).slice(change.path.length));
-        if (gone !== undefined && allows(gone, this.domid, "r")) this.#fire(watch, watch.path);
+        const isBelow = watch.path === "/" || path.startsWith(`${watch.path}/`);
+        if (watch.path === path || (isBelow && !isExact)) this.#fire(watch, path);
       }
     }
   }
@@ -108,55 +128,71 @@ export class Connection {
   save(): SavedConnection {
     return {
       watches: this.#watches,
-      transactions: [...this.#transactions].map(([id, view]) => view.saveTransaction(id)),
+      transactions: [...this.#transactions].map(([id, transaction]) => transaction.save(id)),
       nextTransaction: this.#nextTransaction,
     };
   }
 
   restore(saved: SavedConnection): void {
     this.#watches = [...saved.watches];
+    for (const watch of this.#watches) this.#account.bytes += watchBytes(watch);
     this.#nextTransaction = saved.nextTransaction;
-    for (const transaction of saved.transactions) {
-      const view = View.restoreTransaction(this.#store, this.domid, transaction);
-      this.#transactions.set(transaction.id, view);
+    for (const each of saved.transactions) {
+      this.#transactions.set(each.id, Transaction.restore(this.#store, this.#domid, each));
     }
   }
 
   /** The reply's payload. */
   #dispatch(request: Message): string | Uint8Array {
-    const { type, payload } = request;
-    if (PRIVILEGED.has(type) && this.domid !== ROOT_DOMID) throw new XenstoreError("EACCES");
-    const view = this.#viewOf(request.transactionId);
+    const { type, transactionId } = request;
+    if (PRIVILEGED.has(type)) throw new XenstoreError("EACCES");
+    if (!REQUESTS.has(type)) throw new XenstoreError("ENOSYS");
+    let transaction: Transaction | undefined;
+    if (transactionId !== 0 && !WITHOUT_TRANSACTION.has(type)) {
+      transaction = this.#transactions.get(transactionId);
+      if (transaction === undefined) throw new XenstoreError("ENOENT");
+    }
+    const view = new View(this.#store, this.#domid, transaction);
+    const answer = this.#answer(request, view, transaction);
+    this.#changed(view.changes);
+    return answer;
+  }
+
+  #answer(
+    { type, transactionId, payload }: Message,
+    view: View,
+    transaction: Transaction | undefined,
+  ): string | Uint8Array {
     switch (type) {
       case XS.DIRECTORY:
-        return this.#directory(view.get(this.#path(oneString(payload)), "r"));
+        return this.#directory(view.get(this.#path(oneString(payload))));
       case XS.DIRECTORY_PART: {
         const [path, offset] = strings(payload, 2);
-        return this.#directoryPart(view.get(this.#path(path!), "r"), offset!);
+        return this.#directoryPart(view.get(this.#path(path!)), offset!);
       }
       case XS.READ:
-        return view.get(this.#path(oneString(payload)), "r").value;
+        return view.get(this.#path(oneString(payload))).value;
       case XS.GET_PERMS:
-        return encodePermissions(view.get(this.#path(oneString(payload)), "r").permissions);
+        return encodePermissions(view.get(this.#path(oneString(payload))).permissions);
       case XS.WRITE: {
         const end = payload.indexOf(0);
         if (end < 0) throw new XenstoreError("EINVAL");
         view.write(this.#path(toText(payload.subarray(0, end))), payload.slice(end + 1));
-        break;
+        return OK;
       }
       case XS.MKDIR:
         view.mkdir(this.#path(oneString(payload)));
-        break;
+        return OK;
       case XS.RM:
         view.rm(this.#path(oneString(payload)));
-        break;
+        return OK;
       case XS.SET_PERMS: {
-        const [path, ...permissions] = strings(payload);
-        if (path === undefined) throw new XenstoreError("EINVAL");
+        const [path, ...texts] = strings(payload);
+        const permissions = decodePermissions(texts);
         // Who may hear of special events is not a guest's to say.
-        if (path.startsWith("@")) throw new XenstoreError("EACCES");
-        view.setPermissions(this.#path(path), decodePermissions(permissions));
-        break;
+        if (path!.startsWith("@")) throw new XenstoreError("EACCES");
+        view.setPermissions(this.#path(path!), permissions);
+        return OK;
       }
       case XS.WATCH:
         this.#addWatch(payload);
@@ -165,66 +201,43 @@ export class Connection {
         this.#removeWatch(payload);
         return OK;
       case XS.RESET_WATCHES:
-        this.#watches = [];
-        this.#transactions.clear();
+        this.#reset();
         return OK;
       case XS.TRANSACTION_START:
-        return this.#startTransaction(request);
+        if (transaction !== undefined) throw new XenstoreError("EBUSY");
+        return `${this.#startTransaction()}\0`;
       case XS.TRANSACTION_END:
-        this.#endTransaction(request);
+        this.#endTransaction(transactionId, oneString(payload));
         return OK;
-      case XS.GET_DOMAIN_PATH:
+      default: // XS.GET_DOMAIN_PATH
         return `/local/domain/${domainId(oneString(payload))}\0`;
-      case XS.IS_DOMAIN_INTRODUCED: {
-        const domid = domainId(oneString(payload));
-        return domid === ROOT_DOMID || domid === this.domid ? "T\0" : "F\0";
-      }
-      default:
-        throw new XenstoreError("ENOSYS");
     }
-    this.#reportChanges(view, request.transactionId);
-    return OK;
   }
 
-  #viewOf(transactionId: number): View {
-    if (transactionId === 0) return new View(this.#store, this.domid, false);
-    const view = this.#transactions.get(transactionId);
-    if (view === undefined) throw new XenstoreError("ENOENT");
-    return view;
-  }
-
-  #reportChanges(view: View, transactionId: number): void {
-    // What happens in a transaction is nobody's business until it is committed.
-    if (transactionId === 0) this.#changed(view.takeChanges());
-  }
-
-  /** The names of a valid path (is_valid_nodename of xenstored); relative paths start at the domain's home. */
-  #path(path: string): Path {
-    return splitPath(this.#absolute(path));
-  }
-
-  #absolute(path: string): string {
-    const isRelative = !path.startsWith("/");
-    if (path.length > (isRelative ? REL_PATH_MAX : ABS_PATH_MAX)) throw new XenstoreError("EINVAL");
-    if (!NODE_NAME.test(path) || path.includes("//")) throw new XenstoreError("EINVAL");
+  /** The absolute form of a valid path (is_valid_nodename of xenstored); relative paths start at the domain's home. */
+  #path(path: string): string {
+    const absolute = path.startsWith("/") ? path : this.#home + path;
+    const prefix = DOMAIN_PREFIX.exec(absolute)?.[0].length ?? 0;
+    if (path.startsWith("@") || absolute.length - prefix > PATH_MAX) throw new XenstoreError("EINVAL");
+    if (!NODE_NAME.test(path) || absolute.includes("//")) throw new XenstoreError("EINVAL");
     if (path.endsWith("/") && path !== "/") throw new XenstoreError("EINVAL");
-    return isRelative ? this.#home + path : path;
+    return absolute;
   }
 
   get #home(): string {
-    return `/local/domain/${this.domid}/`;
+    return `/local/domain/${this.#domid}/`;
   }
 
-  #directory(node: TreeNode): string {
-    const names = [...node.children.keys()].map((name) => `${name}\0`).join("");
+  #directory(node: StoreNode): string {
+    const names = node.children.map((name) => `${name}\0`).join("");
     if (names.length > PAYLOAD_MAX) throw new XenstoreError("E2BIG");
     return names;
   }
 
   /** The part of a long directory from byte `offset` on, behind the generation that tells parts of two states apart. */
-  #directoryPart(node: TreeNode, offset: string): string {
+  #directoryPart(node: StoreNode, offset: string): string {
     const generation = `${node.generation}\0`;
-    const names = [...node.children.keys()].map((name) => `${name}\0`).join("");
+    const names = node.children.map((name) => `${name}\0`).join("");
     const start = /^[0-9]{1,9}$/.test(offset) ? Number(offset) : 0;
     if (start >= names.length) return `${generation}\0`;
     const room = PAYLOAD_MAX - generation.length - 1;
@@ -237,9 +250,9 @@ export class Connection {
     const [path, token] = strings(payload, 2);
     const watch = this.#watchFor(path!, token!);
     if (this.#findWatch(watch) >= 0) throw new XenstoreError("EEXIST");
-    if (this.domid !== ROOT_DOMID && this.#watches.length >= XENSTORE_LIMITS.watchesPerDomain) {
-      throw new XenstoreError("E2BIG");
-    }
+    if (this.#watches.length >= XENSTORE_LIMITS.watchesPerDomain) throw new XenstoreError("E2BIG");
+    if (!this.#account.hasRoomForBytes(watchBytes(watch))) throw new XenstoreError("ENOMEM");
+    this.#account.bytes += watchBytes(watch);
     this.#watches.push(watch);
   }
 
@@ -247,14 +260,22 @@ export class Connection {
     const [path, token] = strings(payload, 2);
     const index = this.#findWatch(this.#watchFor(path!, token!));
     if (index < 0) throw new XenstoreError("ENOENT");
-    this.#watches.splice(index, 1);
+    for (const watch of this.#watches.splice(index, 1)) this.#account.bytes -= watchBytes(watch);
+  }
+
+  /** Forgets watches and transactions: the guest begins anew, as after a kexec. */
+  #reset(): void {
+    for (const watch of this.#watches) this.#account.bytes -= watchBytes(watch);
+    this.#watches = [];
+    for (const transaction of this.#transactions.values()) transaction.release();
+    this.#transactions.clear();
   }
 
   #watchFor(path: string, token: string): Watch {
     if (!path.startsWith("@")) {
-      return { path: this.#absolute(path), token, isRelative: !path.startsWith("/") };
+      return { path: this.#path(path), token, isRelative: !path.startsWith("/") };
     }
-    if (path.length > REL_PATH_MAX) throw new XenstoreError("EINVAL");
+    if (path.length > PATH_MAX) throw new XenstoreError("EINVAL");
     return { path, token, isRelative: false };
   }
 
@@ -265,33 +286,33 @@ export class Connection {
   #fire(watch: Watch, path: string): void {
     const home = this.#home;
     const name = watch.isRelative && path.startsWith(home) ? path.slice(home.length) : path;
-    const payload = toBytes(`${name}\0${watch.token}\0`);
-    this.#send({ type: XS.WATCH_EVENT, requestId: 0, transactionId: 0, payload });
+    this.#sendEvent(`${name}\0${watch.token}\0`);
   }
 
-  #startTransaction({ transactionId, payload }: Message): string {
-    if (oneString(payload) !== "") throw new XenstoreError("EINVAL");
-    if (transactionId !== 0) throw new XenstoreError("EBUSY");
-    if (this.domid !== ROOT_DOMID && this.#transactions.size >= XENSTORE_LIMITS.transactionsPerDomain) {
-      throw new XenstoreError("ENOSPC");
-    }
+  #startTransaction(): number {
+    if (this.#transactions.size >= XENSTORE_LIMITS.transactionsPerDomain) throw new XenstoreError("ENOSPC");
     const id = this.#nextTransaction;
     // 0 means "none"; a guest would have to start four billion to come round to one that is still open.
     this.#nextTransaction = (id % 0xffffffff) + 1;
-    this.#transactions.set(id, new View(this.#store, this.domid, true));
-    return `${id}\0`;
+    this.#transactions.set(id, new Transaction(this.#store, this.#domid));
+    return id;
   }
 
-  #endTransaction({ transactionId, payload }: Message): void {
-    const answer = oneString(payload);
+  #endTransaction(id: number, answer: string): void {
     if (answer !== "T" && answer !== "F") throw new XenstoreError("EINVAL");
-    const view = this.#transactions.get(transactionId);
-    if (view === undefined) throw new XenstoreError("ENOENT");
-    this.#transactions.delete(transactionId);
-    if (answer === "F") return;
-    view.commit();
-    this.#changed(view.takeChanges());
+    const transaction = this.#transactions.get(id);
+    if (transaction === undefined) throw new XenstoreError("ENOENT");
+    this.#transactions.delete(id);
+    try {
+      if (answer === "T") this.#changed(transaction.commit());
+    } finally {
+      transaction.release();
+    }
   }
+}
+
+function watchBytes({ path, token }: Watch): number {
+  return path.length + token.length;
 }
 
 /** NUL-terminated strings that fill the payload; `count` of them if given. */

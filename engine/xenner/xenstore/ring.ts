@@ -1,6 +1,17 @@
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { XENSTORE_LIMITS } from "../../limits.ts";
-import { encodeMessage, HEADER_BYTES, type Message, PAYLOAD_MAX } from "./wire.ts";
+import type { Account } from "./account.ts";
+import {
+  encodeMessage,
+  fromBase64,
+  HEADER_BYTES,
+  type Message,
+  PAYLOAD_MAX,
+  toBase64,
+  toBytes,
+  toText,
+  XS,
+} from "./wire.ts";
 
 /* struct xenstore_domain_interface of xen/include/public/io/xs_wire.h: two rings in one page of guest memory. */
 
@@ -18,11 +29,19 @@ const ERROR_RINGIDX = 2;
 const ERROR_PROTO = 3;
 
 export interface SavedRing {
-  /** Bytes of a request that has not come in full. */
-  readonly partial: readonly number[];
-  /** Bytes of replies and events that have not gone out. */
-  readonly queued: readonly number[];
+  /** A request that has not come in full; this and the next in base64. */
+  readonly partial: string;
+  /** Replies and events that have not gone out in full. */
+  readonly queued: readonly string[];
+  /** Bytes of the first of them that have. */
+  readonly sent: number;
   readonly isBroken: boolean;
+}
+
+/** Header and payload; of an event, which is queued once only, its text. */
+interface Queued {
+  readonly bytes: Uint8Array;
+  readonly event: string | undefined;
 }
 
 /**
@@ -32,14 +51,20 @@ export interface SavedRing {
 export class XenstoreRing {
   readonly #memory: PhysicalMemory;
   readonly #page: number;
+  readonly #account: Account;
   #partial: number[] = [];
-  #queued: number[] = [];
+  #queued: Queued[] = [];
+  readonly #events = new Set<string>();
+  #queuedBytes = 0;
+  /** Bytes of the first queued message that are in the ring or were. */
+  #sent = 0;
   #isBroken = false;
 
-  /** `page`: guest-physical address of the page. */
-  constructor(memory: PhysicalMemory, page: number) {
+  /** `page`: guest-physical address of the page. `account`: who pays for what is queued. */
+  constructor(memory: PhysicalMemory, page: number, account: Account) {
     this.#memory = memory;
     this.#page = page;
+    this.#account = account;
   }
 
   /** Start of day: the page is zero, and says what the server can do. */
@@ -47,9 +72,20 @@ export class XenstoreRing {
     this.#memory.writeU32(this.#page + SERVER_FEATURES, FEATURE_ERROR);
   }
 
-  /** Queues a message for the guest; `flush` moves it. */
-  send(message: Message): void {
-    for (const byte of encodeMessage(message)) this.#queued.push(byte);
+  /** Queues a reply for the guest; `flush` moves it. */
+  send(reply: Message): void {
+    if (!this.#isBroken) this.#enqueue(encodeMessage(reply));
+  }
+
+  /**
+   * Queues a watch event. One that waits already, is too long or for which the guest's quota has no room is dropped, as
+   * there is nobody to tell (send_event of xenstored).
+   */
+  sendEvent(text: string): void {
+    if (this.#isBroken || text.length > PAYLOAD_MAX) return;
+    if (!this.#account.hasRoomForBytes(HEADER_BYTES + text.length) || this.#events.has(text)) return;
+    const payload = toBytes(text);
+    this.#enqueue(encodeMessage({ type: XS.WATCH_EVENT, requestId: 0, transactionId: 0, payload }), text);
   }
 
   /**
@@ -61,7 +97,7 @@ export class XenstoreRing {
     let served = 0;
     while (!this.#isBroken) {
       moved = this.flush() || moved;
-      if (this.#queued.length > XENSTORE_LIMITS.queuedBytes) break;
+      if (this.#queuedBytes > XENSTORE_LIMITS.queuedBytes) break;
       if (served >= XENSTORE_LIMITS.requestsPerNotification) break;
       moved = this.#receive() || moved;
       const request = this.#takeRequest();
@@ -82,26 +118,61 @@ export class XenstoreRing {
       this.#break(ERROR_RINGIDX);
       return true;
     }
-    const count = Math.min(RING_BYTES - used, this.#queued.length);
-    if (count === 0) return false;
-    const bytes = Uint8Array.from(this.#queued.slice(0, count));
-    this.#queued.splice(0, count);
-    const at = producer % RING_BYTES;
-    const first = Math.min(count, RING_BYTES - at);
-    this.#memory.write(this.#page + RSP + at, bytes.subarray(0, first));
-    if (first < count) this.#memory.write(this.#page + RSP, bytes.subarray(first));
-    this.#memory.writeU32(this.#page + RSP_PROD, (producer + count) >>> 0);
+    let room = RING_BYTES - used;
+    if (room === 0) return false;
+    let at = producer;
+    while (room > 0 && this.#queued.length > 0) {
+      const { bytes } = this.#queued[0]!;
+      const part = bytes.subarray(this.#sent, this.#sent + room);
+      this.#put(at, part);
+      at = (at + part.length) >>> 0;
+      room -= part.length;
+      this.#sent += part.length;
+      if (this.#sent === bytes.length) this.#dequeue();
+    }
+    this.#memory.writeU32(this.#page + RSP_PROD, at);
     return true;
   }
 
   save(): SavedRing {
-    return { partial: [...this.#partial], queued: [...this.#queued], isBroken: this.#isBroken };
+    return {
+      partial: toBase64(Uint8Array.from(this.#partial)),
+      queued: this.#queued.map(({ bytes }) => toBase64(bytes)),
+      sent: this.#sent,
+      isBroken: this.#isBroken,
+    };
   }
 
   restore(saved: SavedRing): void {
-    this.#partial = [...saved.partial];
-    this.#queued = [...saved.queued];
+    this.#partial = [...fromBase64(saved.partial)];
+    for (const bytes of saved.queued.map(fromBase64)) {
+      this.#enqueue(bytes, bytes[0] === XS.WATCH_EVENT ? toText(bytes.subarray(HEADER_BYTES)) : undefined);
+    }
+    this.#sent = saved.sent;
     this.#isBroken = saved.isBroken;
+  }
+
+  #enqueue(bytes: Uint8Array, event?: string): void {
+    if (event !== undefined) this.#events.add(event);
+    this.#queued.push({ bytes, event });
+    this.#queuedBytes += bytes.length;
+    this.#account.bytes += bytes.length;
+  }
+
+  #dequeue(): void {
+    const { bytes, event } = this.#queued.shift()!;
+    if (event !== undefined) this.#events.delete(event);
+    this.#queuedBytes -= bytes.length;
+    this.#account.bytes -= bytes.length;
+    this.#sent = 0;
+  }
+
+  /** Puts bytes for which there is room into the response ring. */
+  #put(index: number, bytes: Uint8Array): void {
+    const at = index % RING_BYTES;
+    const first = Math.min(bytes.length, RING_BYTES - at);
+    this.#memory.write(this.#page + RSP + at, bytes.subarray(0, first));
+    if (first < bytes.length) this.#memory.write(this.#page + RSP, bytes.subarray(first));
   }
 
   /** Moves what the current request still lacks from the request ring; true if any byte came. */
@@ -167,7 +238,7 @@ export class XenstoreRing {
   #break(error: number): void {
     this.#isBroken = true;
     this.#partial = [];
-    this.#queued = [];
+    while (this.#queued.length > 0) this.#dequeue();
     this.#memory.writeU32(this.#page + ERROR, error);
   }
 }

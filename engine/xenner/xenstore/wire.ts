@@ -1,3 +1,5 @@
+import type { Access, Permission } from "./nodes.ts";
+
 /* The xenstore wire protocol: xen/include/public/io/xs_wire.h, docs/misc/xenstore.txt of Xen. */
 
 /** enum xsd_sockmsg_type. */
@@ -34,6 +36,7 @@ export type XenstoreErrno =
   | "EEXIST"
   | "EINVAL"
   | "ENOENT"
+  | "ENOMEM"
   | "ENOSPC"
   | "ENOSYS"
   | "EPERM";
@@ -52,8 +55,8 @@ export class XenstoreError extends Error {
 export const HEADER_BYTES = 16;
 /** XENSTORE_PAYLOAD_MAX: a longer message is a protocol violation. */
 export const PAYLOAD_MAX = 4096;
-export const ABS_PATH_MAX = 3072;
-export const REL_PATH_MAX = 2048;
+/** XENSTORE_REL_PATH_MAX: of a path, without /local/domain/ID/ if it begins so (is_valid_nodename of xenstored). */
+export const PATH_MAX = 2048;
 
 export interface Message {
   readonly type: number;
@@ -75,11 +78,36 @@ export function encodeMessage(message: Message): Uint8Array {
 
 /** Strings on the wire are bytes; one character is one byte. */
 export function toBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 export function toText(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;
+}
+
+/** For checkpoints: text would make six bytes of some. */
+export function toBase64(bytes: Uint8Array): string {
+  return btoa(toText(bytes));
+}
+
+export function fromBase64(text: string): Uint8Array {
+  return toBytes(atob(text));
+}
+
+/** Permissions on the wire: "n0", "b1", … each with a NUL behind it. */
+export function encodePermissions(permissions: readonly Permission[]): string {
+  return permissions.map(({ access, domid }) => `${access}${domid}\0`).join("");
+}
+
+/** @throws XenstoreError EINVAL */
+export function decodePermissions(strings: readonly string[]): Permission[] {
+  if (strings.length === 0) throw new XenstoreError("EINVAL");
+  return strings.map((string) => {
+    if (!/^[nrwb][0-9]{1,5}$/.test(string)) throw new XenstoreError("EINVAL");
+    return { access: string[0] as Access, domid: Number(string.slice(1)) };
+  });
 }

@@ -6,6 +6,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { XENSTORE_LIMITS } from "../../limits.ts";
 import { Mutator } from "../../loader/testing/mutator.ts";
+import { SNAPSHOT_FORMAT_LIMITS } from "../../snapshot-format.ts";
 import { ArrayMemory } from "../testing/memory.ts";
 import { INDEX, XenstoreClient } from "../testing/xenstore-client.ts";
 import { encodeMessage, toBytes, XS } from "./wire.ts";
@@ -106,7 +107,11 @@ describe("nodes", () => {
     for (const path of ["data/a b", "data//a", "data/a/", "", "data/\xe4", `data/${"x".repeat(2048)}`]) {
       expect(write(path, "1"), path).toBe("EINVAL");
     }
-    expect(read(`/${"x".repeat(3072)}`)).toBe("EINVAL");
+    expect(read(`/${"x".repeat(2048)}`)).toBe("EINVAL");
+    expect(read(`/${"x".repeat(2047)}`)).toBe("EACCES");
+    // What is below a domain's home may be as long, however the home is spelt.
+    expect(read(`${HOME}/data/${"x".repeat(2043)}`)).toBe("ENOENT");
+    expect(read(`${HOME}/data/${"x".repeat(2044)}`)).toBe("EINVAL");
     expect(write("data/A-z_0@9", "1")).toBe(OK);
   });
 
@@ -130,17 +135,30 @@ describe("malformed and privileged requests", () => {
     expect(guest.call(XS.TRANSACTION_END, "X\0", begin())).toBe("EINVAL");
     expect(guest.call(XS.TRANSACTION_END, "T\0")).toBe("ENOENT");
     expect(read("data", 99)).toBe("ENOENT");
-    for (const type of [XS.CONTROL, XS.INTRODUCE, XS.RELEASE, XS.RESUME, XS.SET_TARGET]) {
+    const { CONTROL, INTRODUCE, RELEASE, IS_DOMAIN_INTRODUCED, RESUME, SET_TARGET } = XS;
+    for (const type of [CONTROL, INTRODUCE, RELEASE, IS_DOMAIN_INTRODUCED, RESUME, SET_TARGET]) {
       expect(guest.call(type, "1\0")).toBe("EACCES");
     }
     for (const type of [XS.WATCH_EVENT, 20, 23, 0xffff]) expect(guest.call(type, "\0")).toBe("ENOSYS");
+    expect(guest.call(XS.WATCH_EVENT, "\0", 99)).toBe("ENOSYS");
+    expect(guest.call(XS.CONTROL, "\0", 99)).toBe("EACCES");
+  });
+
+  test("about special names", () => {
+    expect(read("@releaseDomain")).toBe("EINVAL");
+    expect(write("@mine", "1")).toBe("EINVAL");
+    expect(guest.call(XS.SET_PERMS, "@releaseDomain\0x1\0")).toBe("EINVAL");
+  });
+
+  test("with a transaction where it means nothing", () => {
+    expect(guest.call(XS.WATCH, "data\0t\0", 99)).toBe(OK);
+    expect(guest.call(XS.UNWATCH, "data\0t\0", 99)).toBe(OK);
+    expect(guest.call(XS.TRANSACTION_START, "what follows is nobody's business")).toBe("1\0");
   });
 
   test("about domains", () => {
     expect(guest.call(XS.GET_DOMAIN_PATH, "1\0")).toBe(`${HOME}\0`);
     expect(guest.call(XS.GET_DOMAIN_PATH, "x\0")).toBe("EINVAL");
-    expect(guest.call(XS.IS_DOMAIN_INTRODUCED, "1\0")).toBe("T\0");
-    expect(guest.call(XS.IS_DOMAIN_INTRODUCED, "2\0")).toBe("F\0");
   });
 });
 
@@ -158,12 +176,40 @@ describe("transactions", () => {
     expect(read("data/t")).toBe("new");
   });
 
-  test("see the store as it was when they began", () => {
+  test("see a node as it was when they first looked", () => {
     write("data/s", "1");
     const tx = begin();
     write("data/s", "2");
-    expect(read("data/s", tx)).toBe("1");
+    expect(read("data/s", tx)).toBe("2");
+    write("data/s", "3");
+    expect(read("data/s", tx)).toBe("2");
     expect(end(tx)).toBe("EAGAIN");
+  });
+
+  test("make, change and remove nodes as if they were alone", () => {
+    write("data/gone/deep/er", "1");
+    const tx = begin();
+    expect(guest.call(XS.RM, "data/gone\0", tx)).toBe(OK);
+    expect(read("data/gone/deep", tx)).toBe("ENOENT");
+    write("data/gone/again", "2", tx);
+    write("data/made/for/nothing", "3", tx);
+    expect(guest.call(XS.RM, "data/made\0", tx)).toBe(OK);
+    expect(list("data", tx)).toEqual(["gone"]);
+    expect(list("data/gone")).toEqual(["deep"]);
+    expect(end(tx)).toBe(OK);
+    expect(list("data")).toEqual(["gone"]);
+    expect(list("data/gone")).toEqual(["again"]);
+    expect(read("data/gone/deep/er")).toBe("ENOENT");
+    expect(read("data/gone/again")).toBe("2");
+  });
+
+  test("cannot be committed once they could not note what they depend on", () => {
+    const tx = begin();
+    write("data/t", "1", tx);
+    for (let i = 0; i < XENSTORE_LIMITS.nodesPerTransaction; i++) read(`data/${i}`, tx);
+    expect(read("data/one-more", tx)).toBe("ENOSPC");
+    expect(end(tx)).toBe("ENOMEM");
+    expect(read("data/t")).toBe("ENOENT");
   });
 
   test("conflict when what they read was changed, and not otherwise", () => {
@@ -247,6 +293,36 @@ describe("watches", () => {
     expect(guest.takeEvents()).toEqual(["data/one t"]);
   });
 
+  test("fire once for a node, however often a transaction wrote it", () => {
+    watch("data", "t");
+    guest.takeEvents();
+    const tx = begin();
+    for (let i = 0; i < 3; i++) write("data/one", `${i}`, tx);
+    write("data/two", "", tx);
+    end(tx);
+    expect(guest.takeEvents()).toEqual(["data/one t", "data/two t"]);
+  });
+
+  test("fire for a node that its reader may read no more", () => {
+    watch("memory/target", "t");
+    guest.takeEvents();
+    store.write(`${HOME}/memory`, "", [{ domid: 0, access: "n" }]);
+    store.write(`${HOME}/memory/target`, "", [{ domid: 0, access: "n" }]);
+    expect(read("memory/target")).toBe("EACCES");
+    expect(guest.takeEvents()).toEqual(["memory/target t"]);
+    store.write(`${HOME}/memory/target`, "");
+    expect(guest.takeEvents()).toEqual([]);
+  });
+
+  test("do not fire again while the same event still waits for room", () => {
+    watch("data", "t".repeat(1000));
+    guest.takeEvents();
+    guest.setIndex(INDEX.RSP_CONS, guest.index(INDEX.RSP_PROD) - 1024);
+    for (let i = 0; i < 5; i++) store.write(`${HOME}/data/x`, `${i}`);
+    guest.setIndex(INDEX.RSP_CONS, guest.index(INDEX.RSP_PROD));
+    expect(guest.takeEvents()).toEqual([`data/x ${"t".repeat(1000)}`]);
+  });
+
   test("tell nothing about nodes the guest may not read", () => {
     watch("/vm", "spy");
     watch("@releaseDomain", "special");
@@ -285,8 +361,11 @@ describe("quotas", () => {
   });
 
   test("on the size of a node, its value or its children's names", () => {
-    expect(write("data/big", "x".repeat(XENSTORE_LIMITS.nodeBytes))).toBe("ENOSPC");
+    // struct xs_tdb_record_hdr and one struct xs_permissions count as well.
+    const most = XENSTORE_LIMITS.nodeBytes - 24 - 8 - 1;
+    expect(write("data/big", "x".repeat(most + 1))).toBe("ENOSPC");
     expect(read("data/big")).toBe("ENOENT");
+    expect(write("data/big", "x".repeat(most))).toBe(OK);
     let last = OK;
     for (let i = 0; i < 30 && last === OK; i++) last = write(`data/n/${i}${"x".repeat(100)}`, "");
     expect(last).toBe("ENOSPC");
@@ -302,6 +381,50 @@ describe("quotas", () => {
     let last = "ENOENT";
     for (let i = 0; i < 2000 && last === "ENOENT"; i++) last = read(`data/${i}`, tx);
     expect(last).toBe("ENOSPC");
+  });
+});
+
+describe("what a guest can make its host keep is bounded", () => {
+  /** Far above what the quota is for: base64 adds a third, and each entry a few bytes. */
+  const MOST = SNAPSHOT_FORMAT_LIMITS.recordBytes;
+  const savedBytes = (): number => JSON.stringify(store.save()).length;
+
+  test("however often a transaction writes the same node", () => {
+    const tx = begin();
+    write("data/x", "\0".repeat(1000), tx);
+    const once = savedBytes();
+    for (let i = 0; i < 2000; i++) write("data/x", "\0".repeat(1000), tx);
+    expect(savedBytes()).toBeLessThan(once + 100);
+  });
+
+  test("with nodes as large as can be, and transactions that look at them", () => {
+    let errno = OK;
+    for (let i = 0; errno === OK; i++) errno = write(`data/${i % 30}/${i}`, "\0".repeat(2000));
+    expect(errno).toBe("ENOSPC");
+    const open = Array.from({ length: XENSTORE_LIMITS.transactionsPerDomain }, begin);
+    const answers = open.map((tx) => {
+      let last = "";
+      for (let i = 0; i < 900; i++) last = read(`data/${i % 30}/${i}`, tx);
+      return last;
+    });
+    expect(answers).toContain("ENOMEM");
+    expect(savedBytes()).toBeLessThan(MOST);
+    for (const tx of open) end(tx, "F");
+    expect(read("data/1/1")).toHaveLength(2000);
+    expect(write("data/1/1", "")).toBe(OK);
+  });
+
+  test("with more events than anybody takes", () => {
+    for (let i = 0; i < XENSTORE_LIMITS.watchesPerDomain; i++) watch("data", `${i}`.padEnd(1500, "t"));
+    guest.takeEvents();
+    const tx = begin();
+    for (let i = 0; i < 300; i++) write(`data/${i}`, "", tx);
+    const commit = { type: XS.TRANSACTION_END, requestId: 1, transactionId: tx, payload: toBytes("T\0") };
+    guest.put(encodeMessage(commit));
+    expect(savedBytes()).toBeLessThan(MOST);
+    // The guest takes what there is, and all is as before.
+    expect(guest.takeAll().filter(({ type }) => type === XS.TRANSACTION_END)).toHaveLength(1);
+    expect(write("data/1", "2")).toBe(OK);
   });
 });
 

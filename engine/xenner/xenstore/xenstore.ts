@@ -1,8 +1,9 @@
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { Connection, type SavedConnection } from "./connection.ts";
+import { type Permission, ROOT_DOMID } from "./nodes.ts";
 import { type SavedRing, XenstoreRing } from "./ring.ts";
-import { type Change, type SavedStore, Store, splitPath, View } from "./store.ts";
-import { type Permission, ROOT_DOMID } from "./tree.ts";
+import { type SavedStore, Store } from "./store.ts";
+import { View } from "./view.ts";
 import { toBytes } from "./wire.ts";
 
 export interface SavedXenstore {
@@ -22,12 +23,13 @@ export class Xenstore {
   constructor(memory: PhysicalMemory, page: number, domid: number, saved?: SavedXenstore) {
     this.#domid = domid;
     this.#store = saved === undefined ? new Store() : Store.restore(saved.store);
-    this.#ring = new XenstoreRing(memory, page);
+    this.#ring = new XenstoreRing(memory, page, this.#store.account(domid));
     this.#connection = new Connection(
       this.#store,
       domid,
-      (message) => this.#ring.send(message),
-      (changes) => this.#notify(changes),
+      (reply) => this.#ring.send(reply),
+      (text) => this.#ring.sendEvent(text),
+      (changes) => this.#connection.notify(changes),
     );
     if (saved !== undefined) {
       this.#connection.restore(saved.connection);
@@ -50,10 +52,10 @@ export class Xenstore {
    * guest has to be notified, because it watches the node.
    */
   write(path: string, value: string, permissions?: readonly Permission[]): boolean {
-    const view = new View(this.#store, ROOT_DOMID, false);
-    view.write(splitPath(path), toBytes(value));
-    if (permissions !== undefined) view.setPermissions(splitPath(path), permissions);
-    this.#notify(view.takeChanges());
+    const view = new View(this.#store, ROOT_DOMID);
+    view.write(path, toBytes(value));
+    if (permissions !== undefined) view.setPermissions(path, permissions);
+    this.#connection.notify(view.changes);
     return this.#ring.flush();
   }
 
@@ -132,9 +134,5 @@ export class Xenstore {
 
   save(): SavedXenstore {
     return { store: this.#store.save(), connection: this.#connection.save(), ring: this.#ring.save() };
-  }
-
-  #notify(changes: readonly Change[]): void {
-    this.#connection.notify(changes);
   }
 }
