@@ -44,6 +44,7 @@ export const SNAPSHOT_PATHS: Json = {
         "409": errorAnswer("There is no guest that could be kept."),
         "413": errorAnswer("The body is too large."),
         ...QUOTA_ERRORS,
+        "503": errorAnswer("The job has just moved to another process: ask again."),
       },
     }),
   },

@@ -36,7 +36,7 @@ export const TOKEN_PATHS: Json = {
         "204": answer("It is gone."),
         ...ADMIN_ERRORS,
         "404": errorAnswer("There is no such token."),
-        "503": errorAnswer("It could not be removed everywhere: delete it again."),
+        "503": errorAnswer("It is deleted, but a copy of it may still be taken until that could be removed."),
       },
     }),
   },

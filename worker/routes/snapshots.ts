@@ -59,8 +59,9 @@ async function exported(context: AppContext, reference: SnapshotReference): Prom
 }
 
 async function removed(context: AppContext, reference: SnapshotReference): Promise<Response> {
-  if (!(await deleteSnapshot(context.env.BLOBS, reference))) throw noSnapshot();
+  // In this order: if one fails, the snapshot is still there, and can be removed again.
   await registerOf(context.env).unstore(snapshotKey(reference));
+  if (!(await deleteSnapshot(context.env.BLOBS, reference))) throw noSnapshot();
   return context.body(null, 204);
 }
 

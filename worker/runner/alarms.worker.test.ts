@@ -102,13 +102,15 @@ test("an instance that lost the job while it built the domain writes no more pag
   expect(await jobOf(id)).toMatchObject({ restarts: 1 });
 });
 
-test("an instance that lost the job cannot write, not even its end", async () => {
+test("an instance that lost the job cannot write, not even its end, and says so to whoever waits for a snapshot", async () => {
   const id = await begun();
   const state = await inObject(id, async (object, ctx) => {
     const other = new JobRunner(ctx, env);
     const turn = object.alarm();
+    const snapshot = object.snapshot("asked");
     await other.cancel();
     await turn;
+    expect(await snapshot).toMatchObject({ refused: { status: 503, code: "taken-over" } });
     return storedRecord(ctx);
   });
   expect(state).toMatchObject({ state: "canceled", outcome: { code: "canceled" } });

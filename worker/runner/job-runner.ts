@@ -277,6 +277,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       job.unload();
       job.readStored();
       if (!(error instanceof Superseded)) throw error;
+      // The other instance does not know of them.
+      for (const { resolve } of job.askedSnapshots.splice(0)) resolve(refusalOf(error));
       if (job.found !== undefined && (await job.storage.getAlarm()) === null) {
         await job.storage.setAlarm(Date.now() + RUNNER_LIMITS.machineStaleMilliseconds);
       }

@@ -6,12 +6,13 @@ import { FORMAT, PAGE_BYTES } from "../snapshots/header.ts";
 import { admitSnapshot, putSnapshot, type SnapshotView, snapshotKey } from "../snapshots/store.ts";
 import { snapshotFile, type WrittenCluster } from "../snapshots/write.ts";
 import { loadCheckpoint, type StoredCheckpoint } from "./checkpoint.ts";
+import { Superseded } from "./job-store.ts";
 import type { JobRecord } from "./record.ts";
 import { SqlPageStore } from "./sql-page-store.ts";
 
 /** A snapshot that cannot be made, as an answer: errors lose what they are on their way out of an object. */
 export interface RefusedSnapshot {
-  readonly refused: { readonly status: 409 | 500; readonly code: string; readonly message: string };
+  readonly refused: { readonly status: 409 | 500 | 503; readonly code: string; readonly message: string };
 }
 
 /** The job's snapshots as it tells of them: those it made of itself. */
@@ -22,6 +23,10 @@ export type MadeSnapshot =
 export function refusalOf(error: unknown): RefusedSnapshot {
   if (error instanceof HttpError && error.status === 409) {
     return { refused: { status: 409, code: error.code, message: error.message } };
+  }
+  if (error instanceof Superseded) {
+    const message = "The job has just moved to another process; ask again.";
+    return { refused: { status: 503, code: "taken-over", message } };
   }
   const message = error instanceof Error ? error.message : String(error);
   return { refused: { status: 500, code: "snapshot-failed", message: `The snapshot failed: ${message}.` } };

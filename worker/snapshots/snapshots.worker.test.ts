@@ -1,6 +1,7 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test, vi } from "vitest";
+import { RegisterObject } from "../register/register.ts";
 import { DamagedCheckpoint } from "../runner/damaged.ts";
 import type { JobView } from "../runner/record.ts";
 import { createTables } from "../runner/schema.ts";
@@ -8,6 +9,7 @@ import { SqlPageStore } from "../runner/sql-page-store.ts";
 import { TEST_BOUNDS } from "../testing/bounds.ts";
 import { consoleOf, createJob, endOf, errorOf, jobOf, request } from "../testing/client.ts";
 import type { Script, ScriptEvent } from "../testing/scripted-machine.ts";
+import { as, ended, jobAs, makeToken } from "../testing/tokens.ts";
 import type { MemoryBase } from "./base.ts";
 import type { SnapshotHeader } from "./header.ts";
 import { SNAPSHOT_LIMITS } from "./limits.ts";
@@ -316,6 +318,48 @@ describe("POST /jobs/:id/snapshots", () => {
       request(`/jobs/${id}`, { method: "DELETE" }),
     ]);
     expect([201, 409]).toContain(answers[0].status);
+  });
+});
+
+describe("what is removed", () => {
+  test("is found again by whoever was told that it failed, and its room is free then", async () => {
+    const { id: owner, token } = await makeToken({ name: "removes" });
+    const id = await jobAs(token, { events: EVENTS }, { snapshots: [{ name: "ready", at: "ready> $" }] });
+    await ended(token, id);
+    const path = `/jobs/${id}/snapshots/ready`;
+    const stored = async () => (await env.REGISTER.getByName("register").usage(owner)).storageBytes;
+    const before = await stored();
+    const { bytes } = (await snapshotsOf(id))[0] as SnapshotView;
+    const unstore = vi.spyOn(RegisterObject.prototype, "unstore").mockImplementationOnce(() => {
+      throw new Error("away");
+    });
+    try {
+      expect((await as(token, path, { method: "DELETE" })).status).toBe(500);
+    } finally {
+      unstore.mockRestore();
+    }
+    expect((await as(token, path, { method: "DELETE" })).status).toBe(204);
+    expect(await stored()).toBe(before - bytes);
+    expect((await as(token, path, { method: "DELETE" })).status).toBe(404);
+  });
+
+  test("because its time is over is so page by page: R2 removes no more than a page at once", async () => {
+    const uploaded = new Date(Date.now() - SNAPSHOT_LIMITS.keepMilliseconds - 1);
+    const left = new Set(Array.from({ length: 2500 }, (_, index) => `snapshots/jobs/${NO_JOB}/${index}`));
+    const page = 1000;
+    const bucket = {
+      list: async ({ cursor = "" }: R2ListOptions) => {
+        const keys = [...left].sort().filter((key) => key > cursor);
+        const objects = keys.slice(0, page).map((key) => ({ key, uploaded, size: 1 }));
+        return { objects, truncated: keys.length > page, cursor: objects.at(-1)?.key };
+      },
+      delete: async (keys: string[]) => {
+        if (keys.length > page) throw new Error(`delete: ${keys.length} keys`);
+        for (const key of keys) left.delete(key);
+      },
+    };
+    expect(await listSnapshotsOf(bucket as unknown as R2Bucket, NO_JOB)).toEqual([]);
+    expect(left.size).toBe(0);
   });
 });
 

@@ -82,6 +82,7 @@ function metadataOf(header: SnapshotHeader): Record<string, string> {
 
 /** Objects under a prefix; those whose time is over are removed on the way. */
 async function objectsOf(bucket: R2Bucket, prefix: string): Promise<R2Object[]> {
+  const now = Date.now();
   const found: R2Object[] = [];
   let cursor: string | undefined;
   do {
@@ -90,13 +91,13 @@ async function objectsOf(bucket: R2Bucket, prefix: string): Promise<R2Object[]> 
       include: ["customMetadata"],
       ...(cursor === undefined ? {} : { cursor }),
     });
-    found.push(...page.objects);
+    found.push(...page.objects.filter((object) => expiryOf(object) > now));
+    // At once: R2 takes no more keys in one call than a page has.
+    const expired = page.objects.filter((object) => expiryOf(object) <= now).map(({ key }) => key);
+    if (expired.length > 0) await bucket.delete(expired);
     cursor = page.truncated ? page.cursor : undefined;
   } while (cursor !== undefined);
-  const now = Date.now();
-  const expired = found.filter((object) => expiryOf(object) <= now).map(({ key }) => key);
-  if (expired.length > 0) await bucket.delete(expired);
-  return found.filter((object) => expiryOf(object) > now);
+  return found;
 }
 
 const listed = (objects: R2Object[]): SnapshotView[] =>
