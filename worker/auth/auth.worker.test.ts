@@ -182,6 +182,7 @@ describe("another token's job", () => {
       const init = { method, ...(method === "POST" && { body: JSON.stringify({ name: "x" }) }) };
       const response = await as(other.token, `/jobs/${id}${part}`, init);
       expect([part, response.status]).toEqual([part, 404]);
+      expect(response.headers.get("cache-control")).toBe("no-store");
       const none = await as(other.token, `/jobs/${absent}${part}`, init);
       expect([none.status, await none.text()]).toEqual([404, await response.text()]);
     }
@@ -193,7 +194,16 @@ describe("another token's job", () => {
       });
     const refused = await fork(other.token);
     expect([refused.status, (await errorOf(refused)).code]).toEqual([422, "no-snapshot"]);
-    expect((await as(owner.token, `/jobs/${id}`)).status).toBe(200);
+    // A proxy on the way must not keep what is its owner's.
+    for (const part of ["", "/console", "/profile", "/snapshots/kept", "/report.xml"]) {
+      const response = await as(owner.token, `/jobs/${id}${part}`);
+      await response.body?.cancel();
+      expect([part, response.status]).toEqual([part, 200]);
+      expect([part, response.headers.get("cache-control")]).toEqual([
+        part,
+        expect.stringContaining("no-store"),
+      ]);
+    }
     expect((await request(`/jobs/${id}`)).status).toBe(200);
   });
 
