@@ -80,14 +80,12 @@ export class Notifier extends DurableObject<Env> {
     if (subject === undefined) return;
     const now = Date.now();
     const keptUntil = this.#store.changedAt + NOTIFY_LIMITS.keepMilliseconds;
-    if (this.#store.nextDue() === undefined && now >= keptUntil) {
-      await withDatabase(this.env, (database) => deleteDeliveryRows(database, subject.id));
-      await this.ctx.storage.deleteAlarm();
-      await this.ctx.storage.deleteAll();
-      return;
-    }
     // Set first, so that it comes again if this is the end of the process.
     await this.ctx.storage.setAlarm(now + NOTIFY_LIMITS.resendMilliseconds);
+    if (this.#store.nextDue() === undefined && now >= keptUntil) {
+      await this.#forget(subject);
+      return;
+    }
     for (const id of this.#store.toAsk(now)) {
       this.#store.asked(id, now);
       await this.env.WORK_QUEUE.send(sendMessage(subject.id, id));
@@ -96,6 +94,18 @@ export class Notifier extends DurableObject<Env> {
     // After all that waits, so that what came meanwhile is seen.
     const next = Math.min(this.#store.nextDue() ?? keptUntil, retryIndex);
     await this.ctx.storage.setAlarm(Math.max(next, Date.now()));
+  }
+
+  /** Nothing is left of them. While the index cannot be written they stay: its rows would else be there for ever. */
+  async #forget({ id }: Subject): Promise<void> {
+    try {
+      await withDatabase(this.env, (database) => deleteDeliveryRows(database, id));
+    } catch (error) {
+      logEvent("deliveries.not-removed", { subject: id, error: messageOf(error) });
+      return;
+    }
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
   }
 
   /** Whether the index knows everything. */

@@ -336,6 +336,31 @@ test("the list of all deliveries: pages, states, a token's own; lost, it comes b
   expect(await all()).toEqual(before);
 });
 
+test("deliveries go when their time is over, also if the database is away just then", async () => {
+  const { id } = await createJob(HELLO, { notify: ["https://ci.example.org/"] });
+  await endOf(id);
+  await settled(`/jobs/${id}`, 1);
+  const rows = async () =>
+    (await env.DB.prepare("SELECT id FROM deliveries WHERE subject = ?").bind(id).all()).results.length;
+  await expect.poll(rows).toBe(1);
+  const late = () =>
+    runInDurableObject(env.NOTIFIER.getByName(id), async (object, { storage }) => {
+      storage.sql.exec("UPDATE subject SET changed_at = 0");
+      await storage.deleteAlarm();
+      await object.alarm();
+      return await storage.getAlarm();
+    });
+  await env.DB.prepare("ALTER TABLE deliveries RENAME TO lost").run();
+  await env.DB.prepare("CREATE VIEW deliveries AS SELECT * FROM lost").run();
+  // The platform gives up an alarm that goes on failing: it must come by itself.
+  expect(await late()).toBeGreaterThan(Date.now());
+  await env.DB.prepare("DROP VIEW deliveries").run();
+  await env.DB.prepare("ALTER TABLE lost RENAME TO deliveries").run();
+  expect(await rows()).toBe(1);
+  expect(await late()).toBeNull();
+  expect([await rows(), await deliveriesOf(`/jobs/${id}`)]).toEqual([0, []]);
+});
+
 test("of a public job everybody may see all but whom it tells", async () => {
   const made = await request("/tokens", { method: "POST", body: JSON.stringify({ name: "other" }) });
   const { token } = (await made.json()) as { token: string };
