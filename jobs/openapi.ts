@@ -3,14 +3,14 @@ import { COMPARISON_PATHS } from "./openapi/comparison.ts";
 import { FILE_PATHS } from "./openapi/files.ts";
 import { HOOK_PATHS } from "./openapi/hooks.ts";
 import { JOB_PATHS } from "./openapi/jobs.ts";
-import { type Json, refusingUnknownParameters } from "./openapi/parts.ts";
+import { completed, type Json } from "./openapi/parts.ts";
 import { SCHEMAS } from "./openapi/schemas.ts";
 import { SERVICE_PATHS } from "./openapi/service.ts";
 import { SNAPSHOT_PATHS } from "./openapi/snapshots.ts";
 import { TOKEN_PATHS } from "./openapi/tokens.ts";
 
 /** Raised with each change of the API that clients notice. */
-export const API_VERSION = "0.3.0";
+export const API_VERSION = "0.4.0";
 
 /** The API as an OpenAPI 3.1 document. What a job may ask for comes from the schema that checks it. */
 export function openApi(version: string): Json {
@@ -21,9 +21,12 @@ export function openApi(version: string): Json {
       version,
       description:
         "A boot-test runner for guest kernels: POST a kernel, get its console, a verdict and hypercall statistics.",
+      license: { name: "MIT", identifier: "MIT" },
     },
+    // Where this document is.
+    servers: [{ url: "/" }],
     security: [{ token: [] }],
-    paths: refusingUnknownParameters({
+    paths: completed({
       ...JOB_PATHS,
       ...BATCH_PATHS,
       ...SNAPSHOT_PATHS,

@@ -4,6 +4,7 @@
  */
 export {
   AT_END,
+  CONFIG_FIELDS,
   type ConfigDefaults,
   DEFAULT_CMDLINE,
   type JobConfig,

@@ -13,6 +13,7 @@ import { countRequests } from "./metrics/requests.ts";
 import { pageRoutes } from "./pages/index.tsx";
 import { sessions } from "./pages/session.ts";
 import { knownParameters } from "./query-parameters.ts";
+import { isBrokenOff, plainBodies } from "./request-body.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { badgeRoutes } from "./routes/badges.ts";
 import { batchReportRoutes } from "./routes/batch-reports.ts";
@@ -33,11 +34,17 @@ import { jobSnapshotRoutes, snapshotRoutes } from "./routes/snapshots.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { securityHeaders } from "./security-headers.ts";
 
+/** The address of the API that somebody may have meant who wrote one with slashes or capitals too many. */
+function nearAddress(path: string): string | undefined {
+  const tidy = path.replace(/\/{2,}/g, "/").replace(/\/$/, "");
+  return [tidy, tidy.toLowerCase()].find((near) => near !== path && operationsAt(near) !== undefined);
+}
+
 /** The HTTP face. `check` refuses kernels that cannot be booted, before a job is made of them. */
 export function createApp(check: KernelCheck): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
-  app.use("*", countRequests, securityHeaders);
+  app.use("*", countRequests, securityHeaders, plainBodies);
   app.use("/healthz", knownParameters);
   app.route("/", healthRoutes());
   app.route("/", metricsRoutes());
@@ -69,7 +76,7 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
 
   app.notFound((context) => {
     const { method, path } = context.req;
-    const known = operationsAt(new URL(context.req.url).pathname);
+    const known = operationsAt(path);
     if (known !== undefined && !known.has(method)) {
       // What GET answers is answered to HEAD, too, without its body.
       const allowed = [...known.keys()]
@@ -78,12 +85,12 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
       const message = `There is no ${method} ${path} here; this address takes ${allowed}.`;
       return context.json(errorBody("wrong-method", message), 405, { allow: allowed });
     }
-    return context.json(
-      errorBody("no-route", `There is no ${method} ${path} here; see README.md for the routes.`),
-      404,
-    );
+    const near = nearAddress(path);
+    const advice = near === undefined ? "GET /docs lists what there is" : `did you mean ${near}?`;
+    const end = near === undefined ? "." : "";
+    return context.json(errorBody("no-route", `There is no ${method} ${path} here; ${advice}${end}`), 404);
   });
-  app.onError((error, context) => {
+  app.onError(async (error, context) => {
     if (error instanceof HttpError) {
       for (const [name, value] of Object.entries(error.headers)) context.header(name, value);
       return context.json(errorBody(error.code, error.message, error.field), error.status);
@@ -96,6 +103,9 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
     }
     if (error instanceof HTTPException)
       return context.json(errorBody("bad-request", error.message), error.status);
+    // Nobody is left to read this; but it is no failure of the worker's, and must not be counted as one.
+    if (await isBrokenOff(context.req.raw.body))
+      return context.json(errorBody("broken-off", "The body ended too early; send it again."), 400);
     logEvent("request.failed", {
       method: context.req.method,
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),

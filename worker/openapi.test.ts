@@ -54,6 +54,19 @@ test("it names every route but the pages for people, and no other", () => {
   expect([...all].filter((name) => !pages.has(name) && !documented.has(name))).toEqual([]);
 });
 
+test("each operation has a name of its own, which is a word in every language, and a tag", () => {
+  const operations = Object.values(document.paths as Record<string, Record<string, unknown>>)
+    .flatMap((item) => Object.entries(item).filter(([method]) => method !== "parameters"))
+    .map(([, described]) => described as { readonly operationId: string; readonly tags: readonly string[] });
+  const names = operations.map(({ operationId }) => operationId);
+  expect(new Set(names).size).toBe(names.length);
+  for (const name of names) expect(name).toMatch(/^[a-z][A-Za-z0-9]+$/);
+  expect(names).toEqual(
+    expect.arrayContaining(["createJob", "listJobs", "getJobConsole", "listBatchJobs", "putWebhookSecret"]),
+  );
+  for (const { tags } of operations) expect(tags).toEqual([expect.stringMatching(/^[a-z][a-z-]*$/)]);
+});
+
 const ajv = new Ajv2020({ strict: false });
 const validate = ajv.compile(schemas.Config ?? {});
 

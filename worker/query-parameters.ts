@@ -24,9 +24,10 @@ function refusal(sent: string, known: readonly string[]): HttpError {
  * Addresses that are not the API's (pages for browsers) have their own.
  */
 export const knownParameters: MiddlewareHandler<AppEnv> = async (context, next) => {
-  const { pathname, searchParams } = new URL(context.req.url);
-  const { method } = context.req;
-  const known = operationsAt(pathname)?.get(method === "HEAD" ? "GET" : method);
+  const { searchParams } = new URL(context.req.url);
+  // The path as routes are matched with: /%6aobs is /jobs.
+  const { method, path } = context.req;
+  const known = operationsAt(path)?.get(method === "HEAD" ? "GET" : method);
   if (known !== undefined)
     for (const name of searchParams.keys()) if (!known.includes(name)) throw refusal(name, known);
   await next();

@@ -9,6 +9,7 @@ import {
   type Json,
   json,
   operation,
+  QUOTA_ERRORS,
   query,
   reference,
   schemaOf,
@@ -159,6 +160,7 @@ export const BATCH_PATHS: Json = {
         "413": errorAnswer("The body is too large."),
         "415": errorAnswer("The body is not JSON."),
         "422": errorAnswer("What the request refers to is not there, or may not be told of."),
+        ...QUOTA_ERRORS,
       },
     }),
     get: operation("The batches, newest first.", {

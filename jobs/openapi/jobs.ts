@@ -125,11 +125,16 @@ export const JOB_PATHS: Json = {
     get: operation("The console as plain text.", {
       parameters: [
         query("offset", "Starts at this byte.", { type: "integer", minimum: 0 }),
-        query("follow", "Goes on until the job ends.", { type: "string" }),
+        {
+          ...query("follow", "Goes on until the job ends. `?follow` alone does, too.", {
+            enum: ["", "1", "true", "yes", "0", "false", "no"],
+          }),
+          allowEmptyValue: true,
+        },
       ],
       responses: {
         "200": answer("Console output.", { "text/plain": {} }),
-        "400": errorAnswer("The offset is no number."),
+        "400": errorAnswer("The offset is no number, or `follow` has another value."),
         ...JOB_ERRORS,
       },
     }),

@@ -53,17 +53,68 @@ export const JOB_ERRORS: Json = { ...TOKEN_ERRORS, "404": errorAnswer("There is 
 
 type Operation = Json & { readonly responses: Json };
 
-/** Paths whose operations all say that a query with unknown parameters is refused. */
-export function refusingUnknownParameters(paths: Json): Json {
+const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["post", "put"]);
+
+/** Paths whose operations all have a name and a tag, and say what is refused wherever it comes. */
+export function completed(paths: Json): Json {
   const refused = { "400": errorAnswer("The query has a parameter that is not known here.") };
-  return mapValues(paths, (item) =>
-    mapValues(item as Json, (part, name) => {
-      if (name === "parameters") return part;
+  const coded = { "415": errorAnswer("The body has a Content-Encoding.") };
+  return mapValues(paths, (item, path) =>
+    mapValues(item as Json, (part, method) => {
+      if (method === "parameters") return part;
       const { responses, ...rest } = part as Operation;
-      return { ...rest, responses: { ...refused, ...responses } };
+      return {
+        operationId: operationName(method, path, "201" in responses),
+        tags: [path.split("/")[1]?.replace(/\..*/, "")],
+        ...rest,
+        responses: { ...refused, ...(METHODS_WITH_BODY.has(method) && coded), ...responses },
+      };
     }),
   );
 }
+
+/**
+ * What generators of clients call an operation: "getJobConsole" for GET /jobs/{id}/console, "listJobs" for GET /jobs.
+ *
+ * @param creates it makes something that is not there before
+ */
+export function operationName(method: string, path: string, creates: boolean): string {
+  const parts = path.split("/").slice(1);
+  const nouns = parts.flatMap((part, index) => {
+    if (part.startsWith("{")) return /\}\.(\w+)$/.exec(part)?.[1] ?? [];
+    const isOne = parts[index + 1]?.startsWith("{") === true || (creates && index === parts.length - 1);
+    return part
+      .split(/[.-]/)
+      .map((word, at, words) => (isOne && at === words.length - 1 ? oneOf(word) : word));
+  });
+  const last = parts.at(-1) ?? "";
+  const verbs: Readonly<Record<string, string>> = {
+    get: LISTS.has(last) ? "list" : "get",
+    put: "put",
+    delete: "delete",
+    post: creates ? "create" : "post",
+  };
+  return [verbs[method] ?? method, ...nouns.map((noun) => noun.charAt(0).toUpperCase() + noun.slice(1))].join(
+    "",
+  );
+}
+
+/** What addresses that end with it are lists of. */
+const LISTS: ReadonlySet<string> = new Set([
+  "jobs",
+  "batches",
+  "snapshots",
+  "deliveries",
+  "fixtures",
+  "tokens",
+  "webhook-secrets",
+]);
+
+const oneOf = (many: string): string =>
+  many
+    .replace(/ies$/, "y")
+    .replace(/(ch)es$/, "$1")
+    .replace(/s$/, "");
 
 function mapValues(object: Json, map: (value: unknown, name: string) => unknown): Json {
   return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, map(value, name)]));

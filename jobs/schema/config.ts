@@ -196,6 +196,9 @@ export const CONFIG = fields({
   }),
 });
 
+/** Names of a config's fields, for whoever wrote one where it does not belong. */
+export const CONFIG_FIELDS: ReadonlySet<string> = new Set(Object.keys(CONFIG.shape));
+
 type Deep<T> = T extends readonly (infer Item)[]
   ? readonly Deep<Item>[]
   : T extends object

@@ -15,18 +15,21 @@ export async function equalSecrets(a: string, b: string): Promise<boolean> {
   return crypto.subtle.timingSafeEqual(hashA, hashB);
 }
 
-function unauthorized(message: string): HttpError {
-  return new HttpError(401, "unauthorized", message, {
-    headers: { "www-authenticate": 'Bearer realm="xenner"' },
-  });
+/** What RFC 6750 (section 3) wants in the header of a refusal; without an error for a request that has no bearer token. */
+const challenge = (error = ""): Readonly<Record<string, string>> => ({
+  "www-authenticate": `Bearer realm="xenner"${error}`,
+});
+
+/** @param error as challenge() has it */
+export function unauthorized(message: string, error?: string): HttpError {
+  return new HttpError(401, "unauthorized", message, { headers: challenge(error) });
 }
 
-const SEND_A_TOKEN = "Send a token of this worker in the header: Authorization: Bearer TOKEN.";
+export const SEND_A_TOKEN = "Send a token of this worker in the header: Authorization: Bearer TOKEN.";
 
-/** The bearer token of a request (RFC 6750); undefined if it has none. */
+/** The bearer token of a request (RFC 6750; RFC 9110, section 11.4, has one or more spaces before it); undefined if it has none. */
 export function bearerOf(header: string | undefined): string | undefined {
-  const [scheme, token] = (header ?? "").split(" ", 2);
-  return scheme?.toLowerCase() === "bearer" && token !== undefined && token !== "" ? token : undefined;
+  return /^bearer +(\S+)$/i.exec(header ?? "")?.[1];
 }
 
 /** Who sends this token; undefined if nobody does. */
@@ -44,9 +47,14 @@ export const authenticate: MiddlewareHandler<AppEnv> = async (context, next) => 
     context.set("principal", ANYONE_PRINCIPAL);
   } else {
     const token = bearerOf(header);
-    const principal = token === undefined ? undefined : await principalOf(context.env, token);
+    if (token === undefined)
+      throw unauthorized(`The header Authorization is there, but is no bearer token. ${SEND_A_TOKEN}`);
+    const principal = await principalOf(context.env, token);
     if (principal === undefined)
-      throw unauthorized(`This token is not known here, or is no longer valid. ${SEND_A_TOKEN}`);
+      throw unauthorized(
+        `This token is not known here, or is no longer valid. ${SEND_A_TOKEN}`,
+        ', error="invalid_token"',
+      );
     context.set("principal", principal);
   }
   await next();
@@ -60,6 +68,7 @@ export function demandScope(principal: Principal, scope: Scope): void {
     403,
     "wrong-scope",
     `This needs a token with the scope "${scope}"; yours has ${[...principal.scopes].join(", ") || "none"}.`,
+    { headers: challenge(`, error="insufficient_scope", scope="${scope}"`) },
   );
 }
 

@@ -31,6 +31,9 @@ function join(a: Uint8Array, b: Uint8Array): Uint8Array {
   return joined;
 }
 
+/** Names for bytes as they are (RFC 2045, section 6.2). */
+const NO_CODING: ReadonlySet<string> = new Set(["7bit", "8bit", "binary"]);
+
 const malformed = (what: string): HttpError =>
   new HttpError(
     400,
@@ -76,7 +79,11 @@ class MultipartReader {
   }
 
   async #more(): Promise<void> {
-    const { done, value } = await this.#reader.read();
+    const { done, value } = await this.#reader.read().catch((error: unknown) => {
+      // Whoever is told of it looks at the body.
+      this.#reader.releaseLock();
+      throw error;
+    });
     if (done) throw malformed("it ends before its closing boundary");
     this.#buffer = join(this.#buffer, value);
   }
@@ -108,6 +115,9 @@ class MultipartReader {
     }
     const headers = DECODER.decode(this.#buffer.subarray(0, end));
     this.#buffer = this.#buffer.subarray(end + HEADER_END.length);
+    const coding = /^content-transfer-encoding:\s*(\S+)/im.exec(headers)?.[1]?.toLowerCase();
+    if (coding !== undefined && !NO_CODING.has(coding))
+      throw malformed("a part has a Content-Transfer-Encoding, which RFC 7578 does without");
     const name = /^content-disposition:.*?;\s*name=(?:"([^"]*)"|([^\s;]+))/im.exec(headers);
     if (name === null) throw malformed("a part has no name");
     return name[1] ?? name[2] ?? "";

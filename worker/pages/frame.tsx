@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import { accepts } from "hono/accepts";
 import { authenticate } from "../auth/authenticate.ts";
 import { ANYONE, mayDo, type Principal } from "../auth/principal.ts";
 import type { AppEnv } from "../env.ts";
@@ -13,10 +14,16 @@ import { comeAgain, Problem } from "./simple.tsx";
 export type AppContext = Context<AppEnv>;
 export type PageStatus = 200 | 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500;
 
-const HTML = /(?:^|,)\s*text\/html\b/i;
+const PAGE_TYPE = "text/html";
+const NEGOTIATED = {
+  header: "Accept",
+  supports: ["application/json", PAGE_TYPE],
+  default: "application/json",
+} as const;
 
 /** Whether the visitor is a browser that looks at a page; programs that ask for nothing in particular get JSON. */
-export const wantsPage = (context: AppContext): boolean => HTML.test(context.req.header("accept") ?? "");
+export const wantsPage = (context: AppContext): boolean =>
+  accepts(context, { ...NEGOTIATED, supports: [...NEGOTIATED.supports] }) === PAGE_TYPE;
 
 /** Who is there; undefined for nobody. */
 export async function principalOf(context: AppContext): Promise<Principal | undefined> {

@@ -1,4 +1,5 @@
 import { HttpError, messageOf } from "../errors.ts";
+import { chunksOf } from "../request-body.ts";
 
 /**
  * A request's body, read no further than `most` bytes.
@@ -11,7 +12,7 @@ export async function bodyOf(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of body ?? []) {
+  for await (const chunk of body === null ? [] : chunksOf(body)) {
     size += chunk.length;
     if (size > most)
       throw new HttpError(413, "too-large", `The body is larger than ${most} bytes.`, { field: "body" });

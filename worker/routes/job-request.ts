@@ -1,5 +1,6 @@
 import { SnapshotError } from "../../engine/snapshot-format.ts";
 import {
+  CONFIG_FIELDS,
   type ConfigDefaults,
   describe,
   fieldsOf,
@@ -16,6 +17,7 @@ import type { Env } from "../env.ts";
 import { HttpError, messageOf } from "../errors.ts";
 import type { KernelCheck } from "../kernel-check.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
+import { chunksOf } from "../request-body.ts";
 import type { JobRequest } from "../runner/record.ts";
 import { describeSnapshot } from "../snapshots/store.ts";
 
@@ -39,6 +41,9 @@ export async function withKernelChecked(
   const facts = await check(env, { kernel, initrdBytes: initrd?.size ?? 0, memoryMiB: memory, mode });
   return { ...request, ...facts };
 }
+
+/** Characters of what was sent that a message repeats. */
+const SHOWN_CHARACTERS = 64;
 
 const nowSeconds = (): number => Date.now() / 1000;
 
@@ -69,7 +74,7 @@ export async function readJobRequest(
   throw new HttpError(
     415,
     "unsupported-media-type",
-    "Send multipart/form-data with the parts kernel, initrd and config, or application/json that names stored blobs or a fixture.",
+    `Send multipart/form-data with the parts kernel, initrd and config (curl -F kernel=@FILE), or application/json that names stored blobs or a fixture (curl --json); this is ${contentType.split(";")[0]?.slice(0, SHOWN_CHARACTERS) || "of no type"}.`,
     { field: "content-type" },
   );
 }
@@ -86,13 +91,11 @@ async function readMultipart(
   for await (const part of multipartParts(body, boundary)) {
     const { name } = part;
     if (name !== "kernel" && name !== "initrd" && name !== "config") {
-      const shown = name.slice(0, 64);
-      throw new HttpError(
-        400,
-        "unknown-field",
-        `There is no part "${shown}"; the parts are kernel, initrd and config.`,
-        { field: shown },
-      );
+      const shown = name.slice(0, SHOWN_CHARACTERS);
+      const advice = CONFIG_FIELDS.has(name)
+        ? `${shown} is a field of the config: -F 'config={"${shown}": …}'.`
+        : "The parts are kernel, initrd and config.";
+      throw new HttpError(400, "unknown-field", `There is no part "${shown}". ${advice}`, { field: shown });
     }
     if (seen.has(name))
       throw new HttpError(400, "duplicate-field", `The part ${name} was sent twice; send it once.`, {
@@ -128,12 +131,20 @@ async function readJson(
   body: ReadableStream<Uint8Array> | null,
   mayStartFrom: MayStartFrom,
 ): Promise<ParsedRequest> {
-  const value = parseJson(await textOf(body ?? [], "body"), "body");
+  const value = parseJson(await textOf(body === null ? [] : chunksOf(body), "body"), "body");
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new HttpError(400, "wrong-type", `The body must be a JSON object, but it is ${describe(value)}.`, {
       field: "body",
     });
   }
+  const misplaced = Object.keys(value).find((name) => CONFIG_FIELDS.has(name));
+  if (misplaced !== undefined)
+    throw new HttpError(
+      400,
+      "unknown-field",
+      `body has no field "${misplaced}", which is one of the config: write {"config": {"${misplaced}": …}}.`,
+      { field: `body.${misplaced}` },
+    );
   const fields = fieldsOf(value, "body", ["kernel", "initrd", "from", "config"]);
   if (fields.from !== undefined) return startFromSnapshot(bucket, fields, mayStartFrom);
   const reference = parseReference(fields.kernel, "kernel");

@@ -25,6 +25,19 @@ function offsetOf(context: AppContext): number {
   return Number(text);
 }
 
+const FOLLOW = ["", "1", "true", "yes"];
+const NO_FOLLOW = ["0", "false", "no"];
+
+/** Whether `?follow` asks to go on until the job ends. */
+function followOf(context: AppContext): boolean {
+  const word = context.req.query("follow")?.toLowerCase();
+  if (word === undefined || NO_FOLLOW.includes(word)) return false;
+  if (FOLLOW.includes(word)) return true;
+  throw new HttpError(400, "bad-follow", "follow has no value, or is 1 or true; 0 or false is as without.", {
+    field: "follow",
+  });
+}
+
 export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   const checkOnce = rememberingCheck(check);
@@ -65,8 +78,7 @@ export function jobRoutes(check: KernelCheck): Hono<AppEnv> {
     const runner = await runnerOf(context);
     const url = new URL("http://job/console");
     url.searchParams.set("offset", String(offsetOf(context)));
-    const follow = context.req.query("follow");
-    if (follow !== undefined && !["0", "false", "no"].includes(follow)) url.searchParams.set("follow", "1");
+    if (followOf(context)) url.searchParams.set("follow", "1");
     const response = await runner.fetch(url);
     if (response.status === 404) throw noJob();
     return response;

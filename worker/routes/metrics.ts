@@ -1,8 +1,14 @@
 import { type Context, Hono } from "hono";
-import { authenticate, bearerOf, demandScope, equalSecrets } from "../auth/authenticate.ts";
+import {
+  authenticate,
+  bearerOf,
+  demandScope,
+  equalSecrets,
+  SEND_A_TOKEN,
+  unauthorized,
+} from "../auth/authenticate.ts";
 import { ANYONE } from "../auth/principal.ts";
 import type { AppEnv } from "../env.ts";
-import { HttpError } from "../errors.ts";
 import { figures } from "../metrics/figures.ts";
 import { METRICS_TYPE, metricsText } from "../metrics/text.ts";
 
@@ -21,16 +27,7 @@ export function metricsRoutes(): Hono<AppEnv> {
     if (!(await isScraper(context))) {
       await authenticate(context, async () => {});
       const { principal } = context.var;
-      if (principal.tokenId === ANYONE) {
-        throw new HttpError(
-          401,
-          "unauthorized",
-          "Send a token of this worker: Authorization: Bearer TOKEN.",
-          {
-            headers: { "www-authenticate": 'Bearer realm="xenner"' },
-          },
-        );
-      }
+      if (principal.tokenId === ANYONE) throw unauthorized(SEND_A_TOKEN);
       demandScope(principal, "read");
     }
     const text = metricsText(await figures(context.env));

@@ -7,6 +7,7 @@ import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
 import { UPLOAD_LIMITS } from "../limits.ts";
 import { registerOf } from "../register/stub.ts";
+import { chunksOf } from "../request-body.ts";
 import type { RefusedSnapshot } from "../runner/snapshots.ts";
 import { SNAPSHOT_LIMITS } from "../snapshots/limits.ts";
 import { checkSnapshot } from "../snapshots/read.ts";
@@ -115,7 +116,7 @@ function tooLarge(): HttpError {
 /** Counts what comes; more than a snapshot can be is refused. */
 async function* bounded(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   let bytes = 0;
-  for await (const chunk of body) {
+  for await (const chunk of chunksOf(body)) {
     bytes += chunk.length;
     if (bytes > SNAPSHOT_LIMITS.fileBytes) throw tooLarge();
     yield chunk;
