@@ -166,3 +166,18 @@ test("lines that were skipped leave the same position", () => {
   expect(skipped.position).toEqual(read.position);
   expect(skipped.unfinished()).toEqual(read.unfinished());
 });
+
+test("skipping lines costs nothing of what showing them would", () => {
+  // Each of these pieces fills a line of 4000 columns.
+  const text = bytes(`${"\x1b[4000Cx\r\x1b[2K\x1b[3m\x1b]0;t\x07\x1b[1\x1b".repeat(100)}\n`.repeat(10));
+  const cost = (work: (reader: ConsoleReader) => unknown): number => {
+    const reader = new ConsoleReader();
+    const start = process.cpuUsage();
+    work(reader);
+    const { user, system } = process.cpuUsage(start);
+    expect(reader.position.style).toEqual(style({ flags: FLAGS.italic }));
+    return user + system;
+  };
+  const shown = cost((reader) => reader.read(text));
+  expect(cost((reader) => reader.skip(text))).toBeLessThan(shown / 2);
+});

@@ -1,5 +1,5 @@
 import { Lines } from "../lines.ts";
-import { type Span, styleLine } from "./line.ts";
+import { type Span, styleAfter, styleLine } from "./line.ts";
 import { PLAIN, type Style } from "./style.ts";
 
 /** A line of a console as it is shown. */
@@ -24,7 +24,6 @@ export interface ConsolePosition {
 export const CONSOLE_START: ConsolePosition = { number: 1, offset: 0, style: PLAIN };
 
 const DECODER = new TextDecoder();
-const ESCAPE = "\u001b";
 const ASCII = /^[\0-\u007f]*$/;
 
 /** Lines are one character a byte; what is no UTF-8 becomes U+FFFD. */
@@ -92,7 +91,7 @@ export class ConsoleReader {
   }
 
   #pass(line: string): void {
-    if (line.includes(ESCAPE)) this.#style = styleLine(line, this.#style).style;
+    this.#style = styleAfter(line, this.#style);
     this.#number++;
   }
 }

@@ -15,6 +15,7 @@ export interface StyledLine {
 /** A line has as many columns at most, whatever its sequences say. */
 const COLUMNS = 4096;
 const TAB = 8;
+const ESCAPE = "\u001b";
 /** Nothing to interpret: nearly every line. */
 const SIMPLE = /^[\u0020-\u007e\u00a0-\u05ff]*$/;
 /** CSI: parameters, intermediates, final (ECMA-48 5.4). */
@@ -100,7 +101,7 @@ export function styleLine(line: string, start: Style = PLAIN): StyledLine {
   for (let at = 0; at < line.length; ) {
     const character = String.fromCodePoint(line.codePointAt(at) ?? 0);
     at += character.length;
-    if (character === "\u001b") {
+    if (character === ESCAPE) {
       const [next, sgr] = sequence(line, at, row);
       at = next;
       if (sgr !== undefined) style = withSgr(style, sgr);
@@ -112,8 +113,21 @@ export function styleLine(line: string, start: Style = PLAIN): StyledLine {
   return { spans: row.spans(), style };
 }
 
-/** Interprets what comes behind an ESC; gives where the text goes on, and the parameters of an SGR. */
-function sequence(line: string, at: number, row: Row): readonly [number, (string | undefined)?] {
+/** The style in which the line behind `line` begins, without the work of showing it. */
+export function styleAfter(line: string, start: Style): Style {
+  let style = start;
+  for (let at = line.indexOf(ESCAPE); at >= 0; at = line.indexOf(ESCAPE, at)) {
+    const [next, sgr] = sequence(line, at + 1, undefined);
+    at = next;
+    if (sgr !== undefined) style = withSgr(style, sgr);
+  }
+  return style;
+}
+
+/**
+ * Interprets what comes behind an ESC, on `row` if there is one; gives where the text goes on, and the parameters of an SGR.
+ */
+function sequence(line: string, at: number, row: Row | undefined): readonly [number, (string | undefined)?] {
   CSI.lastIndex = at;
   const csi = CSI.exec(line);
   if (csi !== null) {
@@ -121,6 +135,7 @@ function sequence(line: string, at: number, row: Row): readonly [number, (string
     // "<", "=", ">" and "?" begin sequences of somebody's own.
     if (intermediates !== "" || /[<=>?]/.test(parameters)) return [CSI.lastIndex];
     if (final === "m") return [CSI.lastIndex, parameters];
+    if (row === undefined) return [CSI.lastIndex];
     const count = Number(parameters.split(";")[0]) || 0;
     if (final === "K") row.erase(count);
     else if (final === "C") row.move(row.column + Math.max(1, count));

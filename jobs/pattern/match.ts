@@ -21,8 +21,11 @@ interface State {
 }
 
 const END = -1;
-/** Transitions remembered before the cache is emptied; bounds memory, never the result. */
-const CACHE_TRANSITIONS = 8192;
+/**
+ * Transitions, and instructions in remembered states, before the cache is emptied: some 300 KB. Bounds memory, never the
+ * result.
+ */
+const CACHE_ENTRIES = 16_384;
 
 function isWord(code: number): boolean {
   return (
@@ -67,7 +70,12 @@ function compile(root: Node): Instruction[] {
         return;
       }
       case "repeat": {
-        for (let i = 0; i < node.min; i++) emit(node.body);
+        const begin = program.length;
+        for (let i = 0; i < node.min; i++) {
+          emit(node.body);
+          // Nothing, however often it is repeated, is nothing; and repetitions multiply when they are nested.
+          if (program.length === begin) return;
+        }
         if (node.max === undefined) {
           const split = push({ op: "jump", to: 0 });
           emit(node.body);
@@ -99,7 +107,7 @@ export class Pattern {
   readonly #program: Instruction[];
   readonly #ignoreCase: boolean;
   #states = new Map<string, State>();
-  #transitions = 0;
+  #entries = 0;
 
   /** Throws PatternError. */
   constructor(source: string) {
@@ -117,17 +125,25 @@ export class Pattern {
       let next = state.next.get(code);
       if (next === undefined) {
         next = this.#step(state, code);
-        if (++this.#transitions > CACHE_TRANSITIONS) {
-          this.#states = new Map();
-          this.#transitions = 0;
-        } else {
-          state.next.set(code, next);
-        }
+        state.next.set(code, next);
+        if (++this.#entries > CACHE_ENTRIES) this.#forget(next);
       }
       if (next === "match") return true;
       state = next;
     }
     return false;
+  }
+
+  /** Transitions and instructions of states that are remembered. */
+  get remembered(): number {
+    return this.#entries;
+  }
+
+  /** Empties the cache; `state` is a copy of its own from now on. */
+  #forget(state: State | "match"): void {
+    this.#states = new Map();
+    this.#entries = 0;
+    if (state !== "match") state.next.clear();
   }
 
   #state(at: readonly number[], before: Before): State {
@@ -136,6 +152,7 @@ export class Pattern {
     if (state === undefined) {
       state = { at, before, next: new Map() };
       this.#states.set(key, state);
+      this.#entries += at.length;
     }
     return state;
   }
@@ -178,11 +195,18 @@ export class Pattern {
     if (!this.#ignoreCase) return inSet(set, code);
     const character = String.fromCharCode(code);
     // Folding must not turn "not a" into "anything": a negated set refuses a letter if it refuses either case.
-    const cases = [character.toLowerCase(), character.toUpperCase()].map((text) =>
-      inSet(set, text.charCodeAt(0)),
-    );
+    const cases = [character, character.toLowerCase(), character.toUpperCase()]
+      .filter((text) => canonical(text) === canonical(character))
+      .map((text) => inSet(set, text.charCodeAt(0)));
     return set.negated ? cases.every(Boolean) : cases.some(Boolean);
   }
+}
+
+/** What letters that only differ in case have in common; as JavaScript has it (ECMA-262 Canonicalize). */
+function canonical(character: string): string {
+  const upper = character.toUpperCase();
+  const isFolded = upper.length === 1 && (character.charCodeAt(0) < 0x80 || upper.charCodeAt(0) >= 0x80);
+  return isFolded ? upper : character;
 }
 
 function holds(assertion: Assertion, before: Before, code: number): boolean {

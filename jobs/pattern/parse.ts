@@ -43,7 +43,21 @@ const REPEAT_MAX = 1000;
 const range = (from: string, to: string): readonly [number, number] => [from.charCodeAt(0), to.charCodeAt(0)];
 const DIGIT = [range("0", "9")];
 const WORD = [range("0", "9"), range("A", "Z"), range("_", "_"), range("a", "z")];
-const SPACE = [range("\t", "\r"), range(" ", " "), range("\u00a0", "\u00a0")];
+/** WhiteSpace and LineTerminator of ECMA-262. */
+const SPACE = [
+  range("\t", "\r"),
+  range(" ", " "),
+  range("\u00a0", "\u00a0"),
+  range("\u1680", "\u1680"),
+  range("\u2000", "\u200a"),
+  range("\u2028", "\u2029"),
+  range("\u202f", "\u202f"),
+  range("\u205f", "\u205f"),
+  range("\u3000", "\u3000"),
+  range("\ufeff", "\ufeff"),
+];
+/** What "." is not: LineTerminator. */
+const LINE_END = [range("\n", "\n"), range("\r", "\r"), range("\u2028", "\u2029")];
 const CLASSES: Readonly<Record<string, CharacterSet>> = {
   d: { ranges: DIGIT, negated: false },
   D: { ranges: DIGIT, negated: true },
@@ -153,7 +167,7 @@ class Parser {
     const character = this.#take();
     switch (character) {
       case ".":
-        return { kind: "set", set: { ranges: [[10, 10]], negated: true } };
+        return { kind: "set", set: { ranges: LINE_END, negated: true } };
       case "^":
         return { kind: "assert", assertion: "line-start" };
       case "$":

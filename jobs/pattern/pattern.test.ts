@@ -27,6 +27,8 @@ const PATTERNS = [
   "\\bOK\\b",
   "\\BK",
   "colou?r",
+  "me.home",
+  "^\\S+$",
   "(a|ab)(c|bcd)",
   "a{3}",
   "a{0}b",
@@ -90,6 +92,9 @@ const LINES = [
   "{",
   "a{x",
   "me@host",
+  "me\u2028home",
+  "wide\u3000space",
+  "\ufeff",
   "_",
   "9",
   "word word",
@@ -110,6 +115,23 @@ describe("patterns mean what RegExp means", () => {
     expect(new Pattern("(?i)boot-ok").test("Boot-OK")).toBe(true);
     expect(new Pattern("(?i)[a-c]x").test("BX")).toBe(true);
     expect(new Pattern("(?i)^[^a]$").test("A")).toBe(false);
+    for (const source of ["k", "s", "ss", "\u00e5", "\u00df", "[^k]", "[a-z]", "\\w"]) {
+      for (const line of [
+        "k",
+        "K",
+        "\u212a",
+        "\u017f",
+        "S",
+        "\u00df",
+        "\u1e9e",
+        "\u00e5",
+        "\u00c5",
+        "\u212b",
+      ]) {
+        const expected = new RegExp(source, "i").test(line);
+        expect([source, line, new Pattern(`(?i)${source}`).test(line)]).toEqual([source, line, expected]);
+      }
+    }
   });
 
   test("random patterns on random lines agree with RegExp", () => {
@@ -160,6 +182,31 @@ describe("patterns cannot run long", () => {
       expect(await growth(run, 256, 4096)).toBeLessThan(MOST_GROWTH);
     });
   }
+
+  test("nothing, repeated, is nothing at once", () => {
+    const nested = "(".repeat(30) + "){1000}".repeat(30);
+    expect(new Pattern(`^a${nested}b$`).test("ab")).toBe(true);
+    expect(new Pattern("^(a{0}){1000}(|){3}b$").test("ab")).toBe(false);
+  });
+
+  test("what is remembered of states is bounded, and forgetting changes nothing", () => {
+    const source = "^[ab]*a[ab]{180}$";
+    const pattern = new Pattern(source);
+    const judge = new RegExp(source);
+    let seed = 1;
+    let most = 0;
+    for (let i = 0; i < 20; i++) {
+      const line = Array.from({ length: 400 }, () => {
+        seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+        return (seed >>> 16) % 2 === 0 ? "a" : "b";
+      }).join("");
+      expect(pattern.test(line)).toBe(judge.test(line));
+      most = Math.max(most, pattern.remembered);
+    }
+    // 20 lines have 8,000 states of some 90 instructions.
+    expect(most).toBeGreaterThan(1000);
+    expect(most).toBeLessThan(20_000);
+  });
 
   test("a repetition too large to write out is refused at once", () => {
     for (const source of ["((a{100}){100}){100}", `a{${PATTERN_PROGRAM + 1}}`, "(a{9}){99}"]) {
