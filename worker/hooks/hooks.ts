@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { ROOT } from "../auth/principal.ts";
 import type { Env } from "../env.ts";
 import { retryDelay } from "../notify/backoff.ts";
 import { NOTIFY_LIMITS } from "../notify/limits.ts";
@@ -68,6 +69,7 @@ export class Hooks extends DurableObject<Env> {
       CREATE TABLE IF NOT EXISTS config (version INTEGER PRIMARY KEY, created_at INTEGER NOT NULL, by TEXT NOT NULL, config TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS secret (owner TEXT NOT NULL, name TEXT NOT NULL, secret TEXT NOT NULL, created_at INTEGER NOT NULL,
         PRIMARY KEY (owner, name));
+      CREATE TABLE IF NOT EXISTS orphan (owner TEXT PRIMARY KEY, since INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS delivery (key TEXT PRIMARY KEY, id TEXT NOT NULL, source TEXT NOT NULL, event TEXT NOT NULL,
         hash TEXT NOT NULL, state TEXT NOT NULL, received_at INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, error TEXT,
         runs TEXT NOT NULL, next_at INTEGER NOT NULL, asked_at INTEGER NOT NULL DEFAULT 0, claim INTEGER NOT NULL DEFAULT 0,
@@ -137,6 +139,24 @@ export class Hooks extends DurableObject<Env> {
     );
   }
 
+  /**
+   * Which tokens there are. Secrets of those that are no more go, but not at once: their last jobs may still have something to tell.
+   * To be called now and then.
+   */
+  keepSecretsOf(tokens: readonly string[]): void {
+    const now = Date.now();
+    const ids = JSON.stringify([ROOT, ...tokens]);
+    this.#sql.exec("DELETE FROM orphan WHERE owner IN (SELECT value FROM json_each(?))", ids);
+    this.#sql.exec(
+      "INSERT OR IGNORE INTO orphan SELECT DISTINCT owner, ? FROM secret WHERE owner NOT IN (SELECT value FROM json_each(?))",
+      now,
+      ids,
+    );
+    const until = now - HOOK_LIMITS.keepMilliseconds;
+    this.#sql.exec("DELETE FROM secret WHERE owner IN (SELECT owner FROM orphan WHERE since <= ?)", until);
+    this.#sql.exec("DELETE FROM orphan WHERE owner NOT IN (SELECT owner FROM secret)");
+  }
+
   /** Accepts a delivery, unless it or one of the same content was accepted before. */
   async accept(hook: NewHook): Promise<{ readonly view: HookView; readonly isNew: boolean }> {
     const { id, source, event, hash, runs } = hook;
@@ -197,10 +217,30 @@ export class Hooks extends DurableObject<Env> {
       )
       .toArray();
     if (row === undefined) return null;
+    if (row.claim >= HOOK_LIMITS.claims) {
+      const why = `Its jobs were begun ${row.claim} times, and nothing was heard of most of that.`;
+      this.#sql.exec("UPDATE delivery SET state = 'failed', error = ? WHERE key = ?", why, key);
+      return null;
+    }
     const claim = row.claim + 1;
     const until = now + HOOK_LIMITS.claimMilliseconds;
     this.#sql.exec("UPDATE delivery SET claim = ?, claimed_until = ? WHERE key = ?", claim, until, key);
-    return { runs: JSON.parse(row.runs) as Run[], claim };
+    const isLast = row.attempts + 1 >= HOOK_LIMITS.attempts;
+    return { runs: JSON.parse(row.runs) as Run[], claim, isLast };
+  }
+
+  /** Whoever has a claim is still at it. False if it is another's by now, or all is made. */
+  renew(key: string, claim: number): boolean {
+    return (
+      this.#sql
+        .exec(
+          "UPDATE delivery SET claimed_until = ? WHERE key = ? AND claim = ? AND state = 'accepted' RETURNING key",
+          Date.now() + HOOK_LIMITS.claimMilliseconds,
+          key,
+          claim,
+        )
+        .toArray().length > 0
+    );
   }
 
   async finish(key: string, claim: number, { error, again }: HookOutcome): Promise<void> {

@@ -11,13 +11,15 @@ export const HOOK_LIMITS = {
   patternCharacters: 200,
   /** Attempts to make the jobs of a delivery, if it is not its own fault that they fail. */
   attempts: 8,
+  /** Times that somebody begins with a delivery, most of whom then were never heard of again. */
+  claims: 20,
   retryMilliseconds: 5_000,
   mostRetryMilliseconds: 10 * 60_000,
-  /** Whoever makes them may be gone; after so long another may try. */
+  /** Whoever makes them may be gone; when nothing was heard of him for so long another may try. More than one artifact takes. */
   claimMilliseconds: 5 * 60_000,
   /** A message of the queue that nothing came of is sent again. */
   resendMilliseconds: 60_000,
-  /** How long deliveries are remembered: one that is seen again within that time runs nothing. */
+  /** How long deliveries are remembered: one that is seen again within that time runs nothing. And secrets of tokens that are no more. */
   keepMilliseconds: 30 * 24 * 3_600_000,
   /** An artifact, from the first look to its last byte. */
   artifactMilliseconds: 120_000,

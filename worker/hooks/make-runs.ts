@@ -38,11 +38,26 @@ async function ownerOf(env: Env, id: string): Promise<Principal> {
   return principalOf(token);
 }
 
-/** Makes what a delivery asked for, once: its id was made before. */
-async function make(env: Env, { kind, id, token, request, hosts }: Run): Promise<void> {
+/** The delivery is another's by now, who makes what is left. */
+class ClaimLost extends Error {}
+
+/**
+ * Makes what a delivery asked for, once: its id was made before.
+ *
+ * @param renew is called before each step that may take long
+ */
+async function make(
+  env: Env,
+  { kind, id, token, request, hosts }: Run,
+  renew: () => Promise<void>,
+): Promise<void> {
   const owner = await ownerOf(env, token);
   const files = new Map<string, string>();
-  for (const url of urlsIn(request)) files.set(url, (await fetchArtifact(env, url, hosts, owner)).sha256);
+  for (const url of urlsIn(request)) {
+    await renew();
+    files.set(url, (await fetchArtifact(env, url, hosts, owner)).sha256);
+  }
+  await renew();
   const whole = replaceUrls(request, (url) => ({ sha256: files.get(url) }));
   if (kind === "batch") {
     const most = Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most);
@@ -64,6 +79,9 @@ function isFinal(error: unknown): boolean {
   return error instanceof HttpError && error.status < 500 && error.status !== TOO_MANY_REQUESTS;
 }
 
+/** A message as everybody may read it: what follows the "?" of an address may be a secret. */
+const inPublic = (message: string): string => message.replace(/(https?:\/\/[^\s"?]+)\?[^\s"]*/g, "$1?…");
+
 /** Whoever looks at the commit learns that nothing could be run. */
 async function tellCommit(env: Env, { kind, id, token, rule, request }: Run, message: string): Promise<void> {
   const config = request.config as { readonly labels?: Readonly<Record<string, string>> } | undefined;
@@ -74,7 +92,7 @@ async function tellCommit(env: Env, { kind, id, token, rule, request }: Run, mes
     labels: config?.labels ?? {},
     name: config?.labels?.name ?? rule ?? "hook",
     state: "error",
-    description: message,
+    description: inPublic(message),
   });
   if (status !== undefined) await env.NOTIFIER.getByName(id).add(subject, [status]);
 }
@@ -86,13 +104,17 @@ export const makeRuns: WorkHandler = async (env, message) => {
   const hooks = hooksOf(env);
   const task = (await hooks.claim(delivery)) as HookTask | null;
   if (task === null) return;
+  const renew = async (): Promise<void> => {
+    if (!(await hooks.renew(delivery, task.claim))) throw new ClaimLost();
+  };
   const errors: string[] = [];
   let again = false;
   for (const run of task.runs) {
     try {
-      await make(env, run);
+      await make(env, run, renew);
       logInfo("hook.made", { delivery, kind: run.kind, id: run.id });
     } catch (error) {
+      if (error instanceof ClaimLost) return;
       const why = messageOf(error);
       errors.push(`${run.rule ?? run.kind}: ${why}`);
       logEvent("hook.failed", {
@@ -101,7 +123,7 @@ export const makeRuns: WorkHandler = async (env, message) => {
         id: run.id,
         error: error instanceof HttpError ? error.code : why,
       });
-      if (isFinal(error)) await tellCommit(env, run, why);
+      if (isFinal(error) || task.isLast) await tellCommit(env, run, why);
       else again = true;
     }
   }

@@ -57,6 +57,8 @@ export interface NewHook {
 export interface HookTask {
   readonly runs: readonly Run[];
   readonly claim: number;
+  /** Whether what fails now is not tried again. */
+  readonly isLast: boolean;
 }
 
 /** What came of it. */

@@ -5,6 +5,7 @@ import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import { INDEXES } from "../events/dispatch.ts";
 import type { JobEvent } from "../events/event.ts";
+import { hooksOf } from "../hooks/stub.ts";
 import { REGISTER_LIMITS } from "../limits.ts";
 import { logInfo } from "../log.ts";
 import type { Unreadable } from "../runner/job-runner.ts";
@@ -123,6 +124,9 @@ export class Repair {
   async #begin(state: State): Promise<State> {
     await makeTables(this.#env);
     await dispatcherOf(this.#env).reindex();
+    // The one time of the day at which somebody looks.
+    const tokens = this.#sql.exec<{ id: string }>("SELECT id FROM token").toArray();
+    await hooksOf(this.#env).keepSecretsOf(tokens.map(({ id }) => id));
     return { ...state, phase: "jobs" };
   }
 
