@@ -92,6 +92,25 @@ test("all objects lose their memory, over and over: the batch ends whole", async
   }
 });
 
+test("a job of which its batch never heard is a member's all the same if the batch is canceled", async () => {
+  const { id } = await createBatch({ kernel: await stored(LONGEST), jobs: [{}] });
+  await expect.poll(async () => (await membersOf(id))[0]?.state).toBe("running");
+  const job = (await membersOf(id))[0]?.job ?? "";
+  // Whoever made it died before he could say so, and the database is away, without which no event goes on to the batch.
+  await env.DB.prepare("ALTER TABLE jobs RENAME TO lost").run();
+  await env.DB.prepare("CREATE VIEW jobs AS SELECT * FROM lost").run();
+  await runInDurableObject(objectOf(id), (_, { storage }) => {
+    storage.sql.exec("UPDATE member SET made = 0, cancel = 1, state = 'starting'");
+  });
+  await startMember(bindings, startMessage({ batch: id, member: 0 }));
+  await env.DB.prepare("DROP VIEW jobs").run();
+  await env.DB.prepare("ALTER TABLE lost RENAME TO jobs").run();
+  await batchEnd(id);
+  const [member] = await membersOf(id);
+  const { instructions } = await jobOf(job);
+  expect(member).toMatchObject({ job, state: "canceled", instructions });
+});
+
 test("messages that the queue loses are sent again", async () => {
   const kernel = await stored(PASSES);
   let lost = 0;

@@ -32,9 +32,13 @@ export const startMember: WorkHandler = async (env, message) => {
       await dispatcher.release(id, [member]);
       return;
     case "cancel":
-      await env.JOB_RUNNER.getByName(claim.job).cancel();
-      await batch.abandoned(member);
-      return;
+      if ((await env.JOB_RUNNER.getByName(claim.job).cancel()) === null) {
+        await batch.abandoned(member);
+        return;
+      }
+      // It was made, and whoever made it could not say so: the member ends as its job does.
+      await batch.made(member);
+      break;
     case "made":
       break;
     case "start": {

@@ -56,16 +56,17 @@ async function lastGood(context: AppContext, { view }: ReadJob): Promise<ReadJob
   return known === null ? undefined : ended(context, known.id, "id").catch(gone);
 }
 
-/** A job that expired, or that this token may not see, is none. */
+/** A job that expired, that this token may not see, or that cannot be read is none. */
 function gone(error: unknown): undefined {
-  if (!(error instanceof HttpError) || error.status !== 404) throw error;
+  if (!(error instanceof HttpError) || (error.status !== 404 && error.code !== "damaged")) throw error;
 }
 
 /** What changed since the last known good; undefined if the job runs still, or there is no such. For reports. */
 export async function comparisonOf(context: AppContext, job: ReadJob): Promise<Comparison | undefined> {
   if (job.view.endedAt === null) return undefined;
   const good = await lastGood(context, job);
-  return good && (await compareJobs(job, good, "stamps"));
+  // The job itself was read already.
+  return good && (await compareJobs(job, good, "stamps").catch(gone));
 }
 
 /** A job beside its last known good, or beside another: mounted under /jobs. */

@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { JUDGE_INTERVAL } from "../../jobs/limits.ts";
@@ -259,4 +260,21 @@ test("a badge is of one's own jobs, or of those of the owner that its address na
   expect(await badge(reader.token, "?owner=root")).toContain(says("pass"));
   expect(await badge(reader.token, `?owner=${other.id}`)).toContain(says("fail"));
   expect(await badge(other.token)).toContain(says("fail"));
+});
+
+test("a last good run that cannot be read is none; the job's own report does not depend on it", async () => {
+  const labels = fresh();
+  const good = await run(guest(["hello"]), { labels });
+  const now = await run(guest(["hello"]), { labels });
+  expect(now.lastGood?.id).toBe(good.id);
+  const damage = (statement: string) =>
+    runInDurableObject(env.JOB_RUNNER.getByName(good.id), (_, { storage }) => {
+      storage.sql.exec(statement);
+    });
+  await damage("UPDATE console SET data = x'00'");
+  expect((await request(`/jobs/${now.id}/report.md`)).status).toBe(200);
+  await damage("UPDATE job_request SET sum = sum + 1");
+  expect(await comparisonOf(now.id)).toMatchObject({ with: null, comparison: null });
+  expect((await request(`/jobs/${now.id}/report.md`)).status).toBe(200);
+  expect((await request(`/jobs/${now.id}/comparison?with=${good.id}`)).status).toBe(500);
 });
