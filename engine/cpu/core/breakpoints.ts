@@ -100,6 +100,7 @@ export function codeHits(at: u64): u32 {
   return h;
 }
 
+/** Adds the reasons of a debug exception. B0-B3 tell of this one only; the program clears the others (SDM vol. 3B 18.2.3). */
 export function setDr6(bits: u64): void {
-  store<u64>(DR6, load<u64>(DR6) | bits);
+  store<u64>(DR6, (load<u64>(DR6) & ~0xf) | bits);
 }

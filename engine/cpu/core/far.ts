@@ -1,11 +1,11 @@
 // Far jumps, calls and returns, IRET, and the fast system calls (SDM vol. 3A 5.8, 6.12; vol. 2).
 
-import { breakpointsEnabled } from "./breakpoints";
+import { DR6_BS, breakpointsEnabled } from "./breakpoints";
 import { GP, NP, SS, TS, UD, raise, raiseNoError } from "./exception";
 import { AC, ARITH, DF, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM, getFlags, setFlags } from "./flags";
 import {
   CPL, CSTAR, EFER, LSTAR, MODE, MODE_64, NMI_BLOCKED, REGS, RIP, SEG_TR, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSFLAGS,
-  TR_BASE, RSP, RCX, RDX,
+  TR_BASE, RSP, RCX, RDX, TRAP_PENDING,
 } from "./layout";
 import { EFER_SCE, isCanonical, readable, readableAs, writableAs, writeDone } from "./mmu";
 import {
@@ -408,7 +408,10 @@ export function sysret(log2: i32): i32 {
   const target = load<u64>(RCX);
   if (long && !isCanonical(target)) return raise(GP, 0);
   const selector = <u32>(load<u64>(STAR) >> 48);
+  const stepped = (getFlags() & TF) != 0;
   setFlags((<u32>load<u64>(REGS + 11 * 8) & 0x3c7fd7) | 2);
+  // Unlike POPF and IRET, SYSRET that sets TF traps right after itself.
+  if (getFlags() & TF && !stepped) store<u32>(TRAP_PENDING, <u32>DR6_BS);
   store<u64>(RIP, long ? target : target & 0xffffffff);
   setFlat((long ? selector + 16 : selector) | 3, (selector + 8) | 3, 3, long);
   updateMode();

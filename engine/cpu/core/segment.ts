@@ -288,6 +288,9 @@ export function dropPrivilegedSegments(cpl: u32): void {
   for (let i = 0; i < 6; i++) {
     if (i == 1 || i == 2) continue;
     const attributes = attributesOf(i);
-    if (attributes & ATTR_S && (attributes & 0xc) != 0xc && ((attributes >> 5) & 3) < cpl) setNull(i, 0);
+    if (attributes & ATTR_S && (attributes & 0xc) != 0xc && ((attributes >> 5) & 3) < cpl) {
+      // Only the selector goes (SDM vol. 2, RET): 64-bit code still finds the bases of FS and GS.
+      setSegment(i, 0, baseOf(i), 0, 0);
+    }
   }
 }

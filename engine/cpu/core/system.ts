@@ -19,7 +19,7 @@ import {
   ATTR_P, ATTR_S, attributesOf, baseOf, checkSegment, descriptorAttributes, descriptorBase, descriptorDpl, descriptorHigh, descriptorLimit, isLong,
   isRealStyle, limitOf, loadSegment, readDescriptor, readDescriptorHigh, selectorOf, setDescriptorType, setSegment, updateMode,
 } from "./segment";
-import { loadBySize, peek, popped, push, release } from "./stack";
+import { loadBySize, peek, popped, push, release, setSp, stackMask } from "./stack";
 import { putRegister } from "./stack-frame";
 import { setIndex } from "./string";
 
@@ -532,9 +532,12 @@ export function execRare(p: usize, again: u64): i32 {
     case Rare.LOAD_FAR: return loadFar(p, log2, imm);
     case Rare.PUSH_SEG: return done(push(<u64>selectorOf(imm), log2));
     case Rare.POP_SEG: {
+      // POP SS moves the stack pointer of the stack it popped from: the new one may have another width.
+      const mask = stackMask();
+      const sp = load<u64>(RSP) + (<u64>1 << <u64>log2);
       if (!peek(0, log2)) return R_FAULT;
       if (!loadSegment(imm, <u32>popped & 0xffff)) return R_FAULT;
-      release(<u64>1 << <u64>log2);
+      setSp(sp, mask);
       return afterSegment(imm);
     }
     case Rare.JMP_FAR:

@@ -29,6 +29,14 @@
 5:      nop
         END64
 
+        TITLE64 "what DR6 said before"
+        DR      0, offset 5f
+        DR      7, 0x402
+        TRY64   "the hits go, single step stays"
+        DR      6, 0xffff4fff
+5:      nop
+        END64
+
         TITLE64 "data breakpoints"
         mov     qword ptr [returning], 1
         DR      0, DATA_AREA

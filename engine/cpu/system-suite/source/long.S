@@ -434,6 +434,33 @@
         END64
         SHOW64  "cs", rcx
 
+        TITLE64 "bases of segments that a return to ring 3 takes away"
+        mov     eax, DATA
+        mov     fs, eax
+        mov     gs, eax
+        mov     ecx, 0xc0000100
+        mov     eax, DATA_AREA
+        xor     edx, edx
+        wrmsr
+        inc     ecx
+        mov     eax, DATA_AREA + 8
+        wrmsr
+        mov     dword ptr [DATA_AREA], 0x1234
+        mov     dword ptr [DATA_AREA + 8], 0x5678
+        TRY64_3 "IRETQ"
+        mov     eax, fs
+        mov     ecx, gs
+        mov     edx, fs:[0]
+        mov     esi, gs:[0]
+        END64
+        SHOW64  "fs", rax
+        SHOW64  "gs", rcx
+        SHOW64  "at fs", rdx
+        SHOW64  "at gs", rsi
+        xor     eax, eax
+        mov     fs, eax
+        mov     gs, eax
+
         TITLE64 "SYSCALL and SYSRET"
         mov     ecx, 0xc0000081
         xor     eax, eax
@@ -488,6 +515,13 @@
         mov     rcx, 0x0000800000000000
         mov     r11d, 2
         .byte   0x48, 0x0f, 0x07
+        END64
+        TRY64   "SYSRETQ that sets TF: no instruction before the trap"
+        mov     ecx, offset 1f
+        mov     r11d, 0x102
+        .byte   0x48, 0x0f, 0x07
+1:      nop
+        nop
         END64
         TRY64_3 "SYSRET in ring 3"
         .byte   0x0f, 0x07

@@ -103,6 +103,26 @@
         END
         SHOW    "fs", eax
 
+        TITLE   "POP SS to a stack of another width"
+        DESCRIPTOR FREE0, 0x00009300, 0x0000ffff
+        mov     [save_sp], esp
+        mov     dword ptr [0xfffc], DATA
+        mov     eax, FREE0
+        mov     ss, eax
+        mov     esp, 0x2fffc
+        pop     ss
+        mov     eax, esp
+        mov     esp, [save_sp]
+        SHOW    "esp of 16 bits, then 32", eax
+        mov     dword ptr [DATA_AREA + 0xfffc], FREE0
+        mov     esp, DATA_AREA + 0xfffc
+        pop     ss
+        mov     eax, esp
+        mov     ecx, DATA
+        mov     ss, ecx
+        mov     esp, [save_sp]
+        SHOW    "esp of 32 bits, then 16", eax
+
         TITLE   "segment limits"
         /* 16 bytes at DATA_AREA. */
         FS_SEGMENT 0x00409320, 0x0000000f
