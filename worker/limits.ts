@@ -56,6 +56,9 @@ export const RUNNER_LIMITS = {
   keepResultMilliseconds: 30 * 24 * 3_600_000,
 } as const;
 
+/** Looking for the last known good, where the verdict depends on it: waits after the first failure, doubled with each further one. */
+export const BUDGET_LIMITS = { delayMilliseconds: 250, mostDelayMilliseconds: 8_000 } as const;
+
 /** When to write a checkpoint: see CheckpointPolicy. */
 export const CHECKPOINT_LIMITS = {
   /** Least and most wall time between two. */

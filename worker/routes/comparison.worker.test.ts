@@ -1,6 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { JUDGE_INTERVAL } from "../../jobs/limits.ts";
 import { findLastGood } from "../database/last-good.ts";
 import type { JobView } from "../runner/record.ts";
@@ -277,4 +277,17 @@ test("a last good run that cannot be read is none; the job's own report does not
   expect(await comparisonOf(now.id)).toMatchObject({ with: null, comparison: null });
   expect((await request(`/jobs/${now.id}/report.md`)).status).toBe(200);
   expect((await request(`/jobs/${now.id}/comparison?with=${good.id}`)).status).toBe(500);
+});
+
+test("a budget that is relative waits for a database that is away for a moment", async () => {
+  const labels = fresh();
+  const good = await run(guest(["hello"]), { labels });
+  await env.DB.prepare("ALTER TABLE good_jobs RENAME TO lost").run();
+  const log = vi.spyOn(console, "log");
+  const failures = () => log.mock.calls.filter(([line]) => String(line).includes("job.no-last-good")).length;
+  const { id } = await createJob(guest(["hello"]), { labels, expect: { instructions: "+50%" } });
+  await expect.poll(failures, { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
+  log.mockRestore();
+  await env.DB.prepare("ALTER TABLE lost RENAME TO good_jobs").run();
+  expect(await endOf(id)).toMatchObject({ verdict: "pass", lastError: null, lastGood: { id: good.id } });
 });

@@ -2,6 +2,7 @@ import { budgetLimit, judgeBudget, parseBudget } from "../../jobs/compare/budget
 import { judge, type Outcome } from "../../jobs/verdict.ts";
 import { findLastGood, type GoodJob } from "../database/last-good.ts";
 import { messageOf } from "../errors.ts";
+import { BUDGET_LIMITS } from "../limits.ts";
 import { logEvent } from "../log.ts";
 import type { JobState } from "./job-state.ts";
 import { visibilityOf } from "./record.ts";
@@ -43,30 +44,44 @@ async function differenceNote(job: JobState, good: string): Promise<string | nul
 }
 
 /**
+ * The last known good, as the index has it. Where the verdict depends on it, a database that is away is waited for a while: the run
+ * that is over took longer.
+ *
+ * @throws what the database throws, if the verdict depends on it
+ */
+async function lookUpLastGood(job: JobState, isNeeded: boolean): Promise<GoodJob | null> {
+  const { request, createdAt } = job.record;
+  const { config, id, owner } = request;
+  const labels = config.labels ?? {};
+  const comparable = { id, owner, visibility: visibilityOf(request), labels, createdAt };
+  for (let delay: number = BUDGET_LIMITS.delayMilliseconds; ; delay *= 2) {
+    try {
+      return await findLastGood(job.env, comparable);
+    } catch (error) {
+      logEvent("job.no-last-good", { job: id, error: messageOf(error) });
+      if (!isNeeded) return null;
+      if (delay > BUDGET_LIMITS.mostDelayMilliseconds) throw error;
+    }
+    await scheduler.wait(delay);
+    if (job.ended) return null;
+    // The guest is still in memory, and its job alive.
+    job.shouldYield();
+  }
+}
+
+/**
  * Looks for the last known good of a job whose run is over, and holds the run against its budget. What is found is noted in
  * the record, and stored with the end.
  *
  * @throws what the database throws, if the verdict depends on it: then the turn is tried again
  */
 export async function withinBudget(job: JobState, outcome: Outcome, instructions: number): Promise<Outcome> {
-  const { request, createdAt } = job.record;
-  const { config, id, owner } = request;
+  const { request } = job.record;
+  const { config } = request;
   // Jobs of an older version have neither.
   const text = config.expect.instructions ?? null;
   const budget = text === null ? undefined : parseBudget(text);
-  let lastGood: GoodJob | null = null;
-  try {
-    lastGood = await findLastGood(job.env, {
-      id,
-      owner,
-      visibility: visibilityOf(request),
-      labels: config.labels ?? {},
-      createdAt,
-    });
-  } catch (error) {
-    if (budget !== undefined && budget.kind !== "absolute") throw error;
-    logEvent("job.no-last-good", { job: id, error: messageOf(error) });
-  }
+  const lastGood = await lookUpLastGood(job, budget !== undefined && budget.kind !== "absolute");
   if (job.ended) return outcome;
   if (text === null || budget === undefined) {
     job.note({ lastGood });
