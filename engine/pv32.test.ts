@@ -82,7 +82,7 @@ describe("hello32", async () => {
       ]),
     );
     // From ring 3 the hypercall instruction is a protection fault; system calls do not come by emu at all.
-    expect(traps).toMatchObject({ general_protection: 84, failsafe: 2, nmi: 1, software_interrupt: 1 });
+    expect(traps).toMatchObject({ general_protection: 89, failsafe: 2, nmi: 1, software_interrupt: 1 });
   });
 });
 

@@ -26,6 +26,22 @@ void bounce_callback(struct regs *regs, unsigned type)
     enter(regs, callback, callback->mask_events, 0, 0);
 }
 
+/* SYSENTER leaves nothing behind of where it came from: neither code nor stack is in the frame, as from Xen. */
+bool bounce_sysenter(struct regs *regs)
+{
+    u8 code[2];
+    if (vcpu.callbacks[CALLBACKTYPE_sysenter].address == 0 || !copy_from_guest(code, regs->ip, sizeof(code)) ||
+        code[0] != 0x0f || code[1] != 0x34)
+        return false;
+    regs->ip = 0;
+    regs->cs = 3;
+    regs->sp = 0;
+    regs->ss = FLAT_USER_SS;
+    count_trap(TRAP_USER_SYSCALL);
+    bounce_callback(regs, CALLBACKTYPE_sysenter);
+    return true;
+}
+
 #include "returns.h"
 
 /* On every way back to the guest: the callbacks it is due. */
@@ -76,12 +92,15 @@ s64 do_stack_switch(word ss, word sp)
     return 0;
 }
 
+static bool callback_type_exists(unsigned type)
+{
+    return type < CALLBACK_TYPES && type != CALLBACKTYPE_sysenter_deprecated && !NO_SUCH_CALLBACK(type);
+}
+
 static s64 register_callback(unsigned type, handler_t handler, bool mask_events)
 {
-    if (NO_SUCH_CALLBACK(type))
+    if (!callback_type_exists(type))
         return -XEN_ENOSYS;
-    if (type >= CALLBACK_TYPES || type == CALLBACKTYPE_sysenter || type == CALLBACKTYPE_sysenter_deprecated)
-        return type < CALLBACK_TYPES ? -XEN_EINVAL : -XEN_ENOSYS;
     if (!is_canonical(handler_address(handler)))
         return -XEN_EINVAL;
     /* Events are always masked on entry to their own callback. */
@@ -105,7 +124,7 @@ s64 do_callback_op(word command, word argument)
         if (!copy_from_guest(&request, argument, sizeof(request)))
             return -XEN_EFAULT;
         if (request.type != CALLBACKTYPE_nmi)
-            return -XEN_EINVAL;
+            return callback_type_exists(request.type) ? -XEN_EINVAL : -XEN_ENOSYS;
         vcpu.callbacks[CALLBACKTYPE_nmi].address = 0;
         return 0;
     }

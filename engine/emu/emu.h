@@ -9,6 +9,9 @@
 #include "types.h"
 #include "xen-public.h"
 
+/* PAE, OSFXSR, OSXMMEXCPT: what a guest reads of CR4 before it writes, and always. */
+#define INITIAL_CR4 0x620
+
 #define CALLBACK_TYPES (CALLBACKTYPE_syscall32 + 1)
 
 struct callback {
@@ -135,6 +138,8 @@ void to_guest_user(const struct regs *regs);
 void bounce_exception(struct regs *regs, unsigned vector, bool has_error, word error);
 void bounce_interrupt(struct regs *regs, unsigned vector);
 void bounce_callback(struct regs *regs, unsigned type);
+/* The processor refuses SYSENTER with #GP; false if this is none, or the guest has no callback for it. */
+bool bounce_sysenter(struct regs *regs);
 void bounce_failsafe(struct regs *regs);
 void do_iret(struct regs *regs);
 void deliver_events(struct regs *regs);
@@ -217,7 +222,7 @@ void hypercall(struct regs *regs);
 
 /* entry.S */
 extern char trap_stubs[];
-extern char stack_top[], double_fault_stack_top[], nmi_stack_top[];
+extern char stack_top[], double_fault_stack_top[], nmi_stack_top[], debug_stack_top[], debug_entry[];
 word copy_bytes(void *to, const void *from, word bytes);
 bool write_dr_safe(u32 number, word value);
 void load_descriptor_tables(const void *gdtr, const void *idtr);

@@ -6,6 +6,7 @@
 #define MSR_IA32_APIC_BASE 0x1b
 #define MSR_IA32_BIOS_SIGN_ID 0x8b
 #define MSR_IA32_MISC_ENABLE 0x1a0
+#define MSR_IA32_DEBUGCTL 0x1d9
 #define MSR_IA32_PAT 0x277
 /* WB, WT, UC-, UC, WC, WP: what PAT says under Xen, whose guests must not change it. */
 #define XEN_PAT 0x050100070406ULL
@@ -50,6 +51,7 @@ bool guest_read_msr(u32 msr, u64 *value)
         *value = 1; /* fast strings */
         return true;
     case MSR_IA32_BIOS_SIGN_ID:
+    case MSR_IA32_DEBUGCTL:
         *value = 0;
         return true;
     }

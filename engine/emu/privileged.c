@@ -5,6 +5,9 @@
  */
 #include "emu.h"
 
+/* TSD and DE, which change nothing of the processor's. What else Xen lets a guest choose, CPUID does not offer. */
+#define GUEST_CR4 (1UL << 2 | 1UL << 3)
+
 #define PORT_PIT_CHANNEL2 0x42
 #define PORT_PIT_CONTROL 0x43
 #define PORT_SYSTEM_CONTROL 0x61
@@ -28,12 +31,19 @@ static void read_port(struct regs *regs, u16 port, unsigned bytes)
     regs->ax = bytes == 4 ? value : (regs->ax & ~mask) | value;
 }
 
+/* IN, OUT, CLI and STI: the kernel counts as ring 1 unless it has asked to count as ring 0 (xen.h: VM assists). */
+static bool iopl_allows(void)
+{
+    unsigned ring = !vcpu.in_kernel ? 3 : vcpu.assists & (1UL << VMASST_TYPE_architectural_iopl) ? 0 : 1;
+    return vcpu.iopl >= ring;
+}
+
 static bool emulate_port(struct regs *regs, const struct instruction *in)
 {
     bool immediate = in->opcode < 0xe8, write = in->opcode & 2;
     unsigned bytes = in->operand_bytes == 8 ? 4 : in->operand_bytes;
     u16 port = immediate ? (u8)in->immediate : (u16)regs->dx;
-    if (vcpu.iopl == 0)
+    if (!iopl_allows())
         return false;
     count_trap(TRAP_EMULATED_PORT_IO);
     if (!write)
@@ -68,8 +78,8 @@ static bool write_control(unsigned number, word value)
         return true;
     case 3:
         return load_kernel_table(CR3_TO_MFN(value)) == 0;
-    case 4: /* the features are on or off as CPUID says; the guest may believe what it likes */
-        vcpu.cr4 = value;
+    case 4: /* as Xen: what is not the guest's to choose stays, whatever is written */
+        vcpu.cr4 = (value & GUEST_CR4) | INITIAL_CR4;
         return true;
     }
     return false;
@@ -132,7 +142,11 @@ static bool emulate(struct regs *regs, const struct instruction *in)
         return emulate_port(regs, in);
     case 0xfa: /* cli, sti: no effect, as in Xen; a guest masks events instead */
     case 0xfb:
-        return vcpu.iopl != 0 && emulate_simple();
+        return iopl_allows() && emulate_simple();
+    }
+    if (!vcpu.in_kernel)
+        return false;
+    switch (in->opcode) {
     case 0x0f06:
         do_fpu_taskswitch(0);
         return emulate_simple();

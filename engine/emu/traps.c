@@ -46,7 +46,7 @@ static void handle_general_protection(struct regs *regs)
             bounce_interrupt(regs, vector);
             return;
         }
-    } else if (regs->error == 0 && vcpu.in_kernel && emulate_privileged(regs)) {
+    } else if (regs->error == 0 && (emulate_privileged(regs) || bounce_sysenter(regs))) {
         return;
     }
     bounce_exception(regs, VECTOR_GP, true, regs->error);
@@ -80,10 +80,14 @@ static void handle_from_guest(struct regs *regs)
     case VECTOR_DF:
         panic("exception of the machine", regs);
     default:
-        if (vector < EXCEPTIONS)
+        if (vector < EXCEPTIONS) {
             bounce_exception(regs, vector, ERROR_CODE_VECTORS >> vector & 1, regs->error);
-        else
+        } else if (vcpu.traps[vector].address) {
             bounce_interrupt(regs, vector);
+        } else { /* as if the gate had not let the guest in: an INT, of two bytes, that was refused */
+            regs->ip -= 2;
+            bounce_exception(regs, VECTOR_GP, true, vector << 3 | ERROR_IS_VECTOR);
+        }
     }
 }
 

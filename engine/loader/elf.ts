@@ -112,8 +112,9 @@ export function parseElf(data: RandomAccess): ElfImage {
   if (machine !== EM_386 && machine !== EM_X86_64) {
     throw wrongMachine(MACHINE_NAMES.get(machine) ?? `ELF machine number ${machine}`, "offset 0x12");
   }
-  if (is64 !== (machine === EM_X86_64)) {
-    throw bad(`a ${is64 ? 64 : 32}-bit file for ${MACHINE_NAMES.get(machine)}`, "offset 0x12");
+  // The other way round is a file of the x32 kind, as made by `objcopy -O elf32-x86-64`: 64-bit code whose headers have 32 bits.
+  if (is64 && machine === EM_386) {
+    throw bad(`a 64-bit file for ${MACHINE_NAMES.get(machine)}`, "offset 0x12");
   }
   const type = file.u16(16, "the ELF header");
   if (type !== TYPE_EXECUTABLE && type !== TYPE_SHARED) {

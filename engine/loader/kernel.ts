@@ -2,7 +2,7 @@ import { LOADER_LIMITS } from "../limits.ts";
 import type { RandomAccess } from "./bytes.ts";
 import { isBzImage, openBzImage } from "./bzimage.ts";
 import type { Compression } from "./decompress/index.ts";
-import { type ElfImage, isElf, PT_LOAD, parseElf } from "./elf.ts";
+import { type ElfImage, EM_X86_64, isElf, PT_LOAD, parseElf } from "./elf.ts";
 import { hex, LoadError } from "./errors.ts";
 import { imageOf } from "./image.ts";
 import { notAKernel } from "./recognise.ts";
@@ -144,7 +144,7 @@ function interpret(elf: ElfImage): Omit<Kernel, "format" | "compression" | "imag
     });
   }
   checkMode(notes);
-  const wordBytes = elf.bits === 64 ? 8 : 4;
+  const wordBytes = elf.machine === EM_X86_64 ? 8 : 4;
   if (wordBytes === 4) checkPae(notes);
 
   const virtBase = notes.virtBase ?? 0n;

@@ -1,4 +1,5 @@
 import { LOADER_LIMITS } from "../limits.ts";
+import { EM_X86_64 } from "./elf.ts";
 import { hex, LoadError } from "./errors.ts";
 import { type Kernel, openKernel, placeSegments } from "./kernel.ts";
 import type { ByteSource } from "./source.ts";
@@ -51,7 +52,7 @@ export async function loadPvhKernel(
   return {
     ...opened,
     notes,
-    bits: elf.bits,
+    bits: elf.machine === EM_X86_64 ? 64 : 32,
     segments,
     physicalStart,
     physicalEnd,

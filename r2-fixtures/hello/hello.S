@@ -192,6 +192,45 @@ check_traps:
     and $1, %eax
     expect 1, "mov from cr0 is emulated"
 
+    /* After a reset there is an LDT of 64 KB at address 0: with none, a selector is refused before memory is looked at. */
+    lea 1f(%rip), %rax
+    mov %rax, resume(%rip)
+    movq $0, trap_vector(%rip)
+    mov $0x100f, %eax
+    mov %eax, %es
+1:  mov trap_vector(%rip), %rax
+    expect 13, "no LDT"
+
+    /*
+     * The watched MOV SS holds its #DB up until SYSCALL is in emu, while RSP is still what it was here. qemu's own
+     * processor, "TCGT" in EBX, holds nothing up.
+     */
+    mov $0x40000000, %eax
+    cpuid
+    cmp $0x54474354, %ebx
+    je 1f
+    xor %edi, %edi
+    lea watched(%rip), %rsi
+    hypercall HYPERVISOR_set_debugreg
+    expect 0, "set_debugreg"
+    mov $7, %edi
+    mov $0x70001, %esi                  /* DR0: 2 bytes, read or written */
+    hypercall HYPERVISOR_set_debugreg
+    expect 0, "set_debugreg, to watch"
+    mov %rsp, %r12
+    mov $0x8000000000000000, %rsp
+    mov $HYPERVISOR_xen_version, %eax
+    xor %edi, %edi                      /* XENVER_version */
+    mov watched(%rip), %ss
+    syscall
+    mov %r12, %rsp
+    expect 0x40011, "a call behind a watched MOV SS"
+    mov $7, %edi
+    xor %esi, %esi
+    hypercall HYPERVISOR_set_debugreg
+    expect 0, "set_debugreg, no more"
+1:
+    movq $0, trap_vector(%rip)
     mov $0x40000000, %eax               /* forced emulation: ud2, "xen", cpuid */
     .byte 0x0f, 0x0b, 0x78, 0x65, 0x6e
     cpuid
@@ -610,6 +649,8 @@ user_code:
     .balign 4096
 
     .data
+watched:
+    .word FLAT_KERNEL_SS
     .balign 16
 /* struct trap_info: vector, flags, cs, address */
 trap_table:

@@ -125,6 +125,15 @@ probe_cr0:
     mov %cr0, %eax
 1:  ret
 
+/* What CR4 is after a value was written to it. */
+    .globl probe_cr4
+probe_cr4:
+    mov 4(%esp), %eax
+    may_trap 1f
+    mov %eax, %cr4
+    mov %cr4, %eax
+1:  ret
+
 /* #NM if TS is set. */
     .globl probe_fpu
 probe_fpu:
@@ -225,6 +234,7 @@ kernel_code:
     handler on_no_segment, 11, 1
     handler on_page_fault, 14, 1
     handler on_int81, 0x81, 0
+    handler on_sysenter, 0x34, 0
 
 trap_common:
     pop trap + 8
@@ -318,6 +328,13 @@ user_writes_m2p:
 user_int80:
     mov $43, %eax
     int $0x80
+    ud2
+    .globl user_sysenter
+user_sysenter:
+    sysenter
+    .globl user_cli
+user_cli:
+    cli
     ud2
 
     .balign PAGE

@@ -62,17 +62,19 @@ void probe_cli(void);
 void probe_ud2(void);
 void probe_int3(void);
 u32 probe_cr0(void);
+u32 probe_cr4(u32 value);
 u32 probe_fpu(void);
 void probe_nmi(void);
 u32 forced_cpuid(u32 leaf);
 /* Leaves to this frame by the iret hypercall; comes back at the next trap, or when what runs there calls `come_back`. */
 void go_to(u32 eip, u32 cs, u32 eflags, u32 esp, u32 ss);
 void come_back(void);
-extern char user_code[], user_reads[], user_writes_m2p[], user_int80[], kernel_code[];
+extern char user_code[], user_reads[], user_writes_m2p[], user_int80[], user_sysenter[], user_cli[],
+    kernel_code[];
 extern volatile u32 user_refused, system_call_eax, system_call_cs;
 extern volatile u32 upcalls, failsafes, failsafe_eip, failsafe_fs;
 extern char on_divide[], on_debug[], on_int3[], on_invalid[], on_no_device[], on_no_segment[], on_protection[];
-extern char on_page_fault[], on_int80[], on_int81[], on_event[], on_failsafe[], hypercall_page[];
+extern char on_page_fault[], on_int80[], on_int81[], on_sysenter[], on_event[], on_failsafe[], hypercall_page[];
 extern u8 user_stack[PAGE], interrupt_stack[PAGE];
 
 /* main.c */

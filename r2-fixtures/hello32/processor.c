@@ -45,8 +45,13 @@ void check_traps(void)
     check("cli is privileged", (long)trap.vector, VECTOR_GP);
     check("mov from cr0 is emulated", (long)(probe_cr0() & 1), 1);
     check("without a trap", (long)trap.vector, 0);
+    check("cr4: what is not ours to choose stays", (long)probe_cr4(0xffff0008), 0x628);
+    check("and comes back", (long)probe_cr4(0), 0x620);
     check("cpuid as a PV guest", (long)forced_cpuid(0x40000000), 0x566e6558);
     check("without a trap either", (long)trap.vector, 0);
+    probe_read_gs(0x100f, 0);
+    check("no LDT: a protection fault", (long)trap.vector, VECTOR_GP);
+    check("of the selector", (long)trap.error, 0x100c);
     probe_int80();
     check("int 0x80 from ring 1", (long)trap.vector, 0x80);
     check("fpu_taskswitch", CALL(fpu_taskswitch, 1), 0);
@@ -101,6 +106,26 @@ void check_user_mode(void)
     check("with events masked", shared.vcpu_info[0].evtchn_upcall_mask, 1);
     check("which they were not before", (long)(trap.cs >> 16), 0);
     check("no handlers", CALL(set_trap_table, 0), 0);
+    static const struct trap_info no_system_call[] = {
+        {VECTOR_UD, 0, FLAT_KERNEL_CS, (u32)on_invalid}, {VECTOR_GP, 0, FLAT_KERNEL_CS, (u32)on_protection}, {0, 0, 0, 0}};
+    check("none for system calls", CALL(set_trap_table, no_system_call), 0);
+    go_to((u32)user_int80, FLAT_USER_CS, EFLAGS, STACK_TOP(user_stack), FLAT_USER_SS);
+    check("a system call that nobody takes", (long)trap.vector, VECTOR_GP);
+    check("of its vector", (long)trap.error, 0x80 * 8 + 2);
+    check("where it is", (long)trap.eip, (long)user_int80 + 5);
+
+    struct physdev_set_iopl iopl = {.iopl = 1};
+    check("IOPL 1", CALL(physdev_op, PHYSDEVOP_set_iopl, argument(&iopl, sizeof(iopl))), 0);
+    probe_cli();
+    check("is enough for ring 1", (long)trap.vector, 0);
+    go_to((u32)user_cli, FLAT_USER_CS, EFLAGS, STACK_TOP(user_stack), FLAT_USER_SS);
+    check("but not for ring 3", (long)trap.vector, VECTOR_GP);
+    iopl.iopl = 3;
+    check("IOPL 3", CALL(physdev_op, PHYSDEVOP_set_iopl, argument(&iopl, sizeof(iopl))), 0);
+    go_to((u32)user_cli, FLAT_USER_CS, EFLAGS, STACK_TOP(user_stack), FLAT_USER_SS);
+    check("is", (long)trap.vector, VECTOR_UD);
+    iopl.iopl = 0;
+    check("IOPL 0", CALL(physdev_op, PHYSDEVOP_set_iopl, argument(&iopl, sizeof(iopl))), 0);
     check("all handlers", CALL(set_trap_table, traps), 0);
 }
 
@@ -119,6 +144,12 @@ void check_returns(void)
     check("where it was going", (long)failsafe_eip, (long)user_code);
     go_to((u32)user_code, FLAT_USER_CS, EFLAGS, STACK_TOP(user_stack), FLAT_KERNEL_SS);
     check("a stack of ring 1 in ring 3: failsafe", (long)failsafes, 2);
+    check("no failsafe callback", CALL(set_callbacks, FLAT_KERNEL_CS, on_event, FLAT_KERNEL_CS, 0), 0);
+    go_to((u32)user_code, 0x1237, EFLAGS, STACK_TOP(user_stack), FLAT_USER_SS);
+    check("a selector that is not there: a protection fault", (long)trap.vector, VECTOR_GP);
+    check("of the selector", (long)trap.error, 0x1234);
+    check("where it was going", (long)trap.eip, (long)user_code);
+    check("both callbacks", CALL(set_callbacks, FLAT_KERNEL_CS, on_event, FLAT_KERNEL_CS, on_failsafe), 0);
 
     go_to(0x1234, 0x5678, EFLAGS_VM | EFLAGS, STACK_TOP(user_stack), FLAT_USER_SS);
     check("virtual-8086 mode: a protection fault", (long)trap.vector, VECTOR_GP);
@@ -156,15 +187,26 @@ void check_state_calls(void)
     request.type = CALLBACKTYPE_syscall;
     REFUSED("a callback of 64-bit guests", -XEN_ENOSYS,
             CALL(callback_op, CALLBACKOP_register, argument(&request, sizeof(request))));
-    request.type = CALLBACKTYPE_sysenter;
-    REFUSED("a callback for SYSENTER, which there is not", -XEN_EINVAL,
+    request.type = CALLBACKTYPE_sysenter_deprecated;
+    REFUSED("a callback of the old kind", -XEN_ENOSYS,
             CALL(callback_op, CALLBACKOP_register, argument(&request, sizeof(request))));
+    go_to((u32)user_sysenter, FLAT_USER_CS, EFLAGS, STACK_TOP(user_stack), FLAT_USER_SS);
+    check("SYSENTER without a callback", (long)trap.vector, VECTOR_GP);
+    request.type = CALLBACKTYPE_sysenter;
+    request.address.eip = (u32)on_sysenter;
+    check("callback_op sysenter", CALL(callback_op, CALLBACKOP_register, argument(&request, sizeof(request))), 0);
+    go_to((u32)user_sysenter, FLAT_USER_CS, EFLAGS, STACK_TOP(user_stack), FLAT_USER_SS);
+    check("SYSENTER", (long)trap.vector, 0x34);
+    check("from nobody knows where", (long)trap.eip, 0);
+    check("in ring 3", (long)(trap.cs & 0xffff), 3);
     request.type = 99;
     REFUSED("an unknown callback", -XEN_ENOSYS, CALL(callback_op, CALLBACKOP_register, argument(&request, sizeof(request))));
     REFUSED("a callback from nowhere", -XEN_EFAULT, CALL(callback_op, CALLBACKOP_register, UNMAPPED));
     REFUSED("a callback in the hole", -XEN_EFAULT, CALL(callback_op, CALLBACKOP_register, IN_HOLE));
     struct callback_unregister gone = {.type = CALLBACKTYPE_event};
     REFUSED("no event callback", -XEN_EINVAL, CALL(callback_op, CALLBACKOP_unregister, argument(&gone, sizeof(gone))));
+    gone.type = 99;
+    REFUSED("no unknown callback", -XEN_ENOSYS, CALL(callback_op, CALLBACKOP_unregister, argument(&gone, sizeof(gone))));
     gone.type = CALLBACKTYPE_nmi;
     check("no NMI callback", CALL(callback_op, CALLBACKOP_unregister, argument(&gone, sizeof(gone))), 0);
     struct xennmi_callback nmi = {.handler_address = (u32)on_int81};

@@ -205,6 +205,7 @@ load_descriptor_tables:
     xor %eax, %eax
     mov %eax, %fs
     mov %eax, %gs
+    lldt %ax                        /* after a reset there is one of 64 KB at address 0 */
     mov $EMU_TSS, %eax
     ltr %ax
     ret

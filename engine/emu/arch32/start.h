@@ -1,8 +1,5 @@
 /* How emu32pae's guest starts; a part of main.c. */
 
-/* PAE, OSFXSR, OSXMMEXCPT: what the guest reads before it writes. */
-#define INITIAL_CR4 0x620
-
 /* Hypercalls come by a gate of the IDT. */
 #define calls_init()
 

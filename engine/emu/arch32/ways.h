@@ -34,9 +34,14 @@ static struct regs *handle_bad_selector(struct regs *own)
     return regs;
 }
 
-/* IRET to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told. */
+/*
+ * IRET to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told: the fault, if it has no callback
+ * for such a thing. IRET's faults all have an error code.
+ */
 static void handle_failed_iret(struct regs *regs)
 {
+    unsigned vector = (unsigned)regs->vector;
+    word error = regs->error;
     const u32 *frame = &regs->sp;
     u32 ip = frame[0], cs = frame[1], flags = frame[2], sp = frame[3], ss = frame[4];
     regs->ip = ip;
@@ -44,7 +49,10 @@ static void handle_failed_iret(struct regs *regs)
     regs->flags = flags;
     regs->sp = sp;
     regs->ss = ss;
-    bounce_failsafe(regs);
+    if (vcpu.callbacks[CALLBACKTYPE_failsafe].address)
+        bounce_failsafe(regs);
+    else
+        bounce_exception(regs, vector, true, error);
 }
 
 /* A fault on the way out, which is the guest's. */

@@ -147,6 +147,25 @@ trap_stubs:
     .endr
 
 /*
+ * #DB, on a stack of its own: held up by MOV SS it comes at syscall_entry, where RSP is the guest's still. In emu it is
+ * of no interest. From the guest it goes on as every exception, on emu's stack.
+ */
+    .globl debug_entry
+    .balign 16
+debug_entry:
+    testb $3, 8(%rsp)
+    jz exit_iretq
+    popq stack_top - 40(%rip)
+    popq stack_top - 32(%rip)
+    popq stack_top - 24(%rip)
+    popq stack_top - 16(%rip)
+    popq stack_top - 8(%rip)
+    lea stack_top - 40(%rip), %rsp
+    pushq $0
+    pushq $VECTOR_DB
+    jmp trap_common
+
+/*
  * u64 copy_bytes(void *to, const void *from, u64 bytes): the number of bytes that could not be copied. One of the two
  * addresses is the guest's and may fault.
  */
@@ -236,6 +255,7 @@ load_descriptor_tables:
     mov %eax, %es
     mov %eax, %fs
     mov %eax, %gs
+    lldt %ax                        /* after a reset there is one of 64 KB at address 0 */
     mov $EMU_TSS, %eax
     ltr %ax
     ret
@@ -262,5 +282,8 @@ double_fault_stack_top:
     .space IST_BYTES
     .globl nmi_stack_top
 nmi_stack_top:
+    .space IST_BYTES
+    .globl debug_stack_top
+debug_stack_top:
 
     .section .note.GNU-stack, "", @progbits

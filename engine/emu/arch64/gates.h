@@ -21,16 +21,20 @@ void descriptors_init(void)
     tss.rsp[0] = (u64)stack_top;
     tss.ist[0] = (u64)double_fault_stack_top;
     tss.ist[1] = (u64)nmi_stack_top;
+    tss.ist[2] = (u64)debug_stack_top;
     tss.io_bitmap = sizeof(tss); /* beyond the limit: no ports for ring 3 */
     for (unsigned vector = 0; vector < 256; vector++) {
-        u64 stub = (u64)trap_stubs + vector * 16;
+        u64 stub = vector == VECTOR_DB ? (u64)debug_entry : (u64)trap_stubs + vector * 16;
         bool for_guest = vector == 3 || vector == 4 || vector == 0x80;
         idt[vector] = (struct idt_gate){
             .offset_low = (u16)stub,
             .offset_middle = (u16)(stub >> 16),
             .offset_high = (u32)(stub >> 32),
             .selector = EMU_CS,
-            .ist = vector == VECTOR_DF ? 1 : vector == VECTOR_NMI || vector == VECTOR_MC ? 2 : 0,
+            .ist = vector == VECTOR_DF                            ? 1
+                   : vector == VECTOR_NMI || vector == VECTOR_MC ? 2
+                   : vector == VECTOR_DB                         ? 3
+                                                                 : 0,
             .type = GATE_INTERRUPT | (for_guest ? GATE_DPL3 : 0),
         };
     }

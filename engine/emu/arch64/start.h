@@ -1,8 +1,5 @@
 /* How emu64 and its guest start; a part of main.c. */
 
-/* PAE, OSFXSR, OSXMMEXCPT: what the guest reads before it writes. */
-#define INITIAL_CR4 0x620
-
 static void calls_init(void)
 {
     /* SYSCALL enters with emu's selectors, SYSRET leaves with FLAT_RING3_CS64 and FLAT_RING3_SS64. */

@@ -31,9 +31,14 @@ bool handle_syscall(struct regs *regs)
            regs->r11 == regs->flags && is_canonical(rip);
 }
 
-/* IRETQ to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told. */
+/*
+ * IRETQ to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told: the fault, if it has no callback
+ * for such a thing. IRET's faults all have an error code.
+ */
 static void handle_failed_iret(struct regs *regs)
 {
+    unsigned vector = (unsigned)regs->vector;
+    word error = regs->error;
     const u64 *frame = (const u64 *)regs->sp;
     u64 rip = frame[0], cs = frame[1], flags = frame[2], rsp = frame[3], ss = frame[4];
     regs->ip = rip;
@@ -41,7 +46,10 @@ static void handle_failed_iret(struct regs *regs)
     regs->flags = flags;
     regs->sp = rsp;
     regs->ss = ss;
-    bounce_failsafe(regs);
+    if (vcpu.callbacks[CALLBACKTYPE_failsafe].address)
+        bounce_failsafe(regs);
+    else
+        bounce_exception(regs, vector, true, error);
 }
 
 /* The virtual processor knows whether the guest is in its kernel: both modes are ring 3. */
