@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CONFIG } from "../schema/config.ts";
 import { coded, describe, fields, PATH, parseWith, type RawIssue } from "../schema/errors.ts";
 import { BLOB_REFERENCE, SNAPSHOT_REFERENCE } from "../schema/references.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /*
  * Pieces that descriptions of routes are made of. A route's author describes it in a file of this folder, which ../openapi.ts

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseBudget } from "../compare/budget.ts";
 import { INPUT_BYTES, INPUT_STEPS, LIMIT_RANGES } from "../limits.ts";
 import { coded, complain, fields, PATH } from "./errors.ts";

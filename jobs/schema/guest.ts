@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CPU_DEFAULT, cpuError } from "../cpu.ts";
 import { MEMORY_MIB } from "../limits.ts";
 import { coded, complain, fields, PATH } from "./errors.ts";

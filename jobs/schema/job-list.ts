@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { JOB_LIST, LABEL_NAME } from "../limits.ts";
 import { SpecError } from "../spec-error.ts";
 import { JOB_STATES } from "../states.ts";

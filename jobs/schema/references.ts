@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { SNAPSHOT_NAME_SCHEMA } from "./config.ts";
 import { coded, fields, PATH, parseWith } from "./errors.ts";
 

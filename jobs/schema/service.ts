@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { NOTIFICATIONS, NOTIFY_URL_CHARACTERS, RETENTION_RANGES } from "../limits.ts";
 import { coded, complain, describe, fields, PATH } from "./errors.ts";
 import { list, number, oneOf } from "./values.ts";

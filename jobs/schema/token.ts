@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { TOKEN_DAYS, TOKEN_NAME_CHARACTERS, TOKEN_QUOTA } from "../limits.ts";
 import { coded, fields, PATH, parseWith } from "./errors.ts";
 import { list, number, oneOf, text } from "./values.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { PATTERN_CHARACTERS, PATTERNS, type Range } from "../limits.ts";
 import { Pattern } from "../pattern/match.ts";
 import { PatternError } from "../pattern/parse.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseBatch } from "../../jobs/batch/schema.ts";
 import { coded, complain, fields, PATH, parseWith } from "../../jobs/schema/errors.ts";
 import { list, oneOf, text } from "../../jobs/schema/values.ts";
