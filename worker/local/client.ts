@@ -37,7 +37,11 @@ export class Client {
   async request(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     if (this.#token !== undefined) headers.set("authorization", `Bearer ${this.#token}`);
-    const response = await fetch(new URL(path, this.#url), { ...init, headers });
+    const response = await fetch(new URL(path, this.#url), { ...init, headers }).catch((error: unknown) => {
+      // "fetch failed" says neither what nor where; its cause says why.
+      const cause = error instanceof Error ? (error.cause ?? error) : error;
+      throw new Error(`the worker at ${this.#url} cannot be reached`, { cause });
+    });
     if (response.ok) return response;
     const text = await response.text();
     let error: ErrorBody["error"];

@@ -2,12 +2,15 @@
  * Somebody types. What he means is done or he is told what to type instead; shells complete what he began; and a line at the bottom of
  * his terminal says how far the guest is.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import type { JobView } from "../../runner/record.ts";
+import { clientOf } from "./command.ts";
 import { main } from "./main.ts";
 import { barOf, progressText } from "./progress.ts";
+import { onSignal } from "./signals.ts";
 
 const XENNER = join(import.meta.dirname, "xenner.js");
 
@@ -52,6 +55,9 @@ describe("words", () => {
     [["run", "--initrd", "a", "--rootfs", "b"], "another name of --initrd"],
     [["run", "--report", "xml"], "--report needs NAME=VALUE"],
     [["run", "--label", "=x"], "--label needs NAME=VALUE"],
+    [["run", "bzImage"], "a kernel's file goes behind --kernel"],
+    [["--versoin"], "did you mean --version?"],
+    [["help", "wach"], "did you mean watch?"],
   ])("%j: %s", async (args, message) => {
     const { status, stderr } = await xenner(...args);
     expect(stderr).toContain(message);
@@ -60,8 +66,21 @@ describe("words", () => {
 
   test("a worker that cannot be reached is an infrastructure error", async () => {
     const { status, stderr } = await xenner("watch", "0".repeat(32));
-    expect(stderr).toMatch(/^infrastructure error: /);
+    expect(stderr).toMatch(
+      /^infrastructure error: the worker at http:\/\/127\.0\.0\.1:9 cannot be reached: /,
+    );
     expect(status).toBe(2);
+  });
+
+  test("a variable that is empty is none, and one that is wrong is named", () => {
+    try {
+      vi.stubEnv("XENNER_URL", "127.0.0.1:9");
+      expect(() => clientOf({})).toThrow(/^\$XENNER_URL needs an address/);
+      vi.stubEnv("XENNER_URL", "");
+      expect(() => clientOf({})).not.toThrow();
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   test("help of every command has examples or says all there is; no command is an error", async () => {
@@ -73,6 +92,7 @@ describe("words", () => {
       const help = await xenner(name, "--help");
       expect(help.stdout, name).toMatch(new RegExp(`^Usage: xenner ${name}[\\s\\S]*Examples`));
       expect(help.status).toBe(0);
+      expect((await xenner("help", name)).stdout).toBe(help.stdout);
     }
     expect((await xenner()).status).toBe(64);
   });
@@ -81,6 +101,38 @@ describe("words", () => {
     const { stdout } = spawnSync(XENNER, ["--version"], { encoding: "utf8" });
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(spawnSync(XENNER, ["wach"]).status).toBe(64);
+  });
+});
+
+describe("what comes from outside", () => {
+  test("a reader that goes away ends a command without a word, as it does other programs", async () => {
+    const child = spawn(XENNER, ["run", "--help"], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    const [status] = await once(child, "close");
+    expect([status, said]).toEqual([141, ""]);
+  });
+
+  test("a signal is heeded once, though a terminal and the program before us both send it; a later one ends at once", () => {
+    const exit = vi.spyOn(process, "exit").mockImplementation(() => undefined as never);
+    const clock = vi.spyOn(performance, "now").mockReturnValue(1000);
+    const heard: string[] = [];
+    const undo = onSignal((signal) => heard.push(signal));
+    try {
+      process.emit("SIGINT", "SIGINT");
+      process.emit("SIGINT", "SIGINT");
+      expect([heard, exit.mock.calls]).toEqual([["SIGINT"], []]);
+      clock.mockReturnValue(3000);
+      process.emit("SIGINT", "SIGINT");
+      expect([heard, exit.mock.calls]).toEqual([["SIGINT"], [[130]]]);
+    } finally {
+      undo();
+      clock.mockRestore();
+      exit.mockRestore();
+    }
   });
 });
 

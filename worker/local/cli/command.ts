@@ -57,8 +57,10 @@ export function parseCommand<const Known extends Flags>(
 
 /** The worker that these options, or the environment, name. */
 export function clientOf(values: { readonly url?: string; readonly token?: string }): Client {
-  const url = values.url ?? process.env.XENNER_URL ?? DEFAULT_URL;
-  return new Client(urlOf(url), values.token ?? process.env.XENNER_TOKEN);
+  // CI systems set a variable that is not there to nothing.
+  const { XENNER_URL, XENNER_TOKEN } = process.env;
+  const url = values.url === undefined ? urlOf(XENNER_URL || DEFAULT_URL, "$XENNER_URL") : urlOf(values.url);
+  return new Client(url, values.token ?? (XENNER_TOKEN || undefined));
 }
 
 const ID = /^[0-9a-f]{32}$/;

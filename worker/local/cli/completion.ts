@@ -45,7 +45,7 @@ complete -o default -F _xenner xenner
 function fish(commands: readonly Command[]): string {
   const lines = ["# Completion of xenner for fish: xenner completion fish | source"];
   for (const { name, summary, options, words = [] } of commands) {
-    lines.push(`complete -c xenner -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`);
+    lines.push(`complete -c xenner -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`);
     const here = `-n '__fish_seen_subcommand_from ${name}'`;
     for (const option of options) lines.push(`complete -c xenner ${here} -l ${option}`);
     if (words.length > 0) lines.push(`complete -c xenner ${here} -a ${quoted(words.join(" "))}`);

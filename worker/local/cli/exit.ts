@@ -28,6 +28,8 @@ export function exitOf({ verdict }: Pick<JobView, "verdict">): number {
 /** Statuses of answers that are about what was sent, not about the worker. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 401, 403, 404, 409, 413, 415, 422]);
 
+const UNAUTHORIZED = 401;
+
 /** Errors end as one line on standard error; with --json, also as a document. Returns the exit status. */
 export function reportError(error: unknown, json: boolean, program: string): number {
   const message = error instanceof Error ? error.message : String(error);
@@ -41,6 +43,8 @@ export function reportError(error: unknown, json: boolean, program: string): num
     process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
   }
   if (error instanceof UsageError) note(`${message}\n${program} --help shows the options.`);
+  else if (error instanceof ApiError && error.status === UNAUTHORIZED)
+    note(`refused: ${message}\nHere that is --token TOKEN; most commands also take $XENNER_TOKEN.`);
   else if (refused) note(`refused: ${message}`);
   else {
     const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : "";

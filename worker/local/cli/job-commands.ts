@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import type { JobPage } from "../../database/list-jobs.ts";
 import { followBatch, readBatch, sendBatch } from "../batch.ts";
 import { ApiError, type Client } from "../client.ts";
@@ -15,6 +15,7 @@ import {
   UsageError,
 } from "./job-options.ts";
 import { Progress } from "./progress.ts";
+import { onSignal, statusOf } from "./signals.ts";
 import { inputOf, requestOf, subjectOf } from "./subject.ts";
 
 /* The commands that have to do with jobs and batches of a worker. */
@@ -29,8 +30,14 @@ async function kindOf(client: Client, id: string): Promise<"jobs" | "batches"> {
     return "jobs";
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
+  }
+  try {
     await client.request(`/batches/${id}`);
     return "batches";
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    const message = `There is no job or batch ${id} there, or it is another token's.`;
+    throw new ApiError(error.status, { ...error.error, message });
   }
 }
 
@@ -138,7 +145,9 @@ Examples
   xenner watch 0123456789abcdef0123456789abcdef
   xenner watch --json $JOB | jq .verdict
 
-Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or no such job.
+Ctrl-C ends the watching, not the job.
+
+Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or no such job; 130 after Ctrl-C.
 `,
   options: ["json", ...Object.keys(WORKER_FLAGS)],
   async run(args) {
@@ -147,6 +156,11 @@ Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or no such job
     const json = values.json === true;
     const client = clientOf(values);
     const id = idOf(words[0]);
+    onSignal((signal) => {
+      if (signal !== "SIGPIPE")
+        note(`\n${signal}: it goes on; xenner watch ${id} follows it again, xenner cancel ${id} ends it`);
+      process.exit(statusOf(signal));
+    });
     if ((await kindOf(client, id)) === "batches") return await followBatch(client, id, json);
     const { config } = await client.job(id);
     const progress = new Progress(client);
@@ -233,14 +247,13 @@ Exit status: 0, 2 infrastructure error, 64 wrong use or no such job.
       for await (const bytes of response.body ?? []) await print(bytes);
       return EXIT.pass;
     }
-    const file = createWriteStream(values.output);
-    for await (const bytes of response.body ?? []) if (!file.write(bytes)) await once(file, "drain");
-    file.end();
-    await once(file, "close");
+    await writeFile(values.output, response.body ?? []);
     return EXIT.pass;
   },
 };
 
+/** As of GET /jobs. */
+const MOST_LISTED = 500;
 const LIST_FILTERS = ["state", "verdict", "batch", "text", "limit"] as const;
 
 export const LIST: Command = {
@@ -257,6 +270,8 @@ export const LIST: Command = {
 ${WORKER_HELP}
 Examples
   xenner list --verdict fail,crash --label branch=main
+
+Exit status: 0, 2 infrastructure error, 64 wrong use.
 `,
   options: [...LIST_FILTERS, "label", "json", ...Object.keys(WORKER_FLAGS)],
   async run(args) {
@@ -288,6 +303,7 @@ Examples
         reason ?? "",
       ]);
       await print(`${table(["job", "state", "made", "instructions", "name", "reason"], rows).join("\n")}\n`);
+      if (page.next !== null) note(`There are more: --limit N shows up to ${MOST_LISTED}.`);
     }
     return EXIT.pass;
   },
@@ -296,9 +312,14 @@ Examples
 export const CANCEL: Command = {
   name: "cancel",
   summary: "cancel a job or all jobs of a batch",
-  help: `Usage: xenner cancel ID
+  help: `Usage: xenner cancel ID [OPTIONS]
+
+Cancels a job, or all jobs of a batch that have not ended. What has ended stays as it is.
 
 ${WORKER_HELP}
+Examples
+  xenner cancel $JOB
+
 Exit status: 0, 2 infrastructure error, 64 wrong use or no such job.
 `,
   options: Object.keys(WORKER_FLAGS),

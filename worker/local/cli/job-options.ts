@@ -231,16 +231,25 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
 
 function valuesOf(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: FLAGS, strict: true, allowPositionals: false }).values;
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: FLAGS,
+      strict: true,
+      allowPositionals: true,
+    });
+    if (positionals.length === 0) return values;
+    throw new UsageError(`"${positionals[0]}" is one word too many; a kernel's file goes behind --kernel`);
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
 }
 
-/** @throws UsageError */
-export function urlOf(text: string): string {
+/** @param name where it was given. @throws UsageError */
+export function urlOf(text: string, name = "--url"): string {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
-    throw new UsageError(`--url needs an address such as https://xenner.example.workers.dev, not "${text}"`);
+    throw new UsageError(
+      `${name} needs an address such as https://xenner.example.workers.dev, not "${text}"`,
+    );
   }
   return text;
 }
@@ -300,5 +309,7 @@ Examples
   ${program} --kernel bzImage --boot-args 'console=hvc0 panic=-1' --memory 256 --junit junit.xml
   ${program} --fixture debian-cloud --mode hvm --json
 
-Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or refused input.
+Ctrl-C cancels the job, and ends with 130 when it has ended; once more ends at once.
+
+Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or refused input; 130 after Ctrl-C.
 `;

@@ -55,7 +55,7 @@ Examples
   xenner run --kernel arch/x86/boot/bzImage --rootfs initrd.cpio.gz --expect 'login:'
   xenner watch $(xenner submit --fixture hello)
 
-Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or refused input.
+Exit status: 0 pass, 1 fail, 2 infrastructure error, 64 wrong use or refused input; 130 after Ctrl-C.
 `;
 
 function version(): string {
@@ -65,20 +65,22 @@ function version(): string {
 
 /** Runs a command; returns the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
-  const [name, ...rest] = args;
+  // "help run" is "run --help".
+  const [name, ...rest] = args[0] === "help" && args[1] !== undefined ? [args[1], "--help"] : args;
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     (name === undefined ? process.stderr : process.stdout).write(HELP);
     return name === undefined ? EXIT.usage : EXIT.pass;
   }
-  if (name === "--version") {
+  if (name === "--version" || name === "version" || name === "-V") {
     process.stdout.write(`${version()}\n`);
     return EXIT.pass;
   }
   const command = COMMANDS.find((known) => known.name === name);
   try {
     if (command !== undefined) return await command.run(rest);
-    const names = COMMANDS.map((known) => known.name);
-    throw new UsageError(`there is no command "${name}"${suggestion(name, names)}`);
+    const names = name.startsWith("-") ? ["--help", "--version"] : COMMANDS.map((known) => known.name);
+    const what = name.startsWith("-") ? "option before the command" : "command";
+    throw new UsageError(`there is no ${what} "${name}"${suggestion(name, names)}`);
   } catch (error) {
     return reportError(error, rest.includes("--json"), command === undefined ? "xenner" : `xenner ${name}`);
   }

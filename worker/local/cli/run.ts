@@ -10,6 +10,7 @@ import { EXIT, exitOf, note, reportError } from "./exit.ts";
 import { parseStartOptions, SNAPSHOT_NAME, type StartOptions, startHelp } from "./job-options.ts";
 import { Progress } from "./progress.ts";
 import { writeReports } from "./reports.ts";
+import { onSignal, type Signal, statusOf } from "./signals.ts";
 import { inputOf, requestOf, type SnapshotSubject, type Subject, subjectOf } from "./subject.ts";
 
 /** Sends the job, shows its console, and reports. Returns the exit status. */
@@ -114,27 +115,25 @@ function batchRunner(file: BatchFile, { json, reports }: StartOptions): Runner {
   };
 }
 
-/** Runs something with a worker, which goes away afterwards if it was started for this. Signals cancel. */
+/** Runs something with a worker, which goes away afterwards if it was started for this. Signals cancel; then the status is theirs. */
 async function withWorker(options: StartOptions, work: Runner): Promise<number> {
   const abort = new AbortController();
   const server =
     options.url === undefined
       ? await LocalServer.start({ log: note, variables: { PUBLIC_URL: "none" } })
       : undefined;
-  const stopOn = (name: NodeJS.Signals): void => {
-    process.once(name, () => {
-      abort.abort();
-      // A second signal ends at once.
-      process.once(name, () => process.exit(EXIT.infrastructure));
-    });
-  };
-  stopOn("SIGINT");
-  stopOn("SIGTERM");
-  stopOn("SIGHUP");
+  let interruption: Signal | undefined;
+  const ignoreSignals = onSignal((signal) => {
+    interruption = signal;
+    note(`${signal}: canceling; once more ends at once`);
+    abort.abort();
+  });
   try {
     const client = server?.client() ?? new Client(options.url ?? "", options.token);
-    return await work({ client, server }, abort.signal);
+    const status = await work({ client, server }, abort.signal);
+    return interruption === undefined ? status : statusOf(interruption);
   } finally {
+    ignoreSignals();
     await server?.stop();
   }
 }
