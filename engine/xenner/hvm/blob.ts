@@ -51,13 +51,20 @@ export interface SavedBlob {
   /** Pages that entry points and code were loaded into, as page numbers: the last few. */
   readonly entries: readonly number[];
   readonly code: readonly number[];
-  /** Calls that left because the code did not know where shared_info is. */
+  /** Calls that left because the code did not know where shared_info is, since the last time that it was found. */
   readonly misses: number;
+  /** How often it was found. */
+  readonly finds: number;
 }
 
 const CODE = codePage();
 /** Loaded pages that are remembered; a guest has one pair of them. */
 const MAX_PAGES = 16;
+/**
+ * Times that shared_info may be found at another address before the searches become rarer and rarer, as if it were not: each
+ * looks through all page tables, and costs a guest that moves it about nothing.
+ */
+const MAX_FINDS = 64;
 
 export class Blob {
   readonly #memory: PhysicalMemory;
@@ -67,6 +74,7 @@ export class Blob {
   #entries: readonly number[];
   #code: readonly number[];
   #misses: number;
+  #finds: number;
 
   constructor(
     memory: PhysicalMemory,
@@ -82,10 +90,11 @@ export class Blob {
     this.#entries = saved?.entries ?? [];
     this.#code = saved?.code ?? [];
     this.#misses = saved?.misses ?? 0;
+    this.#finds = saved?.finds ?? 0;
   }
 
   save(): SavedBlob {
-    return { entries: this.#entries, code: this.#code, misses: this.#misses };
+    return { entries: this.#entries, code: this.#code, misses: this.#misses, finds: this.#finds };
   }
 
   /** WRMSR: the physical address of a page, the index of the hypercall page in its low bits. False is #GP. */
@@ -105,11 +114,6 @@ export class Blob {
     // #GP: a call from user mode. #PF besides: the code met a bad pointer.
     this.#processor.interceptExceptions((1 << GP) | (this.#code.length > 0 ? 1 << PF : 0));
     return true;
-  }
-
-  /** shared_info has moved: it may be found at the next call. */
-  forgetMisses(): void {
-    this.#misses = 0;
   }
 
   /**
@@ -133,7 +137,7 @@ export class Blob {
     this.#misses++;
     const isTime = (this.#misses & (this.#misses - 1)) === 0;
     const found = isTime ? findMapping(this.#memory, this.#processor, shared) : undefined;
-    if (found !== undefined) this.#misses = 0;
+    if (found !== undefined && ++this.#finds <= MAX_FINDS) this.#misses = 0;
     if (found === undefined && known === 0n) return;
     this.#memory.writeU64(page + SLOTS, found ?? 0n);
     this.#memory.writeU32(page + SLOTS + 8, found === undefined ? 0 : magic);

@@ -21,6 +21,8 @@ const STATUS = { closed: 0, unbound: 1, interdomain: 2, virq: 4, ipi: 5 } as con
 
 export const DOMID_SELF = 0x7ff0;
 const NR_VIRQS = 24;
+/** The last port that can be bound, however many the ABI has words for: what xl.cfg's event_channels defaults to. */
+const LAST_PORT = 1023;
 export const VIRQ_TIMER = 0;
 
 export type Channel =
@@ -200,7 +202,7 @@ export class EventChannels {
   #bind(channel: Channel, argument: DataView, offset: number): number {
     let port = 1;
     while (this.#channels.has(port)) port++;
-    if (port >= this.ports) return ERRNO.NOSPC;
+    if (port > LAST_PORT) return ERRNO.NOSPC;
     this.#channels.set(port, channel);
     this.#fifo?.open(port);
     this.#marks.clear(port);

@@ -110,6 +110,8 @@ export class HvmHost {
   #wait: Wait | undefined;
   /** The callback vector is on the interrupt line. */
   #isInjecting = false;
+  /** Bytes that the present hypercall, all entries of a multicall together, may still print. */
+  #consoleRoom = 0;
 
   constructor(processor: HvmProcessor, ramPages: number, from: HvmDomain | SavedHvmHost) {
     const saved = "shared" in from ? from : undefined;
@@ -283,6 +285,8 @@ export class HvmHost {
     path: HypercallPath,
     now: number,
   ): bigint {
+    this.#consoleRoom = DOMAIN_LIMITS.consoleChunkBytes;
+    this.#memoryOp.begin();
     const result = isKernel ? this.#call(number, args, wide, now) : ERRNO.PERM;
     if (path === "port") this.#blob.calledByPort();
     this.#statistics.count(number, args[0] ?? 0n, path, result < 0);
@@ -403,8 +407,9 @@ export class HvmHost {
   #consoleIo(command: number, count: number, argument: bigint): number {
     // CONSOLEIO_read is dom0's.
     if (command !== 0) return ERRNO.PERM;
-    const bytes = this.#guest.read(argument, Math.min(count, DOMAIN_LIMITS.consoleChunkBytes));
+    const bytes = this.#guest.read(argument, Math.min(count, this.#consoleRoom));
     if (bytes === undefined) return ERRNO.FAULT;
+    this.#consoleRoom -= bytes.length;
     this.console.append(bytes);
     return 0;
   }

@@ -22,6 +22,7 @@ const ESRCH = -3n;
 const EFAULT = -14n;
 const EEXIST = -17n;
 const EINVAL = -22n;
+const ENOSPC = -28n;
 const ENOSYS = -38n;
 
 /** The processor as far as hypercalls by VMCALL need it: 64-bit kernel code, without paging. */
@@ -440,6 +441,12 @@ describe("sched_op", () => {
     memory.writeU32(0x6000, 4096);
     expect(call(29, [3, put(0x6000, 0, 1, 0, 0, 0)])).toBe(EINVAL);
   });
+
+  test("poll until the end of time is poll without a time", () => {
+    memory.writeU32(0x6000, 3);
+    expect(call(29, [3, put(0x6000, 0, 1, 0, -2, -1)])).toBe(0n);
+    expect([host.isWaiting, host.deadline]).toEqual([true, undefined]);
+  });
 });
 
 test("grant tables: version 1 only, of this domain only", () => {
@@ -464,6 +471,40 @@ test("multicall: each entry gets its result, and is counted", () => {
     ENOSYS,
   ]);
   expect(host.statistics().totals.calls).toBe(4);
+});
+
+test("multicall: what all entries together print and move is bounded", () => {
+  const entries = (list: readonly (readonly bigint[])[]): bigint[] => {
+    for (const [i, [op = 0n, ...args]] of list.entries()) {
+      memory.writeU64(0x6000 + i * 64, op);
+      for (const [n, value] of args.entries()) memory.writeU64(0x6000 + i * 64 + 16 + n * 8, value);
+    }
+    expect(call(13, [0x6000, list.length])).toBe(0n);
+    return list.map((_, i) => memory.readU64(0x6008 + i * 64));
+  };
+  const print = [18n, 0n, BigInt(3 << 18), 0n];
+  expect(entries([print, print, print])).toEqual([0n, 0n, 0n]);
+  expect(host.console.takeOutput()).toHaveLength(1 << 20);
+  expect(entries([print])).toEqual([0n]);
+  expect(host.console.takeOutput()).toHaveLength(3 << 18);
+
+  // 1024 pages are given back and taken again, 40 times.
+  memory.writeU64(0x9000, 1024n);
+  for (const [i, value] of [0x9000, 0, 1, 0, 10, 0, SELF, 0].entries())
+    memory.writeU32(0x9100 + i * 4, value);
+  const move = (op: bigint): readonly bigint[] => [12n, op, 0x9100n];
+  const results = entries(Array.from({ length: 40 }, () => [move(1n), move(6n)]).flat());
+  expect(results).toEqual([...Array<bigint>(64).fill(1n), ...Array<bigint>(16).fill(0n)]);
+});
+
+test("event channels: as many as xl gives a guest, with FIFO queues, too", () => {
+  expect(evtchn(11, 100, 0, 0, 0, 0, 0)).toBe(0n);
+  let last = 0n;
+  let ports = 0;
+  for (; last === 0n && ports < 5000; ports++) last = evtchn(7, 0, 0);
+  expect(last).toBe(ENOSPC);
+  // The toolstack's two were there; the last attempt failed.
+  expect(ports).toBe(1023 - 2 + 1);
 });
 
 test("32-bit arguments: the same calls with i386's layouts", () => {

@@ -26,8 +26,8 @@ const XENMEM = {
 const XENMAPSPACE = { shared_info: 0, grant_table: 1 } as const;
 
 const E820_ENTRY_BYTES = 20;
-/** Most extents in one call, so that a call ends; Xen would make a continuation. */
-const MAX_EXTENTS = 65536;
+/** Most pages that one hypercall, a multicall included, gives back or takes, so that it ends; Xen would make a continuation. */
+const MAX_PAGES = 65536;
 /** GTF_permit_access, in a version-1 entry. */
 const PERMIT_ACCESS = 1;
 /** GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE. */
@@ -48,6 +48,8 @@ export class MemoryOp {
   readonly #shared: SharedInfo;
   readonly #grantFrames: number[];
   readonly #ballooned: Set<number>;
+  /** Pages that the present hypercall may still give back or take. */
+  #pagesLeft = 0;
 
   constructor(
     memory: PhysicalMemory,
@@ -75,6 +77,11 @@ export class MemoryOp {
     };
     grant(RESERVED_CONSOLE, this.#layout.console);
     grant(RESERVED_XENSTORE, this.#layout.xenstore);
+  }
+
+  /** A hypercall begins, which may be a multicall. */
+  begin(): void {
+    this.#pagesLeft = MAX_PAGES;
   }
 
   operate(op: number, argument: bigint, wide: boolean): number {
@@ -115,16 +122,18 @@ export class MemoryOp {
   #changeReservation(op: number, argument: bigint, wide: boolean): number {
     const request = GuestStructure.read(this.#guest, argument, wide, RESERVATION);
     if (request === undefined || refuseDomain(request.number("domid")) !== 0) return 0;
-    const extents = Math.min(request.number("nr_extents"), MAX_EXTENTS);
+    const extents = request.number("nr_extents");
     const pages = 2 ** request.number("extent_order");
     const wordBytes = wide ? 8 : 4;
     for (let done = 0; done < extents; done++) {
+      if (pages > this.#pagesLeft) return done;
       const at = request.get("extent_start") + BigInt(done * wordBytes);
       const word = this.#guest.read(at, wordBytes);
       if (word === undefined) return done;
       const view = new DataView(word.buffer, word.byteOffset);
       const gfn = Number(wide ? view.getBigUint64(0, true) : view.getUint32(0, true));
       if (gfn + pages > this.#layout.machinePages) return done;
+      this.#pagesLeft -= pages;
       for (let i = 0; i < pages; i++) {
         if (op === XENMEM.decrease_reservation) {
           if (gfn + i >= this.#layout.ramPages || this.#ballooned.has(gfn + i)) return done;

@@ -62,5 +62,7 @@ function poll(guest: GuestVirtual, events: EventChannels, argument: bigint, wide
   if (ports.some((port) => port >= events.ports)) return done(ERRNO.INVAL);
   if (ports.some((port) => events.isMarked(port))) return done(0);
   const timeout = request.number("timeout");
-  return { kind: "wait", wait: { ports, until: timeout === 0 ? null : timeout } };
+  // As for timers, a time beyond 2^53 ns (104 days) is as good as none.
+  const until = timeout === 0 || !Number.isSafeInteger(timeout) ? null : timeout;
+  return { kind: "wait", wait: { ports, until } };
 }
