@@ -7,8 +7,27 @@ import { REPORTS } from "./job.tsx";
 
 const nameOf = ({ name, id }: BatchView): string => visible(name ?? id.slice(0, 8));
 
+/** Batches, a line each. */
+export function BatchList({
+  batches,
+  now,
+}: {
+  readonly batches: readonly BatchView[];
+  readonly now: number;
+}) {
+  return (
+    <ul class="plain">
+      {batches.map((batch) => (
+        <li>
+          <BatchLine batch={batch} now={now} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 /** A batch in one line. */
-export function BatchLine({ batch, now }: { readonly batch: BatchView; readonly now: number }) {
+function BatchLine({ batch, now }: { readonly batch: BatchView; readonly now: number }) {
   return (
     <>
       <Verdict verdict={batch.verdict} state={batch.state === "ended" ? "canceled" : batch.state} />{" "}
@@ -65,13 +84,7 @@ export function Batches(props: {
             )}
           </p>
         ) : (
-          <ul class="plain">
-            {batches.map((batch) => (
-              <li>
-                <BatchLine batch={batch} now={now} />
-              </li>
-            ))}
-          </ul>
+          <BatchList batches={batches} now={now} />
         )}
       </div>
       {next !== null && (

@@ -4,6 +4,7 @@ import { authenticate } from "../auth/authenticate.ts";
 import { ANYONE, mayDo, type Principal } from "../auth/principal.ts";
 import type { AppEnv } from "../env.ts";
 import { HttpError } from "../errors.ts";
+import { logEvent } from "../log.ts";
 import { ApiRefusal, type ApiServer, PageApi } from "./api.ts";
 import { PAGE_HEADERS } from "./headers.ts";
 import { Page, type PageProps, type Visitor } from "./layout.tsx";
@@ -84,7 +85,10 @@ export async function problem(
   error: unknown,
 ): Promise<Response> {
   const known = error instanceof ApiRefusal || error instanceof HttpError;
-  if (!known) console.error(error);
+  if (!known)
+    logEvent("page.failed", {
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
   const status = known ? error.status : 500;
   const message = known ? error.message : "The worker failed to make this page; it has been logged.";
   return await page(

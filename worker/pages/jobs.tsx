@@ -3,7 +3,7 @@ import { VERDICTS } from "../../jobs/verdict.ts";
 import type { BatchView } from "../batches/record.ts";
 import type { JobSummary } from "../database/jobs.ts";
 import { Verdict } from "./badge.tsx";
-import { BatchLine } from "./batches.tsx";
+import { BatchList } from "./batches.tsx";
 import { ago, instant, seconds, si, visible } from "./format.ts";
 
 /** What the list is narrowed to; the query's parameters are called the same. */
@@ -50,13 +50,7 @@ export function Jobs({ jobs, next, filters, batches, now, problem }: JobsProps) 
         {batches.length > 0 && (
           <section aria-labelledby="recent-title">
             <h2 id="recent-title">Latest batches</h2>
-            <ul class="plain">
-              {batches.map((batch) => (
-                <li>
-                  <BatchLine batch={batch} now={now} />
-                </li>
-              ))}
-            </ul>
+            <BatchList batches={batches} now={now} />
           </section>
         )}
         {jobs.length === 0 ? (

@@ -1,4 +1,4 @@
-import { LIMIT_RANGES, MEMORY_MIB } from "../../jobs/limits.ts";
+import { LIMIT_RANGES, MEMORY_MIB, type Range } from "../../jobs/limits.ts";
 import { visible } from "./format.ts";
 
 /** What the form holds; every field is text, as forms are. */
@@ -92,18 +92,7 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
           <legend>How it is booted</legend>
           <TextField name="cmdline" label="Command line" form={form} placeholder="console=hvc0" />
           <div class="row">
-            <div class="field">
-              <label for="memory">Memory, MiB</label>
-              <input
-                id="memory"
-                name="memory"
-                type="number"
-                min={MEMORY_MIB.min}
-                max={MEMORY_MIB.max}
-                placeholder={String(MEMORY_MIB.default)}
-                value={form.memory}
-              />
-            </div>
+            <NumberField name="memory" label="Memory, MiB" form={form} range={MEMORY_MIB} />
             <div class="field">
               <label for="mode">Mode</label>
               <select id="mode" name="mode">
@@ -133,31 +122,14 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
             placeholder="BUG:"
           />
           <div class="row">
-            <div class="field">
-              <label for="guestSeconds">Guest time at most, seconds</label>
-              <input
-                id="guestSeconds"
-                name="guestSeconds"
-                type="number"
-                step="any"
-                min={guestSeconds.min}
-                max={guestSeconds.max}
-                placeholder={String(guestSeconds.default)}
-                value={form.guestSeconds}
-              />
-            </div>
-            <div class="field">
-              <label for="instructions">Instructions at most</label>
-              <input
-                id="instructions"
-                name="instructions"
-                type="number"
-                min={instructions.min}
-                max={instructions.max}
-                placeholder={String(instructions.default)}
-                value={form.instructions}
-              />
-            </div>
+            <NumberField
+              name="guestSeconds"
+              label="Guest time at most, seconds"
+              form={form}
+              range={guestSeconds}
+              step="any"
+            />
+            <NumberField name="instructions" label="Instructions at most" form={form} range={instructions} />
           </div>
         </fieldset>
         <fieldset>
@@ -216,6 +188,28 @@ function TextField({ name, label, form, placeholder }: FieldProps) {
         placeholder={placeholder ?? ""}
         autocomplete="off"
         spellcheck={false}
+      />
+    </div>
+  );
+}
+
+/** Empty is the default. Without `step` a whole number. */
+function NumberField(
+  props: Omit<FieldProps, "placeholder"> & { readonly range: Range; readonly step?: "any" },
+) {
+  const { name, label, form, range, step } = props;
+  return (
+    <div class="field">
+      <label for={name}>{label}</label>
+      <input
+        id={name}
+        name={name}
+        type="number"
+        {...(step !== undefined && { step })}
+        min={range.min}
+        max={range.max}
+        placeholder={String(range.default)}
+        value={form[name]}
       />
     </div>
   );

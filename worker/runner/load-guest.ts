@@ -4,6 +4,7 @@ import { Monitor } from "../../jobs/monitor.ts";
 import type { MachineFields, SnapshotReference } from "../../jobs/spec.ts";
 import { BlobSource } from "../blobs/source.ts";
 import { messageOf } from "../errors.ts";
+import { logEvent } from "../log.ts";
 import { type OpenedSnapshot, startingPoint } from "../snapshots/read.ts";
 import { dropCheckpoint, loadCheckpoint } from "./checkpoint.ts";
 import { DamagedCheckpoint, DamagedConsole } from "./damaged.ts";
@@ -80,7 +81,7 @@ function resume(job: JobState, engine: Engine, store: SqlPageStore): Guest | und
   } catch (error) {
     if (error instanceof Superseded) throw error;
     // Nothing is lost by starting over but time: the run will be the same.
-    console.warn(`job ${record.request.id}: checkpoint refused, starting over: ${messageOf(error)}`);
+    logEvent("job.checkpoint-refused", { job: record.request.id, error: messageOf(error) });
     startOver(job, error, job.record);
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { judge, type Outcome } from "../../jobs/verdict.ts";
 import { messageOf } from "../errors.ts";
 import { RUNNER_LIMITS } from "../limits.ts";
+import { logEvent } from "../log.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { isCheckpointDue } from "./checkpoint-policy.ts";
 import { ConsoleDivergence } from "./console-log.ts";
@@ -190,7 +191,8 @@ export class Turns {
       await end(job, judge([{ verdict: "error", code: "bad-kernel", message }]));
       return;
     }
-    console.error(`job ${job.record.request.id}: ${error instanceof Error ? error.stack : message}`);
+    const stack = error instanceof Error ? (error.stack ?? message) : message;
+    logEvent("job.turn-failed", { job: job.record.request.id, error: stack });
     // The storage may be what failed; what counts is what it holds.
     const record = { ...job.record, inTurn: false };
     const failures = record.failures + 1;
