@@ -18,13 +18,16 @@ import { availableFixture, testWith } from "./testing/guests.ts";
 
 const debian = await availableFixture("debian-cloud");
 const STATUS_LIMIT_MILLISECONDS = 200;
+/** Status requests of which most must keep it. */
+const STATUS_REQUESTS = 50;
 /** Most of the time from POST to verdict that checkpoints may take. */
 const CHECKPOINT_SHARE = 0.05;
 /** Most from the alarm after a kill to the first guest instruction. */
 const RESUME_MILLISECONDS = 150;
 
-/** Boots in a row that may be over before they are killed. */
+/** Boots in a row that may be over before they are killed, each of which is killed earlier than the one before. */
 const TRIES = 4;
+const EARLIER = 4;
 
 /** Instructions of a boot of some 3.2 G that has come far. */
 const LATE = 2_000_000_000;
@@ -67,19 +70,25 @@ describe("Debian's cloud kernel", () => {
   testWith(debian)("boots to BOOT-OK and powers off, and answers status requests all the while", async () => {
     const client = server.client();
     const crowding = new Crowding();
-    const id = await begin(client);
-    let running = true;
-    const asking = (async () => {
-      while (running) {
-        const began = performance.now();
-        await client.job(id);
-        latencies.push(performance.now() - began);
-        await sleep(20);
-      }
-    })();
-    undisturbed = await finish(client, id);
-    running = false;
-    await asking;
+    const bootAsked = async (): Promise<Boot> => {
+      const id = await begin(client);
+      let running = true;
+      const asking = (async () => {
+        while (running) {
+          const began = performance.now();
+          await client.job(id);
+          latencies.push(performance.now() - began);
+          await sleep(20);
+        }
+      })();
+      const boot = await finish(client, id);
+      running = false;
+      await asking;
+      return boot;
+    };
+    undisturbed = await bootAsked();
+    // On a fast machine one boot is too short for so many.
+    while (latencies.length <= STATUS_REQUESTS) expectSame(await bootAsked());
     const slower = await crowding.stop();
     expect(undisturbed.console).toMatch(/BOOT-OK/);
     expect(undisturbed.job).toMatchObject({ state: "passed", verdict: "pass", resumes: 0, restarts: 0 });
@@ -87,7 +96,6 @@ describe("Debian's cloud kernel", () => {
       CHECKPOINT_SHARE * slower(0.95),
     );
     const sorted = latencies.sort((a, b) => a - b);
-    expect(sorted.length).toBeGreaterThan(50);
     expect(sorted[Math.floor(sorted.length * 0.95)]).toBeLessThan(STATUS_LIMIT_MILLISECONDS * slower(0.95));
   });
 
@@ -119,15 +127,15 @@ describe("Debian's cloud kernel", () => {
       const client = server.client();
       const crowding = new Crowding();
       let hadCheckpoint = false;
-      const { id, boot } = await disturbed(2, async (id, follow) => {
+      const { id, boot } = await disturbed(2, async (id, follow, late) => {
         follow();
         // Once early, once after a checkpoint; each time it is on its way again.
-        const early = 0.1 * undisturbed!.job.instructions;
+        const early = 0.1 * late;
         const moments = [
           (job: JobView) => job.instructions >= early,
           (job: JobView) => {
             hadCheckpoint = job.checkpoints.count > 0;
-            return job.interruptions === 1 && (hadCheckpoint || job.instructions > LATE);
+            return job.interruptions === 1 && (hadCheckpoint || job.instructions > late);
           },
         ];
         for (const moment of moments) {
@@ -151,8 +159,9 @@ describe("Debian's cloud kernel", () => {
 
   testWith(debian)("goes on after everything was killed and started again on the same storage", async () => {
     let soFar = "";
-    const { boot } = await disturbed(1, async (id) => {
-      const isLate = (job: JobView): boolean => job.checkpoints.count > 0 || job.instructions > LATE;
+    const { boot } = await disturbed(1, async (id, _follow, late) => {
+      const isLate = (job: JobView): boolean =>
+        job.consoleBytes > 0 && (job.checkpoints.count > 0 || job.instructions > late);
       if (!(await until(server.client(), id, isLate))) return false;
       soFar = await (await server.client().request(`/jobs/${id}/console`)).text();
       process.kill(server.workerd()!, "SIGKILL");
@@ -178,19 +187,21 @@ describe("Debian's cloud kernel", () => {
   }
 
   /**
-   * A boot to which something was done that interrupted it so many times. Where this process is kept waiting the guest may have ended
-   * before, or be between two turns just then: then another one. Every boot, disturbed or not, is compared with the first.
+   * A boot to which something was done that interrupted it so many times, at the latest when it has done `late` instructions. Where the
+   * machine is fast or this process is kept waiting the guest may have ended before, or be between two turns just then: then another
+   * one, earlier. Every boot, disturbed or not, is compared with the first.
    */
   async function disturbed(
     interruptions: number,
-    disturb: (id: string, follow: () => void) => Promise<boolean>,
+    disturb: (id: string, follow: () => void, late: number) => Promise<boolean>,
   ): Promise<{ readonly id: string; readonly boot: Boot }> {
-    for (let tries = 1; ; tries++) {
+    for (let [tries, late] = [1, LATE]; ; tries++, late /= EARLIER) {
       const id = await begin(server.client());
       let boot: Promise<Boot> | undefined;
-      const isDone = await disturb(id, () => {
+      const follow = (): void => {
         boot = finish(server.client(), id);
-      });
+      };
+      const isDone = await disturb(id, follow, late);
       boot ??= finish(server.client(), id);
       const ended = await boot;
       if (isDone && ended.job.interruptions >= interruptions) return { id, boot: ended };
