@@ -63,7 +63,7 @@ export abstract class XenGuest<C extends CpuApi, H extends HostHalf> {
   }
 
   get dirtyPages(): number {
-    return this.cpu.memory.dirtyPages().length;
+    return this.cpu.memory.countDirtyPages();
   }
 
   protected recordInput(bytes: Uint8Array): void {

@@ -113,6 +113,13 @@ export class CoreMemory implements PhysicalMemory {
     return dirty;
   }
 
+  countDirtyPages(): number {
+    const flags = new Uint8Array(this.#wasm.buffer, this.#core.pageFlagsAddress() >>> 0, this.#pages);
+    let count = 0;
+    for (let gfn = 0; gfn < this.#pages; gfn++) count += (flags[gfn] ?? 0) & PAGE_DIRTY;
+    return count;
+  }
+
   page(gfn: number): Uint8Array {
     this.#check(gfn * PAGE, PAGE);
     return this.#bytes(gfn, 0, PAGE, false);

@@ -54,6 +54,8 @@ export interface PhysicalMemory {
   writeU64(address: number, value: bigint): void;
   /** Resident pages that differ from the page store, ascending: the others were stored when they lost their frame. */
   dirtyPages(): number[];
+  /** How many there are of them, without a list. */
+  countDirtyPages(): number;
   /** A live view of one page (4096 bytes), valid only until the next call into the core or this object. */
   page(gfn: number): Uint8Array;
   /** Copies a page (4096 bytes) into `into` without making it resident. False: it is nowhere, and so all zero. */

@@ -43,14 +43,22 @@ function finish(hash: number): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
+/** Bytes that are not whole words are filled up here: again and again, because an isolate gets its memory back late. */
+let padding = new Uint8Array(0);
+/** What is longer gets a buffer of its own. */
+const PADDING_BYTES = 64 * 1024;
+
 /** The checksum of any bytes: the last word is filled up with zeros, and the length counts. */
 export function checksumBytes(bytes: Uint8Array, seed = 0): number {
   if (bytes.byteOffset % 4 === 0 && bytes.length % 4 === 0) {
     return checksum(new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4), seed ^ bytes.length);
   }
-  const padded = new Uint8Array((bytes.length + 3) & ~3);
+  const whole = (bytes.length + 3) & ~3;
+  if (padding.length === 0) padding = new Uint8Array(PADDING_BYTES);
+  const padded = whole <= PADDING_BYTES ? padding : new Uint8Array(whole);
   padded.set(bytes);
-  return checksum(new Uint32Array(padded.buffer), seed ^ bytes.length);
+  padded.fill(0, bytes.length, whole);
+  return checksum(new Uint32Array(padded.buffer, 0, whole / 4), seed ^ bytes.length);
 }
 
 /** Whether every word is zero. */

@@ -40,11 +40,6 @@ export class IsolateInspector {
     return { heap: usage.totalSize + usage.embedderHeapUsedSize, buffers: usage.backingStorageSize };
   }
 
-  /** Has all garbage collected. */
-  async collectGarbage(): Promise<void> {
-    await this.#call("HeapProfiler.collectGarbage");
-  }
-
   close(): void {
     this.#socket.close();
   }

@@ -1,6 +1,7 @@
 import { checksumBytes } from "../../engine/memory/checksum.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
 import { DamagedConsole } from "./damaged.ts";
+import { freeBuffer } from "./free-buffer.ts";
 
 /** A guest that was run again from a checkpoint printed something else than the first time. */
 export class ConsoleDivergence extends Error {
@@ -23,8 +24,10 @@ export class ConsoleLog {
   readonly #sql: SqlStorage;
   #length = 0;
   #position = 0;
-  /** Content of the last row, which grows until it is full; undefined if a new row has to be begun. */
+  /** The last row, which grows until it is full, in a buffer that is used again for the next ones. */
   #tail: Uint8Array | undefined;
+  /** Bytes of it that are stored; undefined if they have to be read first. */
+  #tailBytes: number | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -33,7 +36,7 @@ export class ConsoleLog {
 
   /** Looks at what is stored, which another instance of this object may have changed. Nothing is checked yet. */
   reopen(): void {
-    this.#tail = undefined;
+    this.#tailBytes = undefined;
     const [row] = this.#sql
       .exec<{ end: number }>("SELECT offset + length(data) AS end FROM console ORDER BY offset DESC LIMIT 1")
       .toArray();
@@ -61,7 +64,9 @@ export class ConsoleLog {
     let end = 0;
     for (const row of this.#sql.exec<Row>("SELECT offset, data, sum FROM console ORDER BY offset")) {
       if (row.offset !== end) throw new DamagedConsole(end);
-      end += this.#checked(row).length;
+      const data = this.#checked(row);
+      end += data.length;
+      freeBuffer(row.data);
     }
     if (end < least) throw new DamagedConsole(end);
   }
@@ -99,21 +104,21 @@ export class ConsoleLog {
     this.#position += bytes.length;
     let rest = bytes.subarray(known);
     while (rest.length > 0) {
-      this.#tail ??= this.#lastRow();
-      if (this.#tail.length >= STORAGE_LIMITS.consoleRowBytes) this.#tail = new Uint8Array(0);
-      const taken = rest.subarray(0, STORAGE_LIMITS.consoleRowBytes - this.#tail.length);
-      const row = new Uint8Array(this.#tail.length + taken.length);
-      row.set(this.#tail);
-      row.set(taken, this.#tail.length);
-      const offset = this.#length - this.#tail.length;
+      this.#tail ??= new Uint8Array(STORAGE_LIMITS.consoleRowBytes);
+      this.#tailBytes ??= this.#readLastRow(this.#tail);
+      const stored = this.#tailBytes < this.#tail.length ? this.#tailBytes : 0;
+      const taken = rest.subarray(0, this.#tail.length - stored);
+      this.#tail.set(taken, stored);
+      const row = this.#tail.subarray(0, stored + taken.length);
+      const offset = this.#length - stored;
       this.#sql.exec("INSERT OR REPLACE INTO console VALUES (?, ?, ?)", offset, row, sumOf(offset, row));
-      this.#tail = row;
+      this.#tailBytes = row.length;
       this.#length += taken.length;
       rest = rest.subarray(taken.length);
     }
   }
 
-  /** Up to `max` bytes from `offset`; at least one if there is one. @throws DamagedConsole */
+  /** Up to `max` bytes from `offset`, a copy; at least one if there is one. @throws DamagedConsole */
   read(offset: number, max: number = STORAGE_LIMITS.consoleReadBytes): Uint8Array {
     if (offset >= this.#length) return new Uint8Array(0);
     const [row] = this.#sql
@@ -127,14 +132,22 @@ export class ConsoleLog {
     const start = offset - row.offset;
     // A row between this one and the next is lost.
     if (start >= data.length) throw new DamagedConsole(row.offset + data.length);
-    return data.subarray(start, start + max);
+    const part = data.slice(start, start + max);
+    freeBuffer(row.data);
+    return part;
   }
 
-  #lastRow(): Uint8Array {
+  /** Copies the last row, as far as it fits, into `into`; returns its length, 0 if there is none. */
+  #readLastRow(into: Uint8Array): number {
     const [row] = this.#sql
       .exec<Row>("SELECT offset, data, sum FROM console ORDER BY offset DESC LIMIT 1")
       .toArray();
-    return row === undefined ? new Uint8Array(0) : this.#checked(row);
+    if (row === undefined) return 0;
+    const data = this.#checked(row);
+    const { length } = data;
+    into.set(data.subarray(0, into.length));
+    freeBuffer(row.data);
+    return length;
   }
 
   #checked(row: Row): Uint8Array {

@@ -25,8 +25,7 @@ export function consoleResponse({ log, offset, follow, state, followers }: Conso
         const chunk = follow ? log.read(at) : log.read(at, Math.max(0, end - at));
         if (chunk.length > 0) {
           at += chunk.length;
-          // A copy: the stream takes its buffer away, and this may be a view of a larger one.
-          controller.enqueue(chunk.slice());
+          controller.enqueue(chunk);
           return;
         }
         if (!follow || isFinal(state())) {

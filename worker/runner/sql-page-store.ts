@@ -4,7 +4,7 @@ import { STORAGE_LIMITS } from "../limits.ts";
 import { MemoryBase, type PageBase, SqlBase } from "../snapshots/base.ts";
 import type { WrittenCluster } from "../snapshots/write.ts";
 import { DamagedCheckpoint } from "./damaged.ts";
-import { noteGarbage } from "./young-garbage.ts";
+import { freeBuffer } from "./free-buffer.ts";
 
 const PAGE = 4096;
 const PAGES = STORAGE_LIMITS.pagesPerRow;
@@ -48,9 +48,13 @@ function pack(row: Uint8Array, room: Uint8Array): Uint8Array {
   return room.subarray(0, packed * PAGE + MASK);
 }
 
-/** The row that was packed into `stored`, in `room` or as it is; undefined if `stored` is no such thing. */
+/** The row that was packed into `stored`, in `room`; undefined if `stored` is no such thing. */
 function unpack(stored: Uint8Array, room: Uint8Array): Uint8Array | undefined {
-  if (stored.length === ROW || stored.length === 0) return stored;
+  if (stored.length === 0) return ZERO_ROW;
+  if (stored.length === ROW) {
+    room.set(stored);
+    return room.subarray(0, ROW);
+  }
   const pages = (stored.length - MASK) / PAGE;
   if (!Number.isInteger(pages) || pages < 1 || pages >= PAGES) return undefined;
   const mask = new DataView(stored.buffer, stored.byteOffset).getUint32(pages * PAGE, true);
@@ -243,8 +247,18 @@ export class SqlPageStore implements PageStore {
       return cached;
     }
     const row =
-      this.#select("page_overlay", cluster) ?? this.#select("page", cluster) ?? this.#base?.read(cluster);
+      this.#select("page_overlay", cluster) ?? this.#select("page", cluster) ?? this.#readBase(cluster);
     return this.#remember(cluster, row === undefined || row.length === 0 ? undefined : row);
+  }
+
+  /** What is returned is good until the next row is read or packed; so it is with `#select`. */
+  #readBase(cluster: number): Uint8Array | undefined {
+    const raw = this.#base?.read(cluster);
+    if (raw === undefined) return undefined;
+    this.#room.set(raw);
+    // A small one may be a part of a buffer that others use.
+    if (raw.length === ROW) freeBuffer(raw.buffer as ArrayBuffer);
+    return this.#room.subarray(0, raw.length);
   }
 
   #select(table: "page" | "page_overlay", cluster: number): Uint8Array | undefined {
@@ -257,6 +271,7 @@ export class SqlPageStore implements PageStore {
     const isSound =
       data.length % 4 === 0 && (data.length > 0 || mayBeZero) && row.sum === sumOf(cluster, data);
     const whole = isSound ? unpack(data, this.#room) : undefined;
+    freeBuffer(data.buffer);
     if (whole === undefined) {
       throw new DamagedCheckpoint(
         `guest pages ${cluster * PAGES} to ${(cluster + 1) * PAGES - 1} are damaged`,
@@ -265,7 +280,7 @@ export class SqlPageStore implements PageStore {
     return whole;
   }
 
-  /** Puts a row, or that there is none, into the cache; what is kept is a copy, so that rows of SQLite die young. */
+  /** Puts a copy of a row, or that there is none, into the cache. */
   #remember(cluster: number, row: Uint8Array | undefined): Uint8Array | undefined {
     if (this.#cache.size >= STORAGE_LIMITS.cachedRows) {
       for (const oldest of this.#cache.keys()) {
@@ -277,7 +292,6 @@ export class SqlPageStore implements PageStore {
     if (row !== undefined) {
       kept = this.#spare.pop() ?? new Uint8Array(ROW);
       kept.set(row);
-      noteGarbage(ROW);
     }
     this.#cache.set(cluster, kept);
     return kept;

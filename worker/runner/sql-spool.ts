@@ -1,5 +1,5 @@
 import type { Spool } from "../../engine/loader/spool.ts";
-import { noteGarbage } from "./young-garbage.ts";
+import { freeBuffer } from "./free-buffer.ts";
 
 /**
  * A decompressed kernel in SQLite while its domain is built. The table is there only as long as it is needed; what a
@@ -30,7 +30,7 @@ export class SqlSpool implements Spool {
       .exec<{ data: ArrayBuffer }>("SELECT data FROM spool WHERE chunk = ?", index)
       .one();
     into.set(new Uint8Array(data));
-    noteGarbage(data.byteLength);
+    freeBuffer(data);
   }
 
   clear(): void {

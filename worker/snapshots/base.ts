@@ -1,5 +1,6 @@
 import { decodeSnapshotRecord, SnapshotError, type SnapshotItem } from "../../engine/snapshot-format.ts";
 import { DamagedCheckpoint } from "../runner/damaged.ts";
+import { freeBuffer } from "../runner/free-buffer.ts";
 import { decompress } from "./codec.ts";
 
 /**
@@ -10,7 +11,7 @@ import { decompress } from "./codec.ts";
 export interface PageBase {
   /** Whether there is a cluster of this number, that is, one that is not all zero. */
   has(cluster: number): boolean;
-  /** The cluster, checked and decompressed; undefined if it is all zero. @throws DamagedCheckpoint */
+  /** The cluster, checked and decompressed, in a buffer of its own; undefined if it is all zero. @throws DamagedCheckpoint */
   read(cluster: number): Uint8Array | undefined;
 }
 
@@ -42,7 +43,8 @@ export class MemoryBase implements PageBase {
     const record = this.#records.get(cluster);
     if (record === undefined) return undefined;
     try {
-      return decompress(record.data, record.rawBytes);
+      const raw = decompress(record.data, record.rawBytes);
+      return raw === record.data ? raw.slice() : raw;
     } catch (error) {
       return damaged(error);
     }
@@ -87,7 +89,9 @@ export class SqlBase implements PageBase {
       if (record === undefined || record.key !== cluster) {
         throw new DamagedCheckpoint(`cluster ${cluster} of the pages this job started with is damaged`);
       }
-      return decompress(record.data, record.rawBytes);
+      const raw = decompress(record.data, record.rawBytes);
+      if (raw !== record.data) freeBuffer(encoded.buffer as ArrayBuffer);
+      return raw;
     } catch (error) {
       return damaged(error);
     }

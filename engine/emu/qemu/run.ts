@@ -71,6 +71,9 @@ class ArrayMemory implements PhysicalMemory {
   dirtyPages(): number[] {
     return [];
   }
+  countDirtyPages(): number {
+    return 0;
+  }
   page(gfn: number): Uint8Array {
     return this.#data.subarray(gfn * 4096, (gfn + 1) * 4096);
   }

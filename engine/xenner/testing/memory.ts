@@ -61,6 +61,10 @@ export class ArrayMemory implements PhysicalMemory {
     return [...this.#dirty].sort((a, b) => a - b);
   }
 
+  countDirtyPages(): number {
+    return this.#dirty.size;
+  }
+
   page(gfn: number): Uint8Array {
     return this.#data.subarray(gfn * PAGE_BYTES, (gfn + 1) * PAGE_BYTES);
   }
