@@ -40,6 +40,22 @@
     push %r15
 .endm
 
+/* SYSCALL leaves RIP in rcx, RFLAGS in r11 and the caller's stack in RSP: the frame that an interrupt would have made. */
+.macro call_handle_syscall cs, vector
+    mov %rsp, syscall_rsp(%rip)
+    lea stack_top(%rip), %rsp
+    pushq $FLAT_SS
+    pushq syscall_rsp(%rip)
+    push %r11
+    pushq $\cs
+    push %rcx
+    pushq $0
+    pushq $\vector
+    save_registers
+    mov %rsp, %rdi
+    call handle_syscall
+.endm
+
     .text
     .code64
 
@@ -56,18 +72,7 @@ emu_start:
     .globl syscall_entry
     .balign 16
 syscall_entry:
-    mov %rsp, syscall_rsp(%rip)
-    lea stack_top(%rip), %rsp
-    pushq $FLAT_SS
-    pushq syscall_rsp(%rip)
-    push %r11
-    pushq $FLAT_CS64
-    push %rcx
-    pushq $0
-    pushq $VECTOR_SYSCALL
-    save_registers
-    mov %rsp, %rdi
-    call handle_syscall
+    call_handle_syscall FLAT_CS64, VECTOR_SYSCALL
     test %eax, %eax
     jz restore_and_iret
     /* A hypercall that returns to its caller: rcx and r11 hold what SYSRET wants, and the frame was not changed. */
@@ -88,18 +93,7 @@ syscall_entry:
     .globl syscall32_entry
     .balign 16
 syscall32_entry:
-    mov %rsp, syscall_rsp(%rip)
-    lea stack_top(%rip), %rsp
-    pushq $FLAT_SS
-    pushq syscall_rsp(%rip)
-    push %r11
-    pushq $FLAT_CS32
-    push %rcx
-    pushq $0
-    pushq $VECTOR_SYSCALL32
-    save_registers
-    mov %rsp, %rdi
-    call handle_syscall
+    call_handle_syscall FLAT_CS32, VECTOR_SYSCALL32
     jmp restore_and_iret
 
     .balign 16
