@@ -1,7 +1,7 @@
 import { checksumBytes } from "../../engine/memory/checksum.ts";
+import { freeBuffer } from "../../engine/memory/free-buffer.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
 import { DamagedConsole } from "./damaged.ts";
-import { freeBuffer } from "./free-buffer.ts";
 
 /** A guest that was run again from a checkpoint printed something else than the first time. */
 export class ConsoleDivergence extends Error {

@@ -1,10 +1,10 @@
 import { checksum, isZero } from "../../engine/memory/checksum.ts";
+import { freeBuffer } from "../../engine/memory/free-buffer.ts";
 import type { PageStore } from "../../engine/memory/page-store.ts";
 import { STORAGE_LIMITS } from "../limits.ts";
 import { MemoryBase, type PageBase, SqlBase } from "../snapshots/base.ts";
 import type { WrittenCluster } from "../snapshots/write.ts";
 import { DamagedCheckpoint } from "./damaged.ts";
-import { freeBuffer } from "./free-buffer.ts";
 
 const PAGE = 4096;
 const PAGES = STORAGE_LIMITS.pagesPerRow;

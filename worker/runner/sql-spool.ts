@@ -1,5 +1,5 @@
 import type { Spool } from "../../engine/loader/spool.ts";
-import { freeBuffer } from "./free-buffer.ts";
+import { freeBuffer } from "../../engine/memory/free-buffer.ts";
 
 /**
  * A decompressed kernel in SQLite while its domain is built. The table is there only as long as it is needed; what a

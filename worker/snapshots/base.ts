@@ -1,6 +1,6 @@
+import { freeBuffer } from "../../engine/memory/free-buffer.ts";
 import { decodeSnapshotRecord, SnapshotError, type SnapshotItem } from "../../engine/snapshot-format.ts";
 import { DamagedCheckpoint } from "../runner/damaged.ts";
-import { freeBuffer } from "../runner/free-buffer.ts";
 import { decompress } from "./codec.ts";
 
 /**

@@ -104,5 +104,7 @@ export async function decompressPayload(
       where: `offset ${hex(start + error.offset)}`,
       remedy: REMEDY_COMPLETE_FILE,
     });
+  } finally {
+    output.release();
   }
 }

@@ -1,4 +1,5 @@
 import { LOADER_LIMITS } from "../../limits.ts";
+import { freeBuffer } from "../../memory/free-buffer.ts";
 import type { Image } from "../image.ts";
 import { StreamError } from "./stream-error.ts";
 
@@ -16,7 +17,7 @@ const PIECE = 64 * 1024;
 export class Output {
   readonly expected: number;
   /** The window. */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where in the window the next byte goes. */
   at = 0;
   /** Bytes may be stored at `at` below this; then `reserve` is due. */
@@ -118,6 +119,11 @@ export class Output {
     if (this.length !== this.expected) {
       throw new StreamError(`the stream holds ${this.length} bytes where it states ${this.expected}`, offset);
     }
+  }
+
+  /** Gives the window's memory back: the last call. */
+  release(): void {
+    freeBuffer(this.bytes.buffer);
   }
 
   /** Hands bytes that were decompressed, from `from` on, to `change`, and keeps what it made of them. */
