@@ -87,6 +87,15 @@ const ANY_VALUES: Values = Object.fromEntries(
   PLACEHOLDERS.map((name) => [name, name === "repository" ? "owner/name" : "x"]),
 );
 
+/** What a deployment allows. */
+export interface Allowed {
+  /** From which files may be fetched. */
+  readonly hosts: readonly string[];
+  readonly exempt: Exempt;
+  /** Jobs that a batch may have. */
+  readonly batchJobs: number;
+}
+
 /**
  * Whether a request could be run, as far as that can be said before its files are there.
  *
@@ -95,8 +104,7 @@ const ANY_VALUES: Values = Object.fromEntries(
 export function checkRun(
   kind: "job" | "batch",
   request: unknown,
-  hosts: readonly string[],
-  exempt: Exempt,
+  { hosts, exempt, batchJobs }: Allowed,
   path: string,
 ): void {
   for (const url of urlsIn(request)) {
@@ -111,7 +119,7 @@ export function checkRun(
   }
   const whole = replaceUrls(request, () => ANY_FILE);
   try {
-    parseBatch(kind === "batch" ? whole : { jobs: [whole] });
+    parseBatch(kind === "batch" ? whole : { jobs: [whole] }, batchJobs);
   } catch (error) {
     if (!(error instanceof SpecError)) throw error;
     const prefix = kind === "job" ? "jobs[0]." : "";
@@ -122,7 +130,7 @@ export function checkRun(
 }
 
 /** The configuration in a body, checked as far as it can be. @throws SpecError, HttpError */
-export function parseHooksConfig(value: unknown, exempt: Exempt): HooksConfig {
+export function parseHooksConfig(value: unknown, { exempt, batchJobs }: Omit<Allowed, "hosts">): HooksConfig {
   const config = parseWith(HOOKS_CONFIG, value, "body");
   for (const [index, rule] of config.github.entries()) {
     const path = `github[${index}].${rule.job === undefined ? "batch" : "job"}`;
@@ -136,7 +144,8 @@ export function parseHooksConfig(value: unknown, exempt: Exempt): HooksConfig {
         `${path}: there is no {${unknown}}; known: ${PLACEHOLDERS.map((name) => `{${name}}`).join(", ")}.`,
       );
     const filled = replaceUrls(rule.job ?? rule.batch, (url) => ({ url: fillTemplate(url, ANY_VALUES) }));
-    checkRun(rule.job === undefined ? "batch" : "job", filled, config.artifactHosts, exempt, path);
+    const allowed = { hosts: config.artifactHosts, exempt, batchJobs };
+    checkRun(rule.job === undefined ? "batch" : "job", filled, allowed, path);
   }
   return config;
 }

@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
 import { makeTables } from "../database/database.ts";
+import { signatureHeaders } from "../notify/signature.ts";
 import { errorOf, request } from "../testing/client.ts";
 import { HOOK_LIMITS } from "./limits.ts";
 import type { HookView, Run } from "./record.ts";
@@ -155,4 +156,17 @@ test("secrets of a token that is no more are kept while its jobs may still tell 
   });
   await hooks.keepSecretsOf(["1".repeat(16)]);
   expect(await left()).toEqual([1, 1, 0]);
+});
+
+test("a batch that is larger than POST /batches takes is refused, and nothing of it is kept", async () => {
+  const secret = `whsec_${Buffer.alloc(32, 9).toString("base64")}`;
+  const settings = env as unknown as Record<string, string>;
+  settings.GENERIC_WEBHOOK_SECRET = secret;
+  const job = { config: { cmdline: "x".repeat(1000), expect: { fail: Array(7).fill("y".repeat(250)) } } };
+  const body = JSON.stringify({ kernel: { sha256: "0".repeat(64) }, jobs: Array(900).fill(job) });
+  const timestamp = Math.floor(Date.now() / 1000);
+  const headers = await signatureHeaders(secret, { id: "large", timestamp, body });
+  const response = await request("/hooks/generic", { method: "POST", headers, body });
+  expect([response.status, (await errorOf(response)).field]).toEqual([413, "body"]);
+  delete settings.GENERIC_WEBHOOK_SECRET;
 });

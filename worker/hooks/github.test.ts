@@ -12,7 +12,7 @@ import { fillTemplate } from "./template.ts";
  */
 
 const SHA = "6113728f27ae82c7b1a177c8d03f9e96e0adf246";
-const NONE: ReadonlySet<string> = new Set();
+const ALLOWED = { exempt: new Set<string>(), batchJobs: 2 };
 const repository = { id: 186853002, full_name: "Codertocat/Hello-World", private: false };
 
 const PUSH = { ref: "refs/heads/feature/x", before: "0".repeat(40), after: SHA, deleted: false, repository };
@@ -31,7 +31,7 @@ const RELEASE = {
 
 const kernel = { url: "https://github.com/{repository}/releases/download/{tag}/bzImage" };
 const config = (...github: object[]): HooksConfig =>
-  parseHooksConfig({ artifactHosts: ["github.com", "files.example.org:8443"], github }, NONE);
+  parseHooksConfig({ artifactHosts: ["github.com", "files.example.org:8443"], github }, ALLOWED);
 
 describe("events", () => {
   test("push, tag, workflow_run and release say what rules look at", () => {
@@ -208,11 +208,13 @@ test("a configuration that is wrong is refused, with the field", () => {
     ],
     [{ artifactHosts: ["https://x.org"] }, "body.artifactHosts[0]"],
     [{ github: [{ on, job, token: "secret" }] }, "body.github[0].token"],
+    // As many as this deployment lets a batch have.
+    [{ github: [{ on, batch: { ...job, jobs: Array(3).fill({}) } }] }, "github[0].batch.jobs"],
   ];
   for (const [value, field] of wrong) {
     let error: unknown;
     try {
-      parseHooksConfig(value, NONE);
+      parseHooksConfig(value, ALLOWED);
     } catch (thrown) {
       error = thrown;
     }

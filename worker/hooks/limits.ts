@@ -1,6 +1,6 @@
 /** Every bound of what others send to make this worker run jobs. */
 export const HOOK_LIMITS = {
-  /** Body of a delivery. GitHub's have at most 25 MB, and seldom more than a tenth of a megabyte. */
+  /** Body of a delivery of GitHub's. They have at most 25 MB, and seldom more than a tenth of a megabyte. */
   bodyBytes: 4 * 1024 * 1024,
   /** Body of PUT /hooks/config. */
   configBytes: 512 * 1024,

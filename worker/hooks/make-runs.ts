@@ -1,5 +1,4 @@
 import { LoadError } from "../../engine/loader/errors.ts";
-import { BATCH_JOBS } from "../../jobs/batch/limits.ts";
 import { parseBatch } from "../../jobs/batch/schema.ts";
 import { SpecError } from "../../jobs/spec-error.ts";
 import { type Principal, ROOT, ROOT_PRINCIPAL } from "../auth/principal.ts";
@@ -60,7 +59,7 @@ async function make(
   await renew();
   const whole = replaceUrls(request, (url) => ({ sha256: files.get(url) }));
   if (kind === "batch") {
-    const most = Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most);
+    const most = settingsOf(env).batchJobs;
     await makeBatch(env, owner, parseBatch(whole, most), id);
     return;
   }

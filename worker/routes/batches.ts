@@ -1,5 +1,4 @@
 import { type Context, Hono } from "hono";
-import { BATCH_JOBS } from "../../jobs/batch/limits.ts";
 import { parseBatch } from "../../jobs/batch/schema.ts";
 import { JOB_STATES } from "../../jobs/states.ts";
 import { VERDICTS } from "../../jobs/verdict.ts";
@@ -74,7 +73,7 @@ export function batchRoutes(): Hono<AppEnv> {
 
   app.post("/", async (context) => {
     const { env, req, var: variables } = context;
-    const most = Math.min(settingsOf(env).batchJobs, BATCH_JOBS.most);
+    const most = settingsOf(env).batchJobs;
     const batch = await makeBatch(env, variables.principal, parseBatch(await batchIn(req.raw), most));
     return context.json(batch, 201, { location: batch.links.self });
   });

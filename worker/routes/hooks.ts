@@ -1,15 +1,17 @@
 import { type Context, Hono } from "hono";
 import { requireScope } from "../auth/authenticate.ts";
+import { BATCH_LIMITS } from "../batches/limits.ts";
 import { newJobId } from "../create-job.ts";
-import type { AppEnv } from "../env.ts";
+import type { AppEnv, Env } from "../env.ts";
 import { HttpError } from "../errors.ts";
-import { checkRun, type HooksConfig, NO_HOOKS, parseHooksConfig } from "../hooks/config.ts";
+import { type Allowed, checkRun, type HooksConfig, NO_HOOKS, parseHooksConfig } from "../hooks/config.ts";
 import { readGithubEvent, runsOf } from "../hooks/github.ts";
 import { HOOK_LIMITS } from "../hooks/limits.ts";
 import type { HookPosition, HookSource, HookView, NewHook, StoredConfig } from "../hooks/record.ts";
 import { hooksOf } from "../hooks/stub.ts";
 import { exemptOf } from "../notify/guarded-fetch.ts";
 import { isSecret, isSignedByGithub, newSecret, wrongWith } from "../notify/signature.ts";
+import { settingsOf } from "../settings.ts";
 import { bodyOf } from "./body.ts";
 import { limitOf } from "./page.ts";
 
@@ -23,15 +25,17 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(bytes)) as unknown;
   } catch {
-    throw new HttpError(
-      400,
-      "bad-json",
-      "The body is not valid JSON; choose application/json as the content type.",
-      {
-        field: "body",
-      },
-    );
+    throw new HttpError(400, "bad-json", "The body is not valid JSON.", {
+      field: "body",
+    });
   }
+}
+
+/** GitHub's own default content type is a form, with the event in its field `payload`. */
+function payloadIn(bytes: Uint8Array, contentType = ""): Uint8Array {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) return bytes;
+  const form = new URLSearchParams(new TextDecoder().decode(bytes));
+  return new TextEncoder().encode(form.get("payload") ?? "");
 }
 
 const hexOf = (bytes: ArrayBuffer): string =>
@@ -42,9 +46,14 @@ const closed = (setting: string): HttpError =>
 
 const unsigned = (message: string): HttpError => new HttpError(401, "bad-signature", message);
 
+const allowedBy = (env: Env): Omit<Allowed, "hosts"> => ({
+  exempt: exemptOf(env),
+  batchJobs: settingsOf(env).batchJobs,
+});
+
 async function configOf(context: AppContext): Promise<HooksConfig> {
   const stored = (await hooksOf(context.env).config()) as StoredConfig | null;
-  return stored === null ? NO_HOOKS : parseHooksConfig(stored.config, exemptOf(context.env));
+  return stored === null ? NO_HOOKS : parseHooksConfig(stored.config, allowedBy(context.env));
 }
 
 async function accept(context: AppContext, hook: NewHook): Promise<Response> {
@@ -71,7 +80,7 @@ export function hookRoutes(): Hono<AppEnv> {
     const event = context.req.header("x-github-event") ?? "";
     if (!/^[\w-]{1,100}$/.test(id) || !/^[a-z_]{1,60}$/.test(event))
       throw new HttpError(400, "missing", "The header X-GitHub-Delivery or X-GitHub-Event is missing.");
-    const happened = readGithubEvent(event, parseJson(bytes));
+    const happened = readGithubEvent(event, parseJson(payloadIn(bytes, context.req.header("content-type"))));
     const runs = happened === undefined ? [] : runsOf(await configOf(context), happened);
     const hash = hexOf(await crypto.subtle.digest("SHA-256", bytes));
     return accept(context, { id, source: "github", event, hash, runs });
@@ -80,7 +89,8 @@ export function hookRoutes(): Hono<AppEnv> {
   app.post("/generic", async (context) => {
     const { GENERIC_WEBHOOK_SECRET: secret = "" } = context.env;
     if (secret === "") throw closed("GENERIC_WEBHOOK_SECRET");
-    const bytes = await bodyOf(context.req.raw.body, HOOK_LIMITS.bodyBytes);
+    // What is to be run is stored in one row, which has at most 2 MB.
+    const bytes = await bodyOf(context.req.raw.body, BATCH_LIMITS.bodyBytes);
     const text = new TextDecoder().decode(bytes);
     const wrong = await wrongWith(context.req.raw.headers, text, secret, Date.now() / 1000);
     if (wrong !== undefined) throw unsigned(wrong);
@@ -93,7 +103,7 @@ export function hookRoutes(): Hono<AppEnv> {
       );
     const kind = "jobs" in request || "matrix" in request ? "batch" : "job";
     const { artifactHosts: hosts, generic } = await configOf(context);
-    checkRun(kind, request, hosts, exemptOf(context.env), "body");
+    checkRun(kind, request, { ...allowedBy(context.env), hosts }, "body");
     const id = context.req.header("webhook-id") ?? "";
     const run = {
       kind,
@@ -147,7 +157,7 @@ export function hookAdminRoutes(): Hono<AppEnv> {
 
   app.put("/config", async (context) => {
     const value = parseJson(await bodyOf(context.req.raw.body, HOOK_LIMITS.configBytes));
-    parseHooksConfig(value, exemptOf(context.env));
+    parseHooksConfig(value, allowedBy(context.env));
     const match = context.req.header("if-match");
     const [, after] = /^"(\d{1,9})"$/.exec(match ?? "") ?? [];
     if (match !== undefined && match !== "*" && after === undefined)
