@@ -2,6 +2,7 @@ import { createExecutionContext } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { createApp } from "./app.ts";
+import { makeTables } from "./database/database.ts";
 import { createJob, errorOf, request } from "./testing/client.ts";
 
 /*
@@ -151,6 +152,32 @@ test.each([
 test("an address in another spelling has the same parameters", async () => {
   expect((await request("/%6aobs?limit=1")).status).toBe(200);
   expect((await request("/%6aobs?limt=1")).status).toBe(400);
+});
+
+test("GitHub's event is understood as a form, too, which is what GitHub sends unless told otherwise", async () => {
+  const secret = "a secret";
+  const body = new URLSearchParams({ payload: JSON.stringify({ zen: "Keep it logically awesome." }) });
+  const text = new TextEncoder().encode(body.toString());
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secret), algorithm, false, [
+    "sign",
+  ]);
+  const signature = new Uint8Array(await crypto.subtle.sign("HMAC", key, text));
+  const hex = Array.from(signature, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  await makeTables(env);
+  const sent = new Request("http://worker/hooks/github", {
+    method: "POST",
+    headers: {
+      "content-type": "application/x-www-form-urlencoded",
+      "x-hub-signature-256": `sha256=${hex}`,
+      "x-github-event": "ping",
+      "x-github-delivery": "0f2c4e6a-0000-4000-8000-000000000001",
+    },
+    body: text,
+  });
+  const open = { ...env, GITHUB_WEBHOOK_SECRET: secret };
+  const response = await createApp(async () => undefined).fetch(sent, open, createExecutionContext());
+  expect([response.status, await response.json()]).toMatchObject([202, { event: "ping", runs: [] }]);
 });
 
 test("?follow is a yes or a no", async () => {

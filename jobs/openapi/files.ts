@@ -5,8 +5,8 @@ import {
   json,
   operation,
   QUOTA_ERRORS,
+  reference,
   TOKEN_ERRORS,
-  WIDE,
 } from "./parts.ts";
 
 const SHA256: Json = {
@@ -24,8 +24,8 @@ export const FILE_PATHS: Json = {
     put: operation("Stores a file under its hash.", {
       requestBody: { required: true, content: { "application/octet-stream": {} } },
       responses: {
-        "200": answer("It was there already.", json(WIDE)),
-        "201": answer("It is stored.", json(WIDE)),
+        "200": answer("It was there already.", json(reference("Blob"))),
+        "201": answer("It is stored.", json(reference("Blob"))),
         ...QUOTA_ERRORS,
         "400": errorAnswer("The hash is none, or the body is empty."),
         ...TOKEN_ERRORS,
@@ -36,7 +36,7 @@ export const FILE_PATHS: Json = {
     }),
     get: operation("A stored file's size.", {
       responses: {
-        "200": answer("Its size.", json(WIDE)),
+        "200": answer("Its size.", json(reference("Blob"))),
         "400": errorAnswer("The hash is none."),
         ...TOKEN_ERRORS,
         "404": errorAnswer("It is not stored."),
@@ -45,7 +45,7 @@ export const FILE_PATHS: Json = {
   },
   "/fixtures": {
     get: operation("The guests that are stored here ready to boot.", {
-      responses: { "200": answer("The fixtures.", json(WIDE)), ...TOKEN_ERRORS },
+      responses: { "200": answer("The fixtures.", json(reference("Fixtures"))), ...TOKEN_ERRORS },
     }),
   },
 };

@@ -7,6 +7,7 @@ import {
   json,
   operation,
   query,
+  reference,
   TOKEN_ERRORS,
   WIDE,
 } from "./parts.ts";
@@ -27,13 +28,20 @@ const header = (name: string, description: string): Json => ({
 const HOOK_ANSWERS: Json = {
   "202": answer(
     "It was accepted, now or before (`duplicate`); `runs` says what is started by it.",
-    json(WIDE),
+    json(reference("AcceptedHook")),
   ),
   "400": BAD_REQUEST,
   "401": errorAnswer("It is not signed with this worker's secret."),
   "404": errorAnswer("This worker takes no such deliveries."),
   "413": errorAnswer("The body is too large."),
   "422": errorAnswer("What it asks for cannot be run; the message says why."),
+};
+
+/** As GitHub sends events unless it is told to send JSON. */
+const EVENT_FORM: Json = {
+  type: "object",
+  properties: { payload: { type: "string", description: "The event as JSON." } },
+  required: ["payload"],
 };
 
 const SECRET_NAME: Json = {
@@ -50,7 +58,10 @@ export const HOOK_PATHS: Json = {
     get: operation(
       "What was told of the job to those in `notify`, and commit statuses: how each attempt went.",
       {
-        responses: { "200": answer("The deliveries, oldest first.", json(WIDE)), ...JOB_ERRORS },
+        responses: {
+          "200": answer("The deliveries, oldest first.", json(reference("Deliveries"))),
+          ...JOB_ERRORS,
+        },
       },
     ),
   },
@@ -58,7 +69,7 @@ export const HOOK_PATHS: Json = {
     parameters: [{ ...JOB_ID, description: "The batch's id." }],
     get: operation("The same of a batch.", {
       responses: {
-        "200": answer("The deliveries, oldest first.", json(WIDE)),
+        "200": answer("The deliveries, oldest first.", json(reference("Deliveries"))),
         ...TOKEN_ERRORS,
         "404": errorAnswer("There is no such batch."),
       },
@@ -73,7 +84,11 @@ export const HOOK_PATHS: Json = {
         LIMIT,
         CURSOR,
       ],
-      responses: { "200": answer("A page.", json(WIDE)), "400": BAD_REQUEST, ...TOKEN_ERRORS },
+      responses: {
+        "200": answer("A page.", json(reference("DeliveryPage"))),
+        "400": BAD_REQUEST,
+        ...TOKEN_ERRORS,
+      },
     }),
   },
   "/deliveries/{id}/redeliver": {
@@ -88,7 +103,7 @@ export const HOOK_PATHS: Json = {
     ],
     post: operation("Sends a delivery once more, now, under the same webhook-id.", {
       responses: {
-        "202": answer("It will be sent.", json(WIDE)),
+        "202": answer("It will be sent.", json(reference("Delivery"))),
         ...TOKEN_ERRORS,
         "404": errorAnswer("There is no such delivery."),
       },
@@ -96,7 +111,7 @@ export const HOOK_PATHS: Json = {
   },
   "/webhook-secrets": {
     get: operation("Names of the token's secrets.", {
-      responses: { "200": answer("The names.", json(WIDE)), ...TOKEN_ERRORS },
+      responses: { "200": answer("The names.", json(reference("WebhookSecrets"))), ...TOKEN_ERRORS },
     }),
   },
   "/webhook-secrets/{name}": {
@@ -113,8 +128,14 @@ export const HOOK_PATHS: Json = {
         }),
       },
       responses: {
-        "200": answer("It was replaced. One that was made here is in the answer.", json(WIDE)),
-        "201": answer("It is new. One that was made here is in the answer.", json(WIDE)),
+        "200": answer(
+          "It was replaced. One that was made here is in the answer.",
+          json(reference("WebhookSecret")),
+        ),
+        "201": answer(
+          "It is new. One that was made here is in the answer.",
+          json(reference("WebhookSecret")),
+        ),
         "400": BAD_REQUEST,
         ...TOKEN_ERRORS,
         "409": errorAnswer("The token has too many."),
@@ -140,7 +161,10 @@ export const HOOK_PATHS: Json = {
           header("X-GitHub-Event", "What happened."),
           header("X-GitHub-Delivery", "One that was seen before starts nothing."),
         ],
-        requestBody: { required: true, content: json(WIDE) },
+        requestBody: {
+          required: true,
+          content: { ...json(WIDE), "application/x-www-form-urlencoded": { schema: EVENT_FORM } },
+        },
         responses: HOOK_ANSWERS,
       },
     ),
@@ -164,7 +188,7 @@ export const HOOK_PATHS: Json = {
     get: operation("What hooks start; for administrators.", {
       parameters: [query("version", "An older one.", { type: "integer", minimum: 1 })],
       responses: {
-        "200": answer("The configuration, with its version.", json(WIDE)),
+        "200": answer("The configuration, with its version.", json(reference("StoredHooksConfig"))),
         "400": BAD_REQUEST,
         ...TOKEN_ERRORS,
         "404": errorAnswer("There is none."),
@@ -173,7 +197,7 @@ export const HOOK_PATHS: Json = {
     put: operation("Sets it. If-Match with the ETag of the one that was read keeps another's change.", {
       requestBody: { required: true, content: json(WIDE) },
       responses: {
-        "200": answer("The configuration, with its version.", json(WIDE)),
+        "200": answer("The configuration, with its version.", json(reference("StoredHooksConfig"))),
         "400": BAD_REQUEST,
         ...TOKEN_ERRORS,
         "412": errorAnswer("It was changed meanwhile."),
@@ -185,7 +209,11 @@ export const HOOK_PATHS: Json = {
   "/hooks/deliveries": {
     get: operation("What came, newest first, and what became of it; for administrators.", {
       parameters: [LIMIT, CURSOR],
-      responses: { "200": answer("A page.", json(WIDE)), "400": BAD_REQUEST, ...TOKEN_ERRORS },
+      responses: {
+        "200": answer("A page.", json(reference("HookPage"))),
+        "400": BAD_REQUEST,
+        ...TOKEN_ERRORS,
+      },
     }),
   },
 };

@@ -1,3 +1,4 @@
+import { JOB_LIST } from "../limits.ts";
 import { REPORTS } from "../report/formats.ts";
 import { JOB_LIST_QUERY } from "../schema/job-list.ts";
 import {
@@ -13,7 +14,6 @@ import {
   reference,
   schemaOf,
   TOKEN_ERRORS,
-  WIDE,
 } from "./parts.ts";
 
 const COUNT: Json = { type: "integer", minimum: 0 };
@@ -42,9 +42,18 @@ const PROFILE: Json = {
   },
 };
 
+const LIST_LIMIT: Json = {
+  type: "integer",
+  minimum: 1,
+  maximum: JOB_LIST.mostLimit,
+  default: JOB_LIST.limit,
+};
 const LIST_PARAMETERS = Object.entries(
   (schemaOf(JOB_LIST_QUERY) as { properties: Record<string, Json & { description: string }> }).properties,
-).map(([name, { description, ...schema }]) => query(name, description, schema));
+).map(([name, { description, ...schema }]) =>
+  // In a query all is text; clients are to know that this is a number.
+  query(name, description, name === "limit" ? LIST_LIMIT : schema),
+);
 
 /** What is asked of one job. */
 export const JOB_PATHS: Json = {
@@ -54,11 +63,7 @@ export const JOB_PATHS: Json = {
       responses: {
         "200": answer(
           "A page of jobs; `next` is the cursor of the following one, null after the last.",
-          json({
-            type: "object",
-            required: ["jobs", "next"],
-            properties: { jobs: { type: "array", items: WIDE }, next: { type: ["string", "null"] } },
-          }),
+          json(reference("JobPage")),
         ),
         "400": errorAnswer("A parameter is wrong."),
         ...TOKEN_ERRORS,
@@ -143,7 +148,7 @@ export const JOB_PATHS: Json = {
     parameters: [JOB_ID],
     get: operation("Statistics of every hypercall.", {
       responses: {
-        "200": answer("The statistics.", json(WIDE)),
+        "200": answer("The statistics.", json(reference("Hypercalls"))),
         ...JOB_ERRORS,
         "409": errorAnswer("The guest has not started yet."),
       },

@@ -55,6 +55,13 @@ type Operation = Json & { readonly responses: Json };
 
 const METHODS_WITH_BODY: ReadonlySet<string> = new Set(["post", "put"]);
 
+/** What an operation is about: the first word of its address. */
+const tagOf = (path: string): string => path.split("/")[1]?.replace(/\..*/, "") ?? "";
+
+/** All tags of these paths, in their order. */
+export const tagsOf = (paths: Json): readonly Json[] =>
+  [...new Set(Object.keys(paths).map(tagOf))].map((name) => ({ name }));
+
 /** Paths whose operations all have a name and a tag, and say what is refused wherever it comes. */
 export function completed(paths: Json): Json {
   const refused = { "400": errorAnswer("The query has a parameter that is not known here.") };
@@ -65,7 +72,7 @@ export function completed(paths: Json): Json {
       const { responses, ...rest } = part as Operation;
       return {
         operationId: operationName(method, path, "201" in responses),
-        tags: [path.split("/")[1]?.replace(/\..*/, "")],
+        tags: [tagOf(path)],
         ...rest,
         responses: { ...refused, ...(METHODS_WITH_BODY.has(method) && coded), ...responses },
       };

@@ -1,4 +1,4 @@
-import { answer, type Json, json, operation, query, TOKEN_ERRORS, WIDE } from "./parts.ts";
+import { answer, type Json, json, operation, query, reference, TOKEN_ERRORS, WIDE } from "./parts.ts";
 
 /** What is asked of the worker itself. */
 export const SERVICE_PATHS: Json = {
@@ -7,8 +7,8 @@ export const SERVICE_PATHS: Json = {
       security: [],
       parameters: [query("deep", "Whether what it needs answers, too.", { type: "string" })],
       responses: {
-        "200": answer("It does.", json(WIDE)),
-        "503": answer("Something that it needs does not; `checks` says what.", json(WIDE)),
+        "200": answer("It does.", json(reference("Health"))),
+        "503": answer("Something that it needs does not; `checks` says what.", json(reference("Health"))),
       },
     }),
   },

@@ -7,8 +7,8 @@ import {
   json,
   operation,
   QUOTA_ERRORS,
+  reference,
   TOKEN_ERRORS,
-  WIDE,
 } from "./parts.ts";
 
 const SNAPSHOT: Json = {
@@ -25,7 +25,7 @@ export const SNAPSHOT_PATHS: Json = {
   "/jobs/{id}/snapshots": {
     parameters: [JOB_ID],
     get: operation("The job's snapshots.", {
-      responses: { "200": answer("The snapshots.", json(WIDE)), ...JOB_ERRORS },
+      responses: { "200": answer("The snapshots.", json(reference("Snapshots"))), ...JOB_ERRORS },
     }),
     post: operation("Makes a snapshot of the guest as it is now.", {
       requestBody: {
@@ -38,7 +38,7 @@ export const SNAPSHOT_PATHS: Json = {
         }),
       },
       responses: {
-        "201": answer("The snapshot; Location is its address.", json(WIDE)),
+        "201": answer("The snapshot; Location is its address.", json(reference("Snapshot"))),
         "400": errorAnswer("The name is wrong."),
         ...JOB_ERRORS,
         "409": errorAnswer("There is no guest that could be kept."),
@@ -63,12 +63,12 @@ export const SNAPSHOT_PATHS: Json = {
   },
   "/snapshots": {
     get: operation("Imported snapshots.", {
-      responses: { "200": answer("The snapshots.", json(WIDE)), ...TOKEN_ERRORS },
+      responses: { "200": answer("The snapshots.", json(reference("Snapshots"))), ...TOKEN_ERRORS },
     }),
     post: operation("Imports a snapshot's file.", {
       requestBody: { required: true, content: { "application/octet-stream": {} } },
       responses: {
-        "201": answer("The snapshot; Location is its address.", json(WIDE)),
+        "201": answer("The snapshot; Location is its address.", json(reference("Snapshot"))),
         "400": errorAnswer("The body is empty."),
         ...TOKEN_ERRORS,
         "411": errorAnswer("There is no Content-Length."),

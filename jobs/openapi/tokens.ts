@@ -1,5 +1,14 @@
 import { TOKEN_REQUEST } from "../schema/token.ts";
-import { answer, errorAnswer, type Json, json, operation, schemaOf, TOKEN_ERRORS, WIDE } from "./parts.ts";
+import {
+  answer,
+  errorAnswer,
+  type Json,
+  json,
+  operation,
+  reference,
+  schemaOf,
+  TOKEN_ERRORS,
+} from "./parts.ts";
 
 /** What only tokens with the scope admin may do, and how a token logs a browser in. */
 
@@ -8,12 +17,12 @@ const ADMIN_ERRORS: Json = { ...TOKEN_ERRORS, "403": errorAnswer("The token has 
 export const TOKEN_PATHS: Json = {
   "/tokens": {
     get: operation("All tokens, with what their jobs take; never their texts.", {
-      responses: { "200": answer("The tokens.", json(WIDE)), ...ADMIN_ERRORS },
+      responses: { "200": answer("The tokens.", json(reference("Tokens"))), ...ADMIN_ERRORS },
     }),
     post: operation("Makes a token. Its text is in this answer, and nowhere else.", {
       requestBody: { required: true, content: json(schemaOf(TOKEN_REQUEST)) },
       responses: {
-        "201": answer("The token, with its text in `token`.", json(WIDE)),
+        "201": answer("The token, with its text in `token`.", json(reference("NewToken"))),
         "400": errorAnswer("The request is wrong; the message says which field, and what to do."),
         ...ADMIN_ERRORS,
         "409": errorAnswer("There are too many tokens."),
@@ -44,16 +53,19 @@ export const TOKEN_PATHS: Json = {
     post: operation(
       "An address of the dashboard that logs a browser in with this token: once, within ten minutes.",
       {
-        responses: { "201": answer("The address, in `url`.", json(WIDE)), ...TOKEN_ERRORS },
+        responses: { "201": answer("The address, in `url`.", json(reference("LoginLink"))), ...TOKEN_ERRORS },
       },
     ),
   },
   "/admin/repair": {
     get: operation("The repair of the index that is under way, or the last one.", {
-      responses: { "200": answer("How it goes; null if there was none.", json(WIDE)), ...ADMIN_ERRORS },
+      responses: {
+        "200": answer("How it goes; null if there was none.", json(reference("LastRepair"))),
+        ...ADMIN_ERRORS,
+      },
     }),
     post: operation("Makes the index anew from the jobs.", {
-      responses: { "202": answer("It has begun.", json(WIDE)), ...ADMIN_ERRORS },
+      responses: { "202": answer("It has begun.", json(reference("Repair"))), ...ADMIN_ERRORS },
     }),
   },
 };
