@@ -256,9 +256,10 @@ export class SqlPageStore implements PageStore {
     const raw = this.#base?.read(cluster);
     if (raw === undefined) return undefined;
     this.#room.set(raw);
+    const row = this.#room.subarray(0, raw.length);
     // A small one may be a part of a buffer that others use.
     if (raw.length === ROW) freeBuffer(raw.buffer as ArrayBuffer);
-    return this.#room.subarray(0, raw.length);
+    return row;
   }
 
   #select(table: "page" | "page_overlay", cluster: number): Uint8Array | undefined {
