@@ -141,6 +141,18 @@ describe("/healthz", () => {
       { status: "failed", checks: { settings: "failed", database: "failed", register: "ok", blobs: "ok" } },
     ]);
     expect((await app.request("/healthz", {}, { ...env, DB } as never)).status).toBe(200);
+    // Settings that something needs only later.
+    for (const wrong of [
+      { NOTIFY_RETRY_SECONDS: "soon" },
+      { KCIDB_ORIGIN: "Me" },
+      { WEBHOOK_SECRET: "whsec_short" },
+      { GENERIC_WEBHOOK_SECRET: "secret" },
+      { PUBLIC_URL: "xenner.example" },
+      { NOTIFY_RESOLVER: "1.1.1.1" },
+    ]) {
+      const answer = await app.request("/healthz?deep", {}, { ...env, ...wrong } as never);
+      expect([wrong, await answer.json()]).toMatchObject([wrong, { checks: { settings: "failed" } }]);
+    }
   });
 });
 

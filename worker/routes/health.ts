@@ -1,15 +1,42 @@
 import { Hono } from "hono";
 import { withDatabase } from "../database/database.ts";
 import type { AppEnv, Env } from "../env.ts";
-import { messageOf } from "../errors.ts";
+import { HttpError, messageOf } from "../errors.ts";
 import { HEALTH_LIMITS } from "../limits.ts";
 import { logEvent } from "../log.ts";
+import { firstRetryOf } from "../notify/settings.ts";
+import { isSecret } from "../notify/signature.ts";
 import { registerOf } from "../register/stub.ts";
-import { settingsOf } from "../settings.ts";
+import { kcidbOriginOf, settingsOf } from "../settings.ts";
+
+/** @throws HttpError naming a variable that is wrong, before it is needed */
+function checkSettings(env: Env): void {
+  settingsOf(env);
+  kcidbOriginOf(env);
+  firstRetryOf(env);
+  for (const name of ["WEBHOOK_SECRET", "GENERIC_WEBHOOK_SECRET"] as const) {
+    const secret = env[name] ?? "";
+    if (secret === "" || isSecret(secret)) continue;
+    throw new HttpError(
+      500,
+      "bad-setting",
+      `This worker's secret ${name} is none; set it to "whsec_" and 24 to 64 bytes in base64.`,
+    );
+  }
+  for (const name of ["PUBLIC_URL", "GITHUB_API", "NOTIFY_RESOLVER"] as const) {
+    const address = env[name] ?? "";
+    if (address === "" || address === "none" || URL.canParse(address)) continue;
+    throw new HttpError(
+      500,
+      "bad-setting",
+      `This worker's variable ${name} is "${address}"; set it to an address.`,
+    );
+  }
+}
 
 /** What this worker needs, and how to see that it is there. */
 const CHECKS: Readonly<Record<string, (env: Env) => unknown>> = {
-  settings: (env) => settingsOf(env),
+  settings: checkSettings,
   database: (env) => withDatabase(env, (database) => database.prepare("SELECT 1 FROM jobs LIMIT 1").first()),
   register: (env) => registerOf(env).usage("nobody"),
   blobs: (env) => env.BLOBS.head("nothing"),
