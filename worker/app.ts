@@ -86,9 +86,9 @@ export function createApp(check: KernelCheck): Hono<AppEnv> {
       return context.json(errorBody("wrong-method", message), 405, { allow: allowed });
     }
     const near = nearAddress(path);
-    const advice = near === undefined ? "GET /docs lists what there is" : `did you mean ${near}?`;
-    const end = near === undefined ? "." : "";
-    return context.json(errorBody("no-route", `There is no ${method} ${path} here; ${advice}${end}`), 404);
+    const advice = near === undefined ? "; GET /docs lists what there is" : `, but there is ${near}`;
+    const message = `There is no ${method} ${path} here${advice}.`;
+    return context.json(errorBody("no-route", message), 404);
   });
   app.onError(async (error, context) => {
     if (error instanceof HttpError) {

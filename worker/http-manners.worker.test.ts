@@ -146,7 +146,7 @@ test.each([
     new Request(`http://worker${path}`, { headers: { authorization: "Bearer test-token" } }),
   );
   expect(response.status).toBe(404);
-  expect((await errorOf(response)).message).toMatch(new RegExp(`did you mean ${near}\\?$`));
+  expect((await errorOf(response)).message).toMatch(new RegExp(`, but there is ${near}\\.$`));
 });
 
 test("an address in another spelling has the same parameters", async () => {
