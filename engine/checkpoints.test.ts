@@ -1,33 +1,15 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { FixtureUnavailable, type PreparedFixture, prepareFixture } from "../r2-fixtures/index.ts";
+import type { PreparedFixture } from "../r2-fixtures/index.ts";
 import { create, restore, statedMachine } from "./machine.ts";
-import type { EngineParts, MachineApi } from "./machine-api.ts";
+import type { MachineApi } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
+import { fixtureOrSkip, PARTS, readBytes } from "./testing/parts.ts";
 
 /*
  * What checkpoints do to a guest, and what they write. Real guests run with checkpoints at random moments, half of which the
  * machine is thrown away after and made anew from the page store: state, console and instruction count are those of a run
  * that had none. And a guest with 512 MiB that does what one with 128 MiB does makes checkpoints of the same size.
  */
-
-const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
-const read = (path: string) => new Uint8Array(readFileSync(path));
-const PARTS: EngineParts = {
-  core: new NodeModule(read(`${import.meta.dirname}/cpu/core.wasm`)),
-  emu64: read(`${import.meta.dirname}/emu/emu64.elf`),
-  emu32pae: read(`${import.meta.dirname}/emu/emu32pae.elf`),
-};
-
-async function fixtureOf(name: string): Promise<PreparedFixture | undefined> {
-  try {
-    return await prepareFixture(name, { log: () => {} });
-  } catch (error) {
-    if (!(error instanceof FixtureUnavailable) || process.env.CI === "true") throw error;
-    console.warn(`\n*** SKIPPING checkpoints of ${name}: ${error.message}\n`);
-    return undefined;
-  }
-}
 
 /** Counts what is written. */
 class CountingStore extends MapPageStore {
@@ -40,8 +22,8 @@ class CountingStore extends MapPageStore {
 
 function begin(fixture: PreparedFixture, memoryMiB: number, store: MapPageStore): Promise<MachineApi> {
   const config = {
-    kernel: read(fixture.kernelPath),
-    ...(fixture.initrdPath !== undefined && { initrd: read(fixture.initrdPath) }),
+    kernel: readBytes(fixture.kernelPath),
+    ...(fixture.initrdPath !== undefined && { initrd: readBytes(fixture.initrdPath) }),
     cmdline: fixture.cmdline,
     memoryMiB,
     seed: 42n,
@@ -95,7 +77,7 @@ describe.each([
   ["grub-pv", 12_000_000, 120_000_000],
   ["hello32", 5_000_000, 100_000_000],
 ] as const)("%s", async (name, every, most) => {
-  const fixture = await fixtureOf(name);
+  const fixture = await fixtureOrSkip(name);
 
   test.skipIf(fixture === undefined)(
     "does not notice checkpoints, nor being made anew from one",

@@ -16,17 +16,12 @@ import { HYPERCALL_PAGES_BUILD, isModuleCurrent } from "./emu-hvm/pages-build.ts
 import { create, restore, statedMachine } from "./machine.ts";
 import type { MachineApi } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
+import { PARTS, readBytes } from "./testing/parts.ts";
 import { codePage, entriesWithCode, hvmHypercallPage } from "./xenner/hvm/hypercall-page.ts";
 
-const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
-const read = (path: string) => new Uint8Array(readFileSync(path));
-const parts = {
-  core: new NodeModule(read(`${import.meta.dirname}/cpu/core.wasm`)),
-  emu64: read(`${import.meta.dirname}/emu/emu64.elf`),
-};
 const GUESTS = HVM_CALLS.map(({ directory, output }) => ({
   name: output,
-  kernel: read(join(directory, output)),
+  kernel: readBytes(join(directory, output)),
 }));
 const ENTRIES = { pvh: "by PVH", hvm: "by Linux's boot protocol" } as const;
 type Mode = keyof typeof ENTRIES;
@@ -80,7 +75,7 @@ async function run(
   mode: Mode = "pvh",
 ): Promise<Run> {
   let store = new MapPageStore();
-  let machine: MachineApi = await create(parts, configOf(kernel, mode), store);
+  let machine: MachineApi = await create(PARTS, configOf(kernel, mode), store);
   const pages = new Map<number, string>();
   let console = "";
   for (let turn = 0; turn < MAX_TURNS; turn++) {
@@ -98,7 +93,7 @@ async function run(
     // A copy, and another machine: nothing but the checkpoint is left of the first one.
     store = copyOf(store);
     expect(statedMachine(state)).toEqual({ mode, memoryMiB: 16 });
-    machine = restore(parts, state, store);
+    machine = restore(PARTS, state, store);
     machine.run(0);
     machine.checkpoint();
     expect(codeAndHypercallPages(store)).toBe(before);
@@ -177,7 +172,7 @@ describe.each(GUESTS)("$name", ({ kernel }) => {
   });
 
   test("one instruction at a time where two pages are used first: the same run", async () => {
-    const machine = await create(parts, configOf(kernel, "pvh"), new MapPageStore());
+    const machine = await create(PARTS, configOf(kernel, "pvh"), new MapPageStore());
     let console = "";
     const take = (): void => {
       console += new TextDecoder().decode(machine.takeConsole());

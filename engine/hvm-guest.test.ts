@@ -13,23 +13,18 @@ import type { MachineApi, SliceEnd } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
 import { PC_GUEST } from "./platform/testing/build.ts";
 import { PC_GUEST_PATH, RECORDED_PATH, runOnQemu } from "./platform/testing/qemu.ts";
+import { PARTS, readBytes } from "./testing/parts.ts";
 
-const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
-const read = (path: string) => new Uint8Array(readFileSync(path));
-const parts = {
-  core: new NodeModule(read(`${import.meta.dirname}/cpu/core.wasm`)),
-  emu64: read(`${import.meta.dirname}/emu/emu64.elf`),
-};
 const RECORDED = readFileSync(RECORDED_PATH, "utf8");
 
 /** Runs it to its end in slices; `checkpoints`: through a checkpoint after each. */
 async function run(slice: number, checkpoints = false): Promise<Record<string, unknown>> {
   const store = new MapPageStore();
   let machine: MachineApi = await create(
-    parts,
+    PARTS,
     {
       mode: "hvm",
-      kernel: read(PC_GUEST_PATH),
+      kernel: readBytes(PC_GUEST_PATH),
       cmdline: "",
       memoryMiB: 8,
       seed: 1n,
@@ -45,7 +40,7 @@ async function run(slice: number, checkpoints = false): Promise<Record<string, u
       const { instructions, guestNanoseconds } = machine;
       return { end, console, instructions, guestNanoseconds, hash: machine.stateHash() };
     }
-    if (checkpoints) machine = restore(parts, machine.checkpoint().state, store);
+    if (checkpoints) machine = restore(PARTS, machine.checkpoint().state, store);
   }
 }
 
@@ -77,7 +72,7 @@ describe("a PC", () => {
       segments: [{ paddr: 0x100000n, bytes: Uint8Array.of(0xfa, 0xf4) }],
     });
     const config = { mode: "hvm", kernel, cmdline: "", memoryMiB: 8, seed: 1n, startTime: 0 } as const;
-    const machine = await create(parts, config, new MapPageStore());
+    const machine = await create(PARTS, config, new MapPageStore());
     expect(machine.run(1000)).toEqual({ kind: "shutdown", reason: "poweroff", code: 0 });
     expect(machine.instructions).toBe(2);
   });

@@ -4,26 +4,17 @@
  * A pool of frames that is too small for it changes nothing either, and a hash of the whole state says so at many points.
  * Checkpoints that are not ours are refused.
  */
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CHECKPOINT_VERSION, CheckpointError } from "./checkpoint.ts";
 import { POOL_LIMITS } from "./limits.ts";
 import { LoadError } from "./loader/errors.ts";
 import { create, restore } from "./machine.ts";
-import type { EngineParts, MachineApi, SliceEnd } from "./machine-api.ts";
+import type { MachineApi, SliceEnd } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
+import { PARTS, readBytes } from "./testing/parts.ts";
 
-const file = (name: string) => new Uint8Array(readFileSync(`${import.meta.dirname}/${name}`));
-
-// The Workers types know only compiled modules; this test runs in Node, where a module can be made from bytes.
-const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
-
-const parts: EngineParts = {
-  core: new NodeModule(file("cpu/core.wasm")),
-  emu64: file("emu/emu64.elf"),
-};
 const config = {
-  kernel: file("../r2-fixtures/hello/hello.elf"),
+  kernel: readBytes(`${import.meta.dirname}/../r2-fixtures/hello/hello.elf`),
   cmdline: "hello",
   memoryMiB: 16,
   seed: 42n,
@@ -55,7 +46,7 @@ function finish(
   }
 }
 
-const undisturbed = finish(await create(parts, config, new MapPageStore()), () => 1e9);
+const undisturbed = finish(await create(PARTS, config, new MapPageStore()), () => 1e9);
 
 test("hello runs to power-off, and idle time counts as time but not as instructions", () => {
   expect(undisturbed.end).toEqual({ kind: "shutdown", reason: "poweroff", code: 0 });
@@ -67,13 +58,13 @@ describe("slices do not show", () => {
   test.each([1, 7, 1000, 65_537])("of %i instructions", async (size) => {
     // One instruction at a time takes too long for all of the run: change to larger slices after a while.
     let slices = 0;
-    const machine = await create(parts, config, new MapPageStore());
+    const machine = await create(PARTS, config, new MapPageStore());
     expect(finish(machine, () => (slices++ < 20_000 ? size : 100_000))).toEqual(undisturbed);
   });
 
   test("of irregular size, with the budget kept exactly", async () => {
     let state = 1;
-    const machine = await create(parts, config, new MapPageStore());
+    const machine = await create(PARTS, config, new MapPageStore());
     let before = 0;
     const budget = (): number => {
       state = (Math.imul(state, 48271) >>> 0) % 0x7fffffff;
@@ -92,7 +83,7 @@ describe("the state hash", async () => {
   async function trail(poolPages: number, slice: number, restores: boolean): Promise<string[]> {
     const hashes: string[] = [];
     const store = new MapPageStore();
-    const these = { ...parts, poolPages };
+    const these = { ...PARTS, poolPages };
     let machine = await create(these, config, store);
     for (let point = 1; point <= POINTS; point++) {
       while (machine.instructions < point * EVERY) {
@@ -110,7 +101,7 @@ describe("the state hash", async () => {
   test("is another at each point, and for another seed", async () => {
     // Some points lie within one repeated instruction that clears memory: the first moment after it counts for all.
     expect(new Set(expected).size).toBeGreaterThan(POINTS - 4);
-    const other = await create(parts, { ...config, seed: 43n }, new MapPageStore());
+    const other = await create(PARTS, { ...config, seed: 43n }, new MapPageStore());
     other.run(EVERY);
     expect(other.stateHash()).not.toBe(expected[0]);
   });
@@ -132,11 +123,11 @@ describe("checkpoints", () => {
     const store = new MapPageStore();
     let taken = 0;
     const result = finish(
-      await create(parts, config, store),
+      await create(PARTS, config, store),
       () => 1997,
       (machine) => {
         taken++;
-        return restore(parts, machine.checkpoint().state, store);
+        return restore(PARTS, machine.checkpoint().state, store);
       },
     );
     expect(taken).toBeGreaterThan(50);
@@ -145,34 +136,34 @@ describe("checkpoints", () => {
 
   test("write pages once, and keep console output that nobody has taken", async () => {
     const store = new MapPageStore();
-    const machine = await create(parts, config, store);
+    const machine = await create(PARTS, config, store);
     machine.run(1e9);
     const first = machine.checkpoint();
     expect(first.pagesWritten).toBeGreaterThan(100);
     expect(machine.checkpoint().pagesWritten).toBe(0);
     const text = (m: MachineApi) => new TextDecoder().decode(m.takeConsole());
-    expect(text(restore(parts, first.state, store))).toBe(undisturbed.console);
+    expect(text(restore(PARTS, first.state, store))).toBe(undisturbed.console);
   });
 
   test("statistics go on where they were", async () => {
     const store = new MapPageStore();
-    const machine = await create(parts, config, store);
+    const machine = await create(PARTS, config, store);
     machine.run(1e9);
     const statistics = machine.statistics();
     expect(statistics.totals.calls).toBeGreaterThan(20);
-    const again = restore(parts, machine.checkpoint().state, store);
+    const again = restore(PARTS, machine.checkpoint().state, store);
     expect(again.statistics()).toEqual(statistics);
     expect(again.run(1000)).toEqual(undisturbed.end);
   });
 
   test("that are damaged, cut off, of another version or nothing of the kind are refused", async () => {
     const store = new MapPageStore();
-    const machine = await create(parts, config, store);
+    const machine = await create(PARTS, config, store);
     machine.run(50_000);
     const { state } = machine.checkpoint();
     const refusal = (bytes: Uint8Array): string => {
       try {
-        restore(parts, bytes, store);
+        restore(PARTS, bytes, store);
       } catch (error) {
         if (error instanceof CheckpointError) return error.code;
         throw error;
@@ -191,12 +182,12 @@ describe("checkpoints", () => {
 });
 
 test("the seed and the start time are the guest's, not the clock's", async () => {
-  const again = finish(await create(parts, config, new MapPageStore()), () => 1e9);
+  const again = finish(await create(PARTS, config, new MapPageStore()), () => 1e9);
   expect(again).toEqual(undisturbed);
 });
 
 test("a kernel that cannot be booted is a LoadError", async () => {
-  const bad = (change: Partial<typeof config>) => create(parts, { ...config, ...change }, new MapPageStore());
+  const bad = (change: Partial<typeof config>) => create(PARTS, { ...config, ...change }, new MapPageStore());
   await expect(bad({ kernel: new Uint8Array(0) })).rejects.toThrow(LoadError);
   await expect(bad({ memoryMiB: 1 })).rejects.toThrow(LoadError);
   await expect(bad({ cmdline: "x".repeat(2000) })).rejects.toThrow(LoadError);

@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { FixtureUnavailable, type PreparedFixture, prepareFixture } from "../r2-fixtures/index.ts";
+import type { PreparedFixture } from "../r2-fixtures/index.ts";
 import { LoadError } from "./loader/errors.ts";
 import { create, restore } from "./machine.ts";
 import type { EngineParts, MachineApi } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
+import { fixtureOrSkip, PARTS, readBytes } from "./testing/parts.ts";
 
 /*
  * 32-bit PV guests on emu32pae. hello32 makes every hypercall and says itself what was wrong; GRUB's i386 port, which is
@@ -12,33 +12,15 @@ import { MapPageStore } from "./memory/page-store.ts";
  * in console, instruction count or state.
  */
 
-const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
-const read = (path: string) => new Uint8Array(readFileSync(path));
-const PARTS: EngineParts = {
-  core: new NodeModule(read(`${import.meta.dirname}/cpu/core.wasm`)),
-  emu64: read(`${import.meta.dirname}/emu/emu64.elf`),
-  emu32pae: read(`${import.meta.dirname}/emu/emu32pae.elf`),
-};
-
-async function fixtureOf(name: string): Promise<PreparedFixture | undefined> {
-  try {
-    return await prepareFixture(name, { log: () => {} });
-  } catch (error) {
-    if (!(error instanceof FixtureUnavailable) || process.env.CI === "true") throw error;
-    console.warn(`\n*** SKIPPING ${name}: ${error.message}\n`);
-    return undefined;
-  }
-}
-
 function begin(fixture: PreparedFixture, store: MapPageStore, memoryMiB = fixture.memoryMiB) {
-  const config = { kernel: read(fixture.kernelPath), cmdline: "", memoryMiB, seed: 1n, startTime: 0 };
+  const config = { kernel: readBytes(fixture.kernelPath), cmdline: "", memoryMiB, seed: 1n, startTime: 0 };
   return create(PARTS, config, store);
 }
 
 const text = (machine: MachineApi): string => new TextDecoder("latin1").decode(machine.takeConsole());
 
 describe("hello32", async () => {
-  const fixture = (await fixtureOf("hello32"))!;
+  const fixture = (await fixtureOrSkip("hello32"))!;
 
   test("finds every answer right, the same in odd slices and from checkpoints", {
     timeout: 120_000,
@@ -87,7 +69,7 @@ describe("hello32", async () => {
 });
 
 describe("grub-pv32", async () => {
-  const fixture = await fixtureOf("grub-pv32");
+  const fixture = await fixtureOrSkip("grub-pv32");
 
   test.skipIf(fixture === undefined)("answers ls and help at its prompt", { timeout: 120_000 }, async () => {
     const machine = await begin(fixture!, new MapPageStore(), 32);
@@ -113,11 +95,17 @@ describe("grub-pv32", async () => {
 });
 
 describe("what is not offered", async () => {
-  const fixture = (await fixtureOf("hello32"))!;
+  const fixture = (await fixtureOrSkip("hello32"))!;
 
   test("is said before anything is built", async () => {
     const without: EngineParts = { core: PARTS.core, emu64: PARTS.emu64 };
-    const config = { kernel: read(fixture.kernelPath), cmdline: "", memoryMiB: 16, seed: 1n, startTime: 0 };
+    const config = {
+      kernel: readBytes(fixture.kernelPath),
+      cmdline: "",
+      memoryMiB: 16,
+      seed: 1n,
+      startTime: 0,
+    };
     const refusal = create(without, config, new MapPageStore());
     await expect(refusal).rejects.toMatchObject({ code: "mode-not-offered" });
     await expect(begin(fixture, new MapPageStore(), 4096)).rejects.toThrow(LoadError);

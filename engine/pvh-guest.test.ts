@@ -3,23 +3,16 @@
  * prints through the page, reads its local APIC's id, sends itself an interrupt, and powers off by VMCALL. The same run comes
  * out of slices of any size and of checkpoints at any instruction.
  */
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { buildElf, xenNotes } from "./loader/testing/build-elf.ts";
 import { checkMode, create, restore } from "./machine.ts";
 import type { MachineApi, SliceEnd } from "./machine-api.ts";
 import { MapPageStore } from "./memory/page-store.ts";
-
-const NodeModule = WebAssembly.Module as unknown as new (bytes: Uint8Array) => WebAssembly.Module;
-const read = (path: string) => new Uint8Array(readFileSync(path));
-const parts = {
-  core: new NodeModule(read(`${import.meta.dirname}/cpu/core.wasm`)),
-  emu64: read(`${import.meta.dirname}/emu/emu64.elf`),
-};
+import { PARTS } from "./testing/parts.ts";
 
 function canIntercept(): boolean {
   try {
-    checkMode(parts.core, "pvh");
+    checkMode(PARTS.core, "pvh");
     return true;
   } catch {
     return false;
@@ -143,7 +136,7 @@ const KERNEL = buildElf({
 async function run(slice: number, checkpoints = false): Promise<Record<string, unknown>> {
   const store = new MapPageStore();
   let machine: MachineApi = await create(
-    parts,
+    PARTS,
     { mode: "pvh", kernel: KERNEL, cmdline: "", memoryMiB: 8, seed: 1n, startTime: 0 },
     store,
   );
@@ -155,7 +148,7 @@ async function run(slice: number, checkpoints = false): Promise<Record<string, u
       const { instructions } = machine;
       return { end, console, instructions, hash: machine.stateHash(), totals: machine.statistics().totals };
     }
-    if (checkpoints) machine = restore(parts, machine.checkpoint().state, store);
+    if (checkpoints) machine = restore(PARTS, machine.checkpoint().state, store);
   }
 }
 

@@ -9,7 +9,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { PhysicalMemory } from "../../cpu/types.ts";
 import { loadKernel } from "../../loader/kernel.ts";
 import { sourceOf } from "../../loader/source.ts";
 import type { HypercallStatistics } from "../../machine-api.ts";
@@ -18,6 +17,7 @@ import { buildDomain } from "../../xenner/domain-builder.ts";
 import { placeEmu } from "../../xenner/emu-image.ts";
 import { planLayout } from "../../xenner/layout.ts";
 import { decodeStatistics } from "../../xenner/statistics.ts";
+import { ArrayMemory } from "../../xenner/testing/memory.ts";
 import { compileEmu, compileStub } from "./compile.ts";
 
 const MIB = 1024 * 1024;
@@ -28,61 +28,6 @@ const STUB_PARAMETERS = 64;
 const STUB_L4_SLOT = 257;
 /** qemu loads the guest's memory from here on; what is below belongs to its firmware until the guest starts. */
 const LOAD_FROM = 1 * MIB;
-
-/** Machine memory as a plain array. */
-class ArrayMemory implements PhysicalMemory {
-  readonly bytes: number;
-  readonly #data: Uint8Array;
-  readonly #view: DataView;
-
-  constructor(bytes: number) {
-    this.bytes = bytes;
-    this.#data = new Uint8Array(bytes);
-    this.#view = new DataView(this.#data.buffer);
-  }
-
-  read(address: number, length: number): Uint8Array {
-    return this.#data.slice(address, address + length);
-  }
-  write(address: number, bytes: Uint8Array): void {
-    this.#data.set(bytes, address);
-  }
-  load(address: number, bytes: Uint8Array): void {
-    this.write(address, bytes);
-  }
-  readU8(address: number): number {
-    return this.#view.getUint8(address);
-  }
-  readU32(address: number): number {
-    return this.#view.getUint32(address, true);
-  }
-  readU64(address: number): bigint {
-    return this.#view.getBigUint64(address, true);
-  }
-  writeU8(address: number, value: number): void {
-    this.#view.setUint8(address, value);
-  }
-  writeU32(address: number, value: number): void {
-    this.#view.setUint32(address, value, true);
-  }
-  writeU64(address: number, value: bigint): void {
-    this.#view.setBigUint64(address, value, true);
-  }
-  dirtyPages(): number[] {
-    return [];
-  }
-  countDirtyPages(): number {
-    return 0;
-  }
-  page(gfn: number): Uint8Array {
-    return this.#data.subarray(gfn * 4096, (gfn + 1) * 4096);
-  }
-  copyPage(gfn: number, into: Uint8Array): boolean {
-    into.set(this.page(gfn));
-    return true;
-  }
-  clearDirty(): void {}
-}
 
 export interface QemuGuest {
   readonly kernel: Uint8Array;
@@ -116,7 +61,7 @@ export async function runOnQemu(guest: QemuGuest): Promise<QemuResult> {
 
     const ramPages = (guest.memoryMiB * MIB) / 4096;
     const emu = placeEmu(readFileSync(path("emu.elf")), ramPages);
-    const memory = new ArrayMemory(emu.region.machinePages * 4096);
+    const memory = new ArrayMemory(emu.region.machinePages);
     if (memory.bytes > STUB_ADDRESS) throw new RangeError("the guest is too large for this set-up");
     const kernel = await loadKernel(guest.kernel);
     const layout = planLayout(kernel, guest.initrd?.length ?? 0, ramPages);
