@@ -1,6 +1,6 @@
 import { asciiz, Bytes } from "./bytes.ts";
 import { BZIMAGE_HEAD_BYTES, isBzImage } from "./bzimage.ts";
-import { type ElfImage, EM_X86_64, isElf, PT_LOAD, parseElf } from "./elf.ts";
+import { type ElfImage, isElf, PT_LOAD, parseElf } from "./elf.ts";
 import { hex, LoadError, REMEDY_COMPLETE_FILE } from "./errors.ts";
 import { imageOf } from "./image.ts";
 import { type Kernel, placeSegments, readHead } from "./kernel.ts";
@@ -185,7 +185,8 @@ function fromElf(elf: ElfImage): Omit<LinuxKernel, "format" | "image"> {
   return {
     notes,
     version: "",
-    bits: elf.machine === EM_X86_64 ? 64 : 32,
+    // An x32 file starts in 32-bit mode, as with other loaders: its headers have no room for an address of 64 bits.
+    bits: elf.bits,
     entry: Number(entry),
     segments,
     physicalStart,

@@ -47,6 +47,11 @@ test.each([64, 32] as const)("an ELF%d file", async (bits) => {
   });
 });
 
+test("64-bit code in a file with headers of 32 bits, as `objcopy -O elf32-x86-64` makes it", async () => {
+  const file = kernel(note(0x1000010n), { bits: 32, machine: 62 });
+  expect(await load(file)).toMatchObject({ bits: 64, entry: 0x1000010, physicalEnd: 0x2000064 });
+});
+
 describe("refused", () => {
   test.each([
     ["without Xen notes", kernel(undefined), "no-pvh-entry", /PVH entry point/],
