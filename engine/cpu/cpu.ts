@@ -66,6 +66,7 @@ const FTW = 0x1704;
 const CONTROL = { cr0: 0x1120, cr2: 0x1128, cr3: 0x1130, cr4: 0x1138, efer: 0x1140 } as const;
 const GDT_BASE = 0x1148;
 const GDT_LIMIT = 0x1150;
+const IDT_LIMIT = 0x1160;
 const CPL = 0x1154;
 const MODE = 0x1164;
 const INSTRUCTIONS = 0x1268;
@@ -119,6 +120,7 @@ const DEVICE_WORDS = 3;
 /** Attributes of flat segments: 32-bit and 64-bit code, data. */
 const FLAT_ATTRIBUTES = { code32: 0xc09b, code64: 0xa09b, data: 0xc093 } as const;
 const CS = 1;
+const CR0_PE = 1n;
 const SEGMENTS = 6;
 const ALL_VECTORS = 0xffffffff;
 
@@ -479,6 +481,15 @@ export class Cpu implements VirtualCpuApi {
     if (name !== "cr2") this.#core.controlChanged();
   }
 
+  /** Limit of IDTR: 0 leaves no gate, and INT n becomes #GP with n in its error code. */
+  get idtLimit(): number {
+    return this.#dv().getUint32(IDT_LIMIT, true);
+  }
+
+  setIdtLimit(limit: number): void {
+    this.#dv().setUint32(IDT_LIMIT, limit, true);
+  }
+
   /** Segment register: 0 ES, 1 CS, 2 SS, 3 DS, 4 FS, 5 GS. */
   getSegment(index: number): SegmentState {
     const dv = this.#dv();
@@ -490,7 +501,7 @@ export class Cpu implements VirtualCpuApi {
     };
   }
 
-  /** Sets a segment register without any check; for CS also the privilege, from the selector's RPL. */
+  /** Sets a segment register without any check; for CS also the privilege: the selector's RPL, 0 in real mode. */
   setSegment(index: number, state: SegmentState): void {
     const dv = this.#dv();
     dv.setUint16(SEG + index * 8, state.selector, true);
@@ -498,7 +509,8 @@ export class Cpu implements VirtualCpuApi {
     dv.setUint32(SEG + index * 8 + 4, state.limit, true);
     dv.setBigUint64(REGS + (20 + index) * 8, state.base, true);
     if (index === 1) {
-      dv.setUint32(CPL, state.selector & 3, true);
+      const isProtected = (this.getControl("cr0") & CR0_PE) !== 0n;
+      dv.setUint32(CPL, isProtected ? state.selector & 3 : 0, true);
       this.#core.controlChanged();
     }
   }

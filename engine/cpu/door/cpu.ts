@@ -13,10 +13,14 @@ const USAGE = `usage: npm run cpu -- FILE.bin [options]     runs one flat binary
   --load ADDR            where the file goes and execution starts (0x10000; 0x7c00 in real mode)
   --map ADDR:SIZE        more memory, readable, writable and executable (any number of times)
   --poke ADDR=HEXBYTES   memory contents (any number of times)
-  --set REG=VALUE        rax..r15, rip, rflags, xmm0..xmm15, mxcsr, fcw, fs_base, gs_base (any number of times)
+  --set REG=VALUE        rax..r15, rip, rflags, xmm0..xmm15, mxcsr, st0..st7, fcw, fs_base, gs_base; with --mode 16
+                         cs, ds, es, fs, gs, ss, too (any number of times)
   --cpu v1|v2            what the processor offers: x86-64-v1 or x86-64-v2 (v2)
   --max N                stop after N instructions (1000000)
   --dump ADDR:SIZE       memory to print at the end (any number of times)
+
+A case ends at HLT, after N instructions, or at the first exception, which is reported and not delivered. INT n, INT3 and INTO are
+reported with their vector, and rip behind them; in real mode, and where the case has loaded an IDT, they go through the table.
 
 A line of LIST.jsonl: {"name","code":"hex" or "file","mode":64,"load":"0x10000","map":[["0xe0000000","0x10000"]],
   "poke":[["0xe0000000","aabb"]],"set":{"rax":"0x1"},"cpu":"v2","max":1000000,"dump":[["0xe0000000","0x40"]]}
@@ -48,20 +52,28 @@ const readFile = (path: string): Uint8Array => {
   }
 };
 
+function parseLine(line: string, number: number): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    throw new DoorError(`line ${number} is not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 function many(path: string): number {
   const door = new Door();
   let status = 0;
-  for (const line of new TextDecoder().decode(readFile(path)).split("\n")) {
+  for (const [i, line] of new TextDecoder().decode(readFile(path)).split("\n").entries()) {
     if (line.trim() === "") continue;
     let name = "";
     try {
-      const json: unknown = JSON.parse(line);
+      const json = parseLine(line, i + 1);
       if (typeof json === "object" && json !== null && "name" in json && typeof json.name === "string")
         name = json.name;
       console.log(JSON.stringify(door.run(parseCase(json, readFile))));
     } catch (error) {
-      if (!(error instanceof DoorError || error instanceof SyntaxError)) throw error;
-      console.log(JSON.stringify({ name, error: error.message }));
+      // Whatever one case does, the others are run.
+      console.log(JSON.stringify({ name, error: error instanceof Error ? error.message : String(error) }));
       status = EXIT_USAGE;
     }
   }
@@ -90,6 +102,11 @@ function main(): number {
   }
   if (values.many !== undefined) {
     if (positionals.length > 0) throw new DoorError("--many and FILE.bin exclude each other");
+    const given = Object.entries(values).find(
+      ([name, value]) => name !== "many" && !(Array.isArray(value) && value.length === 0),
+    );
+    if (given !== undefined)
+      throw new DoorError(`--many and --${given[0]} exclude each other: each line says its own`);
     return many(values.many);
   }
   const [file, ...rest] = positionals;

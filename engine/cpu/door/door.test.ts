@@ -55,6 +55,63 @@ describe("one process", () => {
     expect(run({ code: "0f0b" }).fault).toEqual({ vector: 6, error: 0, cr2: "0x0" });
   });
 
+  // As SDM vol. 3A 6.3.3 and table 6-1 have it: the vector is the instruction's, and the handler would return behind it.
+  test.each([
+    [64, "90 cc", 3, "0x10002"],
+    [64, "cd80", 0x80, "0x10002"],
+    [64, "48cd03", 3, "0x10003"],
+    [32, "b8ffffff7f 40 ce", 4, "0x10007"],
+    [32, "f1", 1, "0x10001"],
+  ])("in mode %i reports the software interrupt of %s as vector %i", (mode, code, vector, rip) => {
+    const r = run({ mode, code });
+    expect(r).toMatchObject({ stop: "fault", fault: { vector, error: 0 } });
+    expect(r.regs.rip).toBe(rip);
+  });
+
+  test("sets x87 registers, and segments in real mode, where any CS is ring 0", () => {
+    // fadd st(0), st(1); hlt: 1 + 2
+    const x87 = run({
+      code: "d8c1 f4",
+      set: { st0: "0x3fff8000000000000000", st1: "0x40008000000000000000" },
+    });
+    expect(x87.st.slice(0, 2)).toEqual(["0x4000c000000000000000", "0x40008000000000000000"]);
+    expect(x87.ftw).toBe("0xfff0");
+    // mov al, [es:5]; cli; hlt, at 0x7c3:0x10
+    const real = run({
+      mode: 16,
+      load: 0x7c40,
+      code: "26a00500 fa f4",
+      poke: [["0x12345", "5a"]],
+      set: { es: "0x1234", cs: "0x7c3", rip: "0x10" },
+    });
+    expect(real).toMatchObject({ stop: "hlt", regs: { rax: "0x5a", rip: "0x16" } });
+    expect(() => run({ code: "f4", set: { ds: 0 } })).toThrow("set.ds");
+  });
+
+  test.each([
+    [
+      {
+        map: [
+          ["0x1000", 1],
+          ["0x800000000000", 1],
+        ],
+      },
+      "map[1]: 0x800000000000",
+    ],
+    [{ map: [["0x7ffffffff000", "0x2000"]] }, "map[0]: 0x800000000fff"],
+    [{ map: [["0xfffffffffffff000", "0x1001"]] }, "map[0]: 0x10000000000000000"],
+    [{ map: [["0x100000000", "0xffffffffffffffff"]] }, "map: more than 1024 MiB"],
+    [{ map: [["0x7fff00000000", "0x10000"]], poke: [["0x7fff0000ffff", "0102"]] }, "poke[0]: 0x7fff00010000"],
+    [{ dump: [["0x20000", 4]] }, "dump[0]: 0x20000"],
+    [{ mode: 32, dump: [[0, "0xffffffff"]] }, "dump: more than 16 MiB"],
+    [{ mode: 32, load: "0x100000000" }, "load: 0x100000000 is beyond the 4096 MiB"],
+    [{ mode: 16, poke: [["0x1000000", "00"]] }, "poke[0]: 0x1000000 is beyond the 16 MiB"],
+    [{ load: "0x10000000000000000" }, "load: 0x10000000000000000"],
+    [{ set: { rflags: "0x20000" } }, "set.rflags"],
+  ])("%j is refused", (json, message) => {
+    expect(() => run({ code: "f4", ...json })).toThrow(message);
+  });
+
   test("knows 32-bit protected mode and real mode", () => {
     // mov eax, [0xe0000000]; inc eax (40 is a REX in 64-bit mode); push eax; hlt
     const flat = run({
@@ -153,16 +210,29 @@ describe("the command", () => {
 
   test("runs a list, and answers a bad line without stopping", () => {
     const list = join(folder, "list.jsonl");
-    writeFileSync(list, `{"name":"a","code":"f4"}\n\nnot json\n{"name":"b","code":"0f0b"}\n`);
+    writeFileSync(
+      list,
+      `{"name":"a","code":"f4"}\n\nnot json\n{"name":"b","code":"0f0b"}\r\n{"name":"c"}\n{"name":"d","code":"f4"}`,
+    );
     const { status, lines } = cpu("--many", list);
-    expect(lines.map((l) => l.name)).toEqual(["a", "", "b"]);
-    expect(lines[1]).toHaveProperty("error");
+    expect(lines.map((l) => l.name)).toEqual(["a", "", "b", "c", "d"]);
+    expect(lines[1]).toEqual({ name: "", error: expect.stringContaining("line 3") });
+    expect(lines[3]).toEqual({ name: "c", error: expect.stringContaining("code") });
+    expect(lines[4]).toMatchObject({ stop: "hlt" });
     expect(lines[2]!.fault).toMatchObject({ vector: 6 });
     expect(status).toBe(64);
   });
 
   test("explains wrong use", () => {
-    for (const args of [[], ["--nonsense"], [join(folder, "missing.bin")], ["a", "b"]]) {
+    const wrong = [
+      [],
+      ["--nonsense"],
+      [join(folder, "missing.bin")],
+      ["a", "b"],
+      ["--many", join(folder, "missing.jsonl")],
+      ["--many", join(folder, "list.jsonl"), "--mode", "32"],
+    ];
+    for (const args of wrong) {
       const { status, stderr, lines } = cpu(...args);
       expect(status).toBe(64);
       expect(stderr).toContain("usage:");

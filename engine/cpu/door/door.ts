@@ -4,14 +4,19 @@ import type { Cpu } from "../cpu.ts";
 import { REGISTER_NAMES, type RegisterName } from "../types.ts";
 import { PAGE_BYTES } from "./address-space.ts";
 import { createCpu } from "./create-cpu.ts";
-import { type DoorCase, DoorError, type DoorResult } from "./spec.ts";
+import { type DoorCase, DoorError, type DoorResult, SEGMENT_NAMES } from "./spec.ts";
 import { enterMode, SHARED_PAGES, type Space, tablePages } from "./start.ts";
 
 const MAX_MAPPED_BYTES = 1n << 30n;
+/** They become hexadecimal digits of one JSON document. */
+const MAX_DUMPED_BYTES = 16n << 20n;
 const FCW_AFTER_FNINIT = 0x37f;
 const MXCSR_RESET = 0x1f80;
 const RFLAGS_RESET = 2n;
 const REAL_MODE_LAST = 0xffffn;
+const VM = 1n << 17n;
+/** Bits of RFLAGS that are no reserved ones, without VM (SDM vol. 1 3.4.3). */
+const RFLAGS_BITS = 0x3d7fd7n;
 const OPEN_BUS = 0xffffffff;
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
@@ -49,9 +54,11 @@ export class Door {
       if (exit.kind === "in") cpu.completeIn(OPEN_BUS);
       else if (exit.kind === "exception") {
         stop = "fault";
+        const interrupt = softwareInterrupt(cpu, exit.vector, exit.errorCode ?? 0, space, c.mode);
+        if (interrupt !== undefined) cpu.setRegister("rip", interrupt.next);
         fault = {
-          vector: exit.vector,
-          error: exit.errorCode ?? 0,
+          vector: interrupt?.vector ?? exit.vector,
+          error: interrupt === undefined ? (exit.errorCode ?? 0) : 0,
           cr2: hex(cpu.getControl("cr2")),
         };
         break;
@@ -65,6 +72,8 @@ export class Door {
 
   /** The processor that cases share, or a new one for a case that maps more than it has. */
   #machine(c: DoorCase): Machine {
+    if (c.dump.reduce((sum, d) => sum + d.bytes, 0n) > MAX_DUMPED_BYTES)
+      throw new DoorError(`dump: more than ${MAX_DUMPED_BYTES >> 20n} MiB in all`);
     let pages = BigInt(c.code.length) / 4096n + 2n;
     for (const m of c.map) pages += m.bytes / 4096n + 2n;
     if (pages * 4096n > MAX_MAPPED_BYTES)
@@ -96,11 +105,11 @@ export class Door {
     cpu.setX87({ fcw: FCW_AFTER_FNINIT, fsw: 0, ftw: 0, st: empty });
     const space = enterMode(cpu, c.mode);
     inField("load", () => space.map(c.load, BigInt(Math.max(c.code.length, 1))));
-    for (const m of c.map) inField("map", () => space.map(m.address, m.bytes));
+    for (const [i, m] of c.map.entries()) inField(`map[${i}]`, () => space.map(m.address, m.bytes));
     inField("load", () => space.write(c.load, c.code));
-    for (const p of c.poke) inField("poke", () => space.write(p.address, p.bytes));
+    for (const [i, p] of c.poke.entries()) inField(`poke[${i}]`, () => space.write(p.address, p.bytes));
     if (c.mode === 16 && c.load > REAL_MODE_LAST) throw new DoorError("load: real mode starts below 64 KiB");
-    for (const [name, value] of c.set) setRegister(cpu, name, value);
+    for (const [name, value] of c.set) setRegister(cpu, name, value, c.mode);
     return space;
   }
 
@@ -116,8 +125,8 @@ export class Door {
     const x87 = cpu.getX87();
     const top = (x87.fsw >> 11) & 7;
     const dump: Record<string, string> = {};
-    for (const d of c.dump) {
-      dump[hex(d.address)] = inField("dump", () => hexBytes(space.read(d.address, Number(d.bytes))));
+    for (const [i, d] of c.dump.entries()) {
+      dump[hex(d.address)] = inField(`dump[${i}]`, () => hexBytes(space.read(d.address, Number(d.bytes))));
     }
     return {
       name: c.name,
@@ -136,20 +145,66 @@ export class Door {
   }
 }
 
+const GP = 13;
+const IDT_ERROR = 2;
+const LONGEST_INSTRUCTION = 15;
+
+/**
+ * The vector of an INT n, INT1, INT3 or INTO that found no IDT, and where its handler would return to: the exception was #GP with
+ * the vector in its error code (SDM vol. 3A 6.13). Undefined for every other exception.
+ */
+function softwareInterrupt(
+  cpu: Cpu,
+  vector: number,
+  error: number,
+  space: Space,
+  mode: DoorCase["mode"],
+): { readonly vector: number; readonly next: bigint } | undefined {
+  if (vector !== GP || (error & IDT_ERROR) === 0 || mode === 16 || cpu.idtLimit !== 0) return undefined;
+  const rip = cpu.getRegister("rip");
+  const bytes: number[] = [];
+  let length = -1;
+  try {
+    while (length < 0 && bytes.length < LONGEST_INSTRUCTION) {
+      bytes.push(space.read(rip + BigInt(bytes.length), 1)[0]!);
+      length = cpu.decodeLength(Uint8Array.from(bytes), mode);
+    }
+  } catch (problem) {
+    // The case changed its address space: no way to tell where the instruction ends.
+    if (!(problem instanceof RangeError)) throw problem;
+    return undefined;
+  }
+  return { vector: error >> 3, next: rip + BigInt(Math.max(length, 0)) };
+}
+
 const FS = 4;
 const GS = 5;
 
-function setRegister(cpu: Cpu, name: string, value: bigint): void {
-  if (name.startsWith("xmm")) {
-    const bytes = new Uint8Array(16);
-    for (let i = 0; i < 16; i++) bytes[i] = Number((value >> BigInt(8 * i)) & 0xffn);
-    cpu.setXmm(Number(name.slice(3)), bytes);
-  } else if (name === "mxcsr") cpu.setMxcsr(Number(value & 0xffffn));
-  else if (name === "fcw") cpu.setX87({ ...cpu.getX87(), fcw: Number(value & 0xffffn) });
+function littleEndian(value: bigint, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
+}
+
+/** `value` is as wide as the register, see SETTABLE. */
+function setRegister(cpu: Cpu, name: string, value: bigint, mode: DoorCase["mode"]): void {
+  const segment = SEGMENT_NAMES.indexOf(name as (typeof SEGMENT_NAMES)[number]);
+  if (name.startsWith("xmm")) cpu.setXmm(Number(name.slice(3)), littleEndian(value, 16));
+  else if (/^st\d$/.test(name)) {
+    const x87 = cpu.getX87();
+    const i = Number(name.slice(2));
+    // TOP is 0 at the start, so that ST(i) is register i.
+    cpu.setX87({ ...x87, ftw: x87.ftw | (1 << i), st: x87.st.with(i, littleEndian(value, 10)) });
+  } else if (name === "mxcsr") cpu.setMxcsr(Number(value));
+  else if (name === "fcw") cpu.setX87({ ...cpu.getX87(), fcw: Number(value) });
   else if (name === "fs_base" || name === "gs_base") {
     const i = name === "fs_base" ? FS : GS;
-    cpu.setSegment(i, { ...cpu.getSegment(i), base: BigInt.asUintN(64, value) });
-  } else cpu.setRegister(name as RegisterName, BigInt.asUintN(64, value));
+    cpu.setSegment(i, { ...cpu.getSegment(i), base: value });
+  } else if (segment >= 0) {
+    if (mode !== 16) throw new DoorError(`set.${name}: segment registers can be set in mode 16 only`);
+    cpu.setSegment(segment, { ...cpu.getSegment(segment), selector: Number(value), base: value << 4n });
+  } else if (name === "rflags") {
+    if ((value & VM) !== 0n) throw new DoorError("set.rflags: a case cannot start in virtual-8086 mode");
+    cpu.setRegister(name, (value & RFLAGS_BITS) | RFLAGS_RESET);
+  } else cpu.setRegister(name as RegisterName, value);
 }
 
 const TAG = { VALID: 0, ZERO: 1, SPECIAL: 2, EMPTY: 3 } as const;

@@ -47,13 +47,19 @@ export const DEFAULT_LOAD: Readonly<Record<64 | 32 | 16, bigint>> = {
 };
 export const DEFAULT_MAX = 1_000_000;
 
-export const SETTABLE = new Set<string>([
-  ...REGISTER_NAMES,
-  "mxcsr",
-  "fcw",
-  "fs_base",
-  "gs_base",
-  ...Array.from({ length: 16 }, (_, i) => `xmm${i}`),
+/** Segment registers in the order of their encoding; only real mode lets a case set them. */
+export const SEGMENT_NAMES = ["es", "cs", "ss", "ds", "fs", "gs"] as const;
+
+/** What a case may set, with its width in bits. */
+export const SETTABLE: ReadonlyMap<string, number> = new Map<string, number>([
+  ...REGISTER_NAMES.map((name) => [name, 64] as const),
+  ["mxcsr", 16],
+  ["fcw", 16],
+  ["fs_base", 64],
+  ["gs_base", 64],
+  ...SEGMENT_NAMES.map((name) => [name, 16] as const),
+  ...Array.from({ length: 16 }, (_, i) => [`xmm${i}`, 128] as const),
+  ...Array.from({ length: 8 }, (_, i) => [`st${i}`, 80] as const),
 ]);
 
 const MODES: ReadonlySet<number> = new Set([16, 32, 64]);
@@ -69,9 +75,10 @@ export function parseHex(value: unknown, what: string): Uint8Array {
   if (typeof value !== "string")
     throw new DoorError(`${what}: expected hexadecimal bytes, not ${JSON.stringify(value)}`);
   const digits = value.replace(/^0x/i, "").replaceAll(/\s/g, "");
-  if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits)) {
-    throw new DoorError(`${what}: expected an even number of hexadecimal digits`);
-  }
+  const bad = /[^0-9a-f]/i.exec(digits);
+  if (bad !== null) throw new DoorError(`${what}: ${JSON.stringify(bad[0])} is no hexadecimal digit`);
+  if (digits.length % 2 !== 0)
+    throw new DoorError(`${what}: expected an even number of hexadecimal digits, not ${digits.length}`);
   return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
     Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
   );
@@ -101,8 +108,12 @@ function parseList(value: unknown, what: string): readonly unknown[] {
 
 export function parseRegister(name: string, value: unknown): [string, bigint] {
   const lower = name.toLowerCase();
-  if (!SETTABLE.has(lower)) throw new DoorError(`set: no register is called ${JSON.stringify(name)}`);
-  return [lower, parseInteger(value, `set.${lower}`)];
+  const bits = SETTABLE.get(lower);
+  if (bits === undefined) throw new DoorError(`set: no register is called ${JSON.stringify(name)}`);
+  const number = parseInteger(value, `set.${lower}`);
+  if (number >> BigInt(bits) !== 0n)
+    throw new DoorError(`set.${lower}: 0x${number.toString(16)} has more than ${bits} bits`);
+  return [lower, number];
 }
 
 /**
@@ -123,10 +134,13 @@ export function parseCase(json: unknown, readFile: (path: string) => Uint8Array)
       return { address: parseInteger(address, `${what}[${i}]`), bytes: parseInteger(bytes, `${what}[${i}]`) };
     });
   const set = o.set ?? {};
-  if (typeof set !== "object" || set === null) throw new DoorError("set: expected an object");
-  if (o.file !== undefined && typeof o.file !== "string") throw new DoorError("file: expected a path");
+  if (typeof set !== "object" || set === null || Array.isArray(set))
+    throw new DoorError("set: expected an object");
+  for (const name of ["name", "file"])
+    if (o[name] !== undefined && typeof o[name] !== "string")
+      throw new DoorError(`${name}: expected a string, not ${JSON.stringify(o[name])}`);
   return {
-    name: typeof o.name === "string" ? o.name : "",
+    name: (o.name as string | undefined) ?? "",
     code: o.file === undefined ? parseHex(o.code, "code") : readFile(o.file as string),
     mode,
     load: o.load === undefined ? DEFAULT_LOAD[mode] : parseInteger(o.load, "load"),

@@ -14,6 +14,9 @@ export interface Space {
 }
 
 const FIRST_PAGE = 1;
+const MIB = 1 << 20;
+/** Virtual addresses have 48 bits, the last of them repeated (SDM vol. 1 3.3.7.1). */
+const CANONICAL_BITS = 48;
 const EVERYTHING = { write: true, execute: true, user: false } as const;
 
 const STACK_BYTES = 0x10000n;
@@ -39,9 +42,8 @@ class PhysicalSpace implements Space {
 
   map(address: bigint, bytes: bigint): void {
     if (address + bytes > BigInt(this.#memory.bytes)) {
-      throw new RangeError(
-        `0x${(address + bytes - 1n).toString(16)} is beyond the ${this.#memory.bytes >> 20} MiB of this mode`,
-      );
+      const last = (address + (bytes > 0n ? bytes - 1n : 0n)).toString(16);
+      throw new RangeError(`0x${last} is beyond the ${this.#memory.bytes / MIB} MiB of this mode`);
     }
   }
 
@@ -56,6 +58,9 @@ class PhysicalSpace implements Space {
   }
 }
 
+const isCanonical = (address: bigint): boolean =>
+  BigInt.asUintN(64, BigInt.asIntN(CANONICAL_BITS, address)) === address;
+
 class PagedSpace implements Space {
   readonly pages: AddressSpace;
 
@@ -63,6 +68,11 @@ class PagedSpace implements Space {
     this.pages = new AddressSpace(memory, FIRST_PAGE);
   }
   map(address: bigint, bytes: bigint): void {
+    const last = address + (bytes > 0n ? bytes - 1n : 0n);
+    for (const end of [address, last])
+      if (!isCanonical(end)) throw new RangeError(`0x${end.toString(16)} is no canonical address`);
+    if (address >> BigInt(CANONICAL_BITS) !== last >> BigInt(CANONICAL_BITS))
+      throw new RangeError(`0x${address.toString(16)} to 0x${last.toString(16)} is not all canonical`);
     this.pages.map(address, bytes, EVERYTHING);
   }
   write(address: bigint, bytes: Uint8Array): void {
@@ -75,7 +85,8 @@ class PagedSpace implements Space {
 
 /**
  * Puts a processor that comes from RESET into the start state of `mode`: ring 0, flat segments, SSE enabled, a stack; in
- * 64-bit mode with paging, in 32-bit protected mode without; 16 is real mode. Returns the memory the case will see.
+ * 64-bit mode with paging, in 32-bit protected mode without, in both without an IDT; 16 is real mode. Returns the memory
+ * the case will see.
  */
 export function enterMode(cpu: Cpu, mode: Mode): Space {
   const space = mode === 64 ? new PagedSpace(cpu.memory) : new PhysicalSpace(cpu.memory);
@@ -99,6 +110,8 @@ export function enterMode(cpu: Cpu, mode: Mode): Space {
       );
     }
   }
+  // Without gates INT n tells its vector; the table of real mode is in memory, as poked by the case.
+  if (mode !== 16) cpu.setIdtLimit(0);
   const bottom = STACK_TOP[mode] - (mode === 16 ? STACK_TOP[16] : STACK_BYTES);
   space.map(bottom, STACK_TOP[mode] - bottom);
   cpu.setRegister("rsp", STACK_TOP[mode]);
