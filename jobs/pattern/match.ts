@@ -12,7 +12,7 @@ type Instruction =
 /** What stood before the present position. */
 type Before = "line-start" | "word" | "other";
 
-/** A set of instructions the automaton may be at, before empty moves. */
+/** A set of instructions the automaton may be at, in ascending order, before empty moves. */
 interface State {
   readonly at: readonly number[];
   readonly before: Before;
@@ -119,7 +119,7 @@ export class Pattern {
 
   /** Whether `line` (without its line end) contains a match. */
   test(line: string): boolean {
-    let state = this.#state([0], "line-start");
+    let state = this.#start();
     for (let i = 0; i <= line.length; i++) {
       const code = i < line.length ? line.charCodeAt(i) : END;
       let next = state.next.get(code);
@@ -146,10 +146,13 @@ export class Pattern {
     if (state !== "match") state.next.clear();
   }
 
-  #state(at: readonly number[], before: Before): State {
-    const key = `${before} ${at.join(" ")}`;
+  /** `bits`: bit i says whether the automaton may be at instruction i. */
+  #state(bits: Uint16Array, before: Before): State {
+    const key = before + String.fromCharCode.apply(null, bits as unknown as number[]);
     let state = this.#states.get(key);
     if (state === undefined) {
+      const at: number[] = [];
+      for (let pc = 0; pc < this.#program.length; pc++) if (bits[pc >> 4]! & (1 << (pc & 15))) at.push(pc);
       state = { at, before, next: new Map() };
       this.#states.set(key, state);
       this.#entries += at.length;
@@ -157,11 +160,25 @@ export class Pattern {
     return state;
   }
 
+  /** A state that the automaton is at the start in, and nowhere else. */
+  #start(): State {
+    const bits = this.#noBits();
+    bits[0] = 1;
+    return this.#state(bits, "line-start");
+  }
+
+  #noBits(): Uint16Array {
+    return new Uint16Array((this.#program.length + 15) >> 4);
+  }
+
   /** Follows empty moves from `state`, knowing that `code` comes next, then takes `code`. */
   #step(state: State, code: number): State | "match" {
     const seen = new Uint8Array(this.#program.length);
-    const pending = [...state.at];
-    const next = new Set<number>();
+    const pending = state.at.slice();
+    const next = this.#noBits();
+    const add = (pc: number): void => {
+      next[pc >> 4]! |= 1 << (pc & 15);
+    };
     for (let pc = pending.pop(); pc !== undefined; pc = pending.pop()) {
       if (seen[pc] === 1) continue;
       seen[pc] = 1;
@@ -179,16 +196,13 @@ export class Pattern {
           if (holds(instruction.assertion, state.before, code)) pending.push(pc + 1);
           break;
         case "take":
-          if (code !== END && this.#takes(instruction.set, code)) next.add(pc + 1);
+          if (code !== END && this.#takes(instruction.set, code)) add(pc + 1);
           break;
       }
     }
     // A match may begin anywhere, so the start is in every state.
-    next.add(0);
-    return this.#state(
-      [...next].sort((a, b) => a - b),
-      isWord(code) ? "word" : "other",
-    );
+    add(0);
+    return this.#state(next, isWord(code) ? "word" : "other");
   }
 
   #takes(set: CharacterSet, code: number): boolean {

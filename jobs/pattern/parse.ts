@@ -70,7 +70,8 @@ const CONTROLS: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, 
 
 /** Whether code unit `code` belongs to `set`. */
 export function inSet(set: CharacterSet, code: number): boolean {
-  return set.ranges.some(([low, high]) => code >= low && code <= high) !== set.negated;
+  for (const [low, high] of set.ranges) if (code >= low && code <= high) return !set.negated;
+  return set.negated;
 }
 
 /** The ranges `set` does not contain. */
