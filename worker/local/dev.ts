@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { listFixtures, prepareFixture } from "../../r2-fixtures/index.ts";
+import { tokenIn } from "./kept-token.ts";
 import { LocalServer } from "./server.ts";
 
 const EXIT_USAGE = 64;
@@ -57,7 +58,13 @@ function optionsOf(args: readonly string[]): { readonly port: number; readonly d
   });
   if (values.help === true) {
     process.stdout.write(
-      "Usage: npm run dev [-- --port N] [--directory DIR]\n\n--port 0 takes a free one, and keeps nothing.\n",
+      `Usage: npm run dev [-- --port N] [--directory DIR]
+
+A worker on this machine, until it is told to stop. Its first line is JSON with its address and token.
+
+  --port N          default ${DEFAULT_PORT}; 0 takes a free one, and keeps nothing
+  --directory DIR   where jobs, files and the token are kept (default: .local/dev-PORT)
+`,
     );
     process.exit(0);
   }
@@ -90,6 +97,7 @@ try {
 }
 const server = await LocalServer.start({
   ...options,
+  ...(options.directory === undefined ? {} : { token: await tokenIn(options.directory) }),
   variables: settingsOf(process.env),
   // What is exempt must be reached, too.
   ...(process.env.NOTIFY_ALLOW !== undefined && { network: ["public", "private"] }),
