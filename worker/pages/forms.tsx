@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { authenticate } from "../auth/authenticate.ts";
+import { authenticate, bearerOf } from "../auth/authenticate.ts";
 import { ANYONE, mayDo, type Principal } from "../auth/principal.ts";
 import { boundaryOf } from "../blobs/multipart.ts";
 import { admitUpload } from "../create-job.ts";
@@ -145,7 +145,7 @@ export function formRoutes(visited: Visits): Hono<AppEnv> {
   });
   app.post("/login/links", async (context) => {
     await authenticate(context, async () => {});
-    const [, token] = (context.req.header("authorization") ?? "").split(" ", 2);
+    const token = bearerOf(context.req.header("authorization"));
     if (token === undefined)
       throw new HttpError(401, "unauthorized", "Send a token in the header: Authorization: Bearer TOKEN.");
     const secret = await makeLoginSecret(context.env, token);

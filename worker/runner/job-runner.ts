@@ -261,7 +261,8 @@ export abstract class JobRunnerObject extends DurableObject<Env> {
       await job.storage.setAlarm(Date.now() + RUNNER_LIMITS.alarmRenewalMilliseconds);
     }
     if (job.found === undefined) {
-      if (job.unreadable !== undefined) await cleanUpUnreadable(job, this.ctx.id.name ?? "");
+      if (job.unreadable === undefined) await this.#kernels().cleanUp();
+      else await cleanUpUnreadable(job, this.ctx.id.name ?? "");
       return;
     }
     if (job.ended) {

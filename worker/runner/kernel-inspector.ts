@@ -63,6 +63,13 @@ export class KernelInspector {
     });
   }
 
+  /** Removes what an inspection has left whose process died. One that is under way ends before. */
+  cleanUp(): Promise<void> {
+    const done = this.#last.catch(() => {}).then(() => new SqlSpool(this.#storage.sql).clear());
+    this.#last = done;
+    return done;
+  }
+
   /** Does something that needs a spool, when what was to be done before is done. */
   #alone<T>(work: (spool: Spool) => Promise<T>): Promise<T> {
     const begun = this.#last.catch(() => {}).then(() => this.#withSpool(work));
@@ -75,11 +82,14 @@ export class KernelInspector {
     while (Date.now() < busyUntil) await scheduler.wait(INSPECTION_LIMITS.pollMilliseconds);
     const until = Date.now() + INSPECTION_LIMITS.milliseconds;
     busyUntil = until;
+    // Should this be the end of the process, somebody comes and removes what is left.
+    await this.#storage.setAlarm(until + INSPECTION_LIMITS.milliseconds);
     try {
       return await work(new SqlSpool(this.#storage.sql));
     } finally {
       // One that took longer than it may must not end the time of the next.
       if (busyUntil === until) busyUntil = 0;
+      await this.#storage.deleteAlarm();
       await this.#storage.deleteAll();
     }
   }
