@@ -80,7 +80,7 @@ export function shift<T>(kind: i32, v: T, raw: u32): T {
   }
 }
 
-/** SHLD (left) and SHRD; counts beyond the size are undefined for 16 bits and act as on a concatenated register here. */
+/** SHLD (left) and SHRD; counts beyond the size are undefined for 16 bits, and do here what AMD's and Intel's processors do. */
 export function doubleShift<T>(left: bool, a: T, b: T, raw: u32): T {
   const bits: u32 = sizeof<T>() << 3;
   let n: u32 = raw & (sizeof<T>() == 8 ? 63 : 31);
@@ -89,11 +89,11 @@ export function doubleShift<T>(left: bool, a: T, b: T, raw: u32): T {
   let r: T;
   let cf: bool;
   if (sizeof<T>() == 2 && n > 16) {
-    // As processors do: the operand pair rotates on into a.
+    // The source comes in a second time; CF and OF are cleared.
     n -= 16;
-    const x = a;
-    a = b;
-    b = x;
+    r = <T>(left ? (b << <T>n) | (b >> <T>(bits - n)) : (b >> <T>n) | (b << <T>(bits - n)));
+    setFlagsCO<T>(sext<T>(<u64>r), 0);
+    return r;
   }
   if (left) {
     cf = ((a >> <T>(bits - n)) & 1) != 0;

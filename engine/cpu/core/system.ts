@@ -1,6 +1,6 @@
 // The RARE ops: system instructions, control transfers the interpreter does not inline, ports. Each ends its block.
 
-import { breakpointsEnabled, notePort } from "./breakpoints";
+import { breakpointsEnabled, notePort, setDr6, takeHits } from "./breakpoints";
 import { readControl, readDebug, writeControl, writeCr0, writeDebug } from "./control";
 import { cpuid } from "./cpuid";
 import { DB, GP, PFV, UD, raise, raiseNoError, NP } from "./exception";
@@ -431,7 +431,12 @@ export function execRare(p: usize, again: u64): i32 {
     case Rare.INT3: return softwareInterrupt(imm, again);
     case Rare.INTO: return getOF() ? softwareInterrupt(4, again) : R_GO;
     // Not a software interrupt: no privilege of the gate is checked, and EXT is set (SDM vol. 2A, INT n).
-    case Rare.INT1: return done(deliver(DB, -1, CAUSE_EXTERNAL));
+    case Rare.INT1: {
+      // Breakpoints that a load of SS held off come with it, as one exception.
+      const held = takeHits();
+      if (held) setDr6(held);
+      return done(deliver(DB, -1, CAUSE_EXTERNAL));
+    }
     case Rare.IRET: {
       const r = interruptReturn(log2);
       return r == 1 ? afterFlags() : done(r);

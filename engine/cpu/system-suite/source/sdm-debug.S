@@ -18,6 +18,20 @@
         DR      7, 0x400
         mov     qword ptr [returning], 0
 
+        /* SDM vol. 3A 6.8.3 and vol. 2A, INT n: what a load of SS holds off comes with the next debug exception, as one. */
+        TITLE64 "data breakpoint of MOV SS, then INT1 (SDM vol. 3A 6.8.3)"
+        mov     qword ptr [returning], 1
+        mov     dword ptr [DATA_AREA], DATA
+        DR      0, DATA_AREA
+        DR      7, 0xf0402
+        TRY64   "one exception, behind INT1"
+        mov     ss, [DATA_AREA]
+        .byte   0xf1
+        nop
+        END64
+        DR      7, 0x400
+        mov     qword ptr [returning], 0
+
         /* SDM vol. 3A 17.2.4: a fault before the instruction, with BD in DR6; GD is cleared on entry to the handler. */
         TITLE64 "general detect (SDM vol. 3A 17.2.4)"
         TRY64   "MOV to DR0 with DR7.GD"
