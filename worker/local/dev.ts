@@ -12,6 +12,7 @@ import { tokenIn } from "./kept-token.ts";
 import { LocalServer } from "./server.ts";
 
 const EXIT_USAGE = 64;
+const EXIT_INFRASTRUCTURE = 2;
 const ROOT = join(import.meta.dirname, "..", "..");
 const FIXTURE_CACHE = join(ROOT, "r2-fixtures", "cache");
 const DEFAULT_PORT = 8787;
@@ -102,6 +103,10 @@ const server = await LocalServer.start({
   // What is exempt must be reached, too.
   ...(process.env.NOTIFY_ALLOW !== undefined && { network: ["public", "private"] }),
   log: note,
+}).catch((error: unknown) => {
+  // Mostly the port is another's already.
+  note(`the worker did not start: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(EXIT_INFRASTRUCTURE);
 });
 let stopping = false;
 const stop = async (): Promise<void> => {
