@@ -42,7 +42,8 @@ export async function batchOf(
     throw new HttpError(
       403,
       "not-yours",
-      "This batch is another token's: you may look at it, not change it.",
+      "This batch is public, but another token's: it can be read, not changed.",
+      { field: "id" },
     );
   }
   return { batch, object };
