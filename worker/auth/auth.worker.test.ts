@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { hashOf } from "../register/tokens.ts";
 import { errorOf, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import { as, ended, jobAs, makeToken, postAs } from "../testing/tokens.ts";
 import { NO_QUOTAS } from "./principal.ts";
@@ -18,7 +19,6 @@ const HELLO: Script = {
     { at: 2_500_000, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
   ],
 };
-const FOREVER: Script = { events: [{ at: 1_000_000, print: "up\n" }] };
 
 describe("tokens", () => {
   test("are made by an administrator, work at once, and stop working when they are deleted", async () => {
@@ -229,13 +229,13 @@ describe("over quota it is a 429 that says when to come again", () => {
 
   test("concurrent jobs, exactly, however many ask at once", async () => {
     const { token } = await makeToken({ name: "two", quotas: { concurrentJobs: 2 } });
-    const responses = await Promise.all([1, 2, 3, 4, 5].map(() => postAs(token, FOREVER)));
+    const responses = await Promise.all([1, 2, 3, 4, 5].map(() => postAs(token, ENDLESS, UNLIMITED)));
     const made = responses.filter(({ status }) => status === 201);
     expect(made.length).toBe(2);
     for (const response of responses) if (response.status !== 201) await refused(response, "concurrentJobs");
     const [first, second] = (await Promise.all(made.map((response) => response.json()))) as { id: string }[];
     await as(token, `/jobs/${first?.id}`, { method: "DELETE" });
-    const third = await jobAs(token, FOREVER);
+    const third = await jobAs(token, ENDLESS, UNLIMITED);
     for (const id of [second?.id, third]) await as(token, `/jobs/${id}`, { method: "DELETE" });
   });
 

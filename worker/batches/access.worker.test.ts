@@ -2,6 +2,7 @@ import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { errorOf, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import type { BatchView } from "./record.ts";
 import { batchEnd, createBatchOf, membersOf, stored, tokenOf, viewOf } from "./testing.ts";
@@ -129,16 +130,13 @@ test("its jobs are its owner's, and start from no snapshot that its owner may no
   expect((await errorOf(await as("nobody", "/batches"))).code).toBe("unauthorized");
 });
 
-/** Ends only when it is canceled: it waits, and is not judged silent. */
-const WAITS: Script = {
-  name: "waits for its token",
-  events: Array.from({ length: 400 }, (_, i) => ({ at: (i + 1) * 40_000_000, print: `${i}\n` })),
-};
-
 test("a deleted token's batch makes no more jobs: it is canceled, and says why", async () => {
   const made = await request("/tokens", { method: "POST", body: JSON.stringify({ name: "leaked" }) });
   const { id: tokenId, token } = (await made.json()) as { id: string; token: string };
-  const jobs = [{ kernel: await stored(WAITS) }, ...Array(5).fill({ kernel: await stored(PASSES) })];
+  const jobs = [
+    { kernel: await stored(ENDLESS), config: UNLIMITED },
+    ...Array(5).fill({ kernel: await stored(PASSES) }),
+  ];
   const { id } = await batchAs(token, { maxConcurrent: 1, jobs });
   await expect.poll(async () => (await viewOf(id)).states.running).toBe(1);
   expect((await request(`/tokens/${tokenId}`, { method: "DELETE" })).status).toBe(204);

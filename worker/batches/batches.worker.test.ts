@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { errorOf, jobOf, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import type { MemberPage } from "./member.ts";
 import type { BatchView } from "./record.ts";
@@ -163,15 +164,9 @@ describe("a batch", () => {
   });
 });
 
-/** Ends only when it is canceled: it waits, and is not judged silent. */
-const WAITS: Script = {
-  name: "waits",
-  events: Array.from({ length: 400 }, (_, i) => ({ at: (i + 1) * 40_000_000, print: `${i}\n` })),
-};
-
 test("canceling ends what runs and what waits, and nothing begins afterwards", async () => {
-  const kernel = await stored(WAITS);
-  const { id } = await createBatch({ kernel, maxConcurrent: 3, jobs: Array(20).fill({}) });
+  const kernel = await stored(ENDLESS);
+  const { id } = await createBatch({ kernel, config: UNLIMITED, maxConcurrent: 3, jobs: Array(20).fill({}) });
   await expect.poll(async () => (await viewOf(id)).states.running ?? 0).toBeGreaterThan(0);
   const during = await viewOf(id);
   expect(during.jobs.waiting).toBe(17);

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import type { Env } from "../env.ts";
 import { jobOf } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { dispatcherOf } from "./dispatcher-stub.ts";
@@ -35,12 +36,6 @@ const LONGER: Script = {
     ...Array.from({ length: 8 }, (_, i) => ({ at: (i + 1) * 50_000_000, print: `${i}\n` })),
     { at: 450_000_000, end: POWEROFF },
   ],
-};
-
-/** Longer than the test. */
-const LONGEST: Script = {
-  name: "longest",
-  events: Array.from({ length: 400 }, (_, i) => ({ at: (i + 1) * 40_000_000, print: `${i}\n` })),
 };
 
 const NOTHING = { waiting: 0, running: 0, owners: 0 };
@@ -93,7 +88,7 @@ test("all objects lose their memory, over and over: the batch ends whole", async
 });
 
 test("a job of which its batch never heard is a member's all the same if the batch is canceled", async () => {
-  const { id } = await createBatch({ kernel: await stored(LONGEST), jobs: [{}] });
+  const { id } = await createBatch({ kernel: await stored(ENDLESS), config: UNLIMITED, jobs: [{}] });
   await expect.poll(async () => (await membersOf(id))[0]?.state).toBe("running");
   const job = (await membersOf(id))[0]?.job ?? "";
   // Whoever made it died before he could say so, and the database is away, without which no event goes on to the batch.
@@ -227,9 +222,9 @@ test("the index loses its batches: a repair brings back all of them, as they are
 });
 
 test("one with many waiting jobs does not keep another's single one waiting", async () => {
-  const kernel = await stored(LONGEST);
+  const kernel = await stored(ENDLESS);
   const many = Array.from({ length: 30 }, (_, i) => ({ name: `many ${i}`, config: { seed: i } }));
-  const first = await createBatchOf("many", many, { kernel, config: {} });
+  const first = await createBatchOf("many", many, { kernel, config: UNLIMITED });
   await expect.poll(async () => (await viewOf(first)).jobs.running).toBe(8);
   const single = await createBatchOf("single", [{ name: "single", config: {} }], {
     kernel: await stored(PASSES),

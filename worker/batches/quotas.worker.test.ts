@@ -2,6 +2,7 @@ import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } fro
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { errorOf, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import type { BatchView } from "./record.ts";
 import { batchEnd, createBatch, membersOf, objectOf, stored, viewOf } from "./testing.ts";
@@ -13,12 +14,6 @@ import { batchEnd, createBatch, membersOf, objectOf, stored, viewOf } from "./te
 
 const POWEROFF = { kind: "shutdown", reason: "poweroff", code: 0 } as const;
 const PASSES: Script = { name: "counted", events: [{ at: 1000, print: "BOOT-OK\n", end: POWEROFF }] };
-/** Ends only when it is canceled: it waits, and is not judged silent. */
-const WAITS: Script = {
-  name: "keeps its place",
-  events: Array.from({ length: 400 }, (_, i) => ({ at: (i + 1) * 40_000_000, print: `${i}\n` })),
-};
-
 // Made each time: a stub is of no use after its object was aborted.
 const register = () => env.REGISTER.getByName("register");
 const dispatcher = () => env.DISPATCHER.getByName("dispatcher");
@@ -52,7 +47,10 @@ async function madeAs<T = BatchView>(token: string, path: string, body: unknown)
 
 test("over a quota a batch's members say so, keep no place, and go on when there is room", async () => {
   const token = await tokenWith({ concurrentJobs: 1 });
-  const job = await madeAs<{ id: string }>(token, "/jobs", { kernel: await stored(WAITS) });
+  const job = await madeAs<{ id: string }>(token, "/jobs", {
+    kernel: await stored(ENDLESS),
+    config: UNLIMITED,
+  });
   const kernel = await stored(PASSES);
   const { id } = await madeAs(token, "/batches", { jobs: Array(3).fill({ kernel }) });
   await expect
@@ -79,7 +77,10 @@ test("over a quota a batch's members say so, keep no place, and go on when there
 
 test("canceled while it waits for a quota, nothing is left of it", async () => {
   const token = await tokenWith({ concurrentJobs: 1 });
-  const job = await madeAs<{ id: string }>(token, "/jobs", { kernel: await stored(WAITS) });
+  const job = await madeAs<{ id: string }>(token, "/jobs", {
+    kernel: await stored(ENDLESS),
+    config: UNLIMITED,
+  });
   const { id } = await madeAs(token, "/batches", { jobs: [{ kernel: await stored(PASSES) }] });
   await expect.poll(async () => (await membersOf(id))[0]?.reasonCode).toBe("over-quota");
   await request(`/batches/${id}`, { method: "DELETE" });
@@ -153,13 +154,14 @@ test("a batch counts as its token's storage, also while it is being made", async
 
 test("a token has a most of batches that have not ended", async () => {
   const owner = await newToken({});
-  const kernel = await stored(WAITS);
+  const kernel = await stored(ENDLESS);
+  const jobs = [{ kernel, config: UNLIMITED }];
   const others = Array.from({ length: 99 }, () => crypto.randomUUID().replaceAll("-", ""));
   // As if ninety-nine were being made just now.
   await runInDurableObject(dispatcher(), (_, { storage: { sql } }) => {
     for (const id of others) sql.exec("INSERT INTO live VALUES (?, ?, ?)", id, owner.id, Date.now());
   });
-  const post = () => postAs(owner.token, "/batches", { jobs: [{ kernel }] });
+  const post = () => postAs(owner.token, "/batches", { jobs });
   const first = await post();
   expect(first.status).toBe(201);
   const { id } = (await first.json()) as BatchView;
@@ -168,8 +170,8 @@ test("a token has a most of batches that have not ended", async () => {
   expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
   expect((await errorOf(refused)).message).toMatch(/100 batches that have not ended/);
   // Another token's, and the deployment's own, are not concerned.
-  const unconcerned = [await madeAs(await tokenWith({}), "/batches", { jobs: [{ kernel }] })];
-  unconcerned.push(await createBatch({ jobs: [{ kernel }] }));
+  const unconcerned = [await madeAs(await tokenWith({}), "/batches", { jobs })];
+  unconcerned.push(await createBatch({ jobs }));
   // One that ends makes room for one.
   await request(`/batches/${id}`, { method: "DELETE" });
   await batchEnd(id);

@@ -5,6 +5,7 @@ import { makeTables } from "../database/database.ts";
 import type { JobPage } from "../database/list-jobs.ts";
 import type { RepairReport } from "../register/repair.ts";
 import { createJob, endOf, jobOf, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import type { JobEvent } from "./event.ts";
 
@@ -19,7 +20,6 @@ const HELLO: Script = {
     { at: 2_500_000, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
   ],
 };
-const FOREVER: Script = { events: [{ at: 1_000_000, print: "up\n" }] };
 
 // Asked for each time: a stub does not outlive its object's process.
 const register = () => env.REGISTER.getByName("register");
@@ -123,7 +123,7 @@ test("a database that was lost is made anew, and filled again by itself: jobs, r
   const ids: string[] = [];
   for (let i = 0; i < 8; i++) ids.push((await createJob(HELLO, { labels: { n: `${i}` } })).id);
   for (const id of ids) await endOf(id);
-  const running = (await createJob(FOREVER)).id;
+  const running = (await createJob(ENDLESS, UNLIMITED)).id;
   await until(async () => (await listed()).get(running) === "running");
   const before = await listed();
   await loseDatabase();

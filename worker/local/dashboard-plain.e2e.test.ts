@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ENDLESS, NO_LIMITS, UNLIMITED } from "../testing/endless.ts";
 import { accessibilityProblems, hasBrowser, type Visitor } from "./testing/browser.ts";
-import { Dashboard, ENDLESS, type Jobs, logIn, scriptOf, TOKEN } from "./testing/dashboard.ts";
-import { NO_LIMITS } from "./testing/guests.ts";
+import { Dashboard, type Jobs, logIn, scriptOf, TOKEN } from "./testing/dashboard.ts";
 
 /*
  * The dashboard in a browser that runs no JavaScript: all of it works, and pages of what is under way come again by themselves. With
@@ -164,7 +164,7 @@ describe.skipIf(!hasBrowser())("the dashboard without JavaScript", () => {
     });
     await page.click("text=Boot it");
     expect(await page.textContent("#problem")).toContain("this is no script");
-    await page.goto(`/jobs/${await dashboard.post(ENDLESS, { limits: NO_LIMITS })}`);
+    await page.goto(`/jobs/${await dashboard.post(ENDLESS, UNLIMITED)}`);
     // In another tab it is canceled; this one says so by itself.
     const tab = await context.newPage();
     await tab.goto(page.url());

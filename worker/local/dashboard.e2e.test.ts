@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isFinal, type JobState } from "../../jobs/states.ts";
+import { ENDLESS, NO_LIMITS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 import { accessibilityProblems, hasBrowser, screenshot, type Visitor } from "./testing/browser.ts";
-import { Dashboard, ENDLESS, type Jobs, logIn, scriptOf, TOKEN } from "./testing/dashboard.ts";
-import { NO_LIMITS } from "./testing/guests.ts";
+import { Dashboard, type Jobs, logIn, scriptOf, TOKEN } from "./testing/dashboard.ts";
 import { injectionEvents, MARKUP } from "./testing/injections.ts";
 
 /*
@@ -412,7 +412,7 @@ describe.skipIf(!hasBrowser())("the dashboard", () => {
     });
     const { id } = (await response.json()) as { id: string };
     // While jobs run the list is put in anew; what was ticked in it stays so, wherever it is now.
-    const running = await dashboard.post(ENDLESS, { limits: NO_LIMITS });
+    const running = await dashboard.post(ENDLESS, UNLIMITED);
     await page.goto("/");
     const box = page.locator(".jobs input[type=checkbox]").last();
     await box.check();

@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { UPLOAD_LIMITS } from "../limits.ts";
 import { consoleOf, createJob, endOf, errorOf, jobOf, postJob, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 
 /*
@@ -15,7 +16,6 @@ const HELLO: Script = {
     { at: 2_500_000, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
   ],
 };
-const FOREVER: Script = { events: [{ at: 1_000_000, print: "up\n" }] };
 const NO_JOB = "0".repeat(32);
 
 async function sha256Of(bytes: Uint8Array): Promise<string> {
@@ -68,7 +68,7 @@ describe("a job", () => {
   });
 
   test("can be canceled while it runs, and stays canceled", async () => {
-    const { id } = await createJob(FOREVER);
+    const { id } = await createJob(ENDLESS, UNLIMITED);
     while ((await consoleOf(id)) === "") await scheduler.wait(5);
     // It answers while the guest goes on for ever: nothing waits for the guest's end.
     const canceled = await request(`/jobs/${id}`, { method: "DELETE" });
@@ -90,7 +90,7 @@ describe("a job", () => {
   });
 
   test("answers for its status while it runs", async () => {
-    const { id } = await createJob(FOREVER);
+    const { id } = await createJob(ENDLESS, UNLIMITED);
     const seen: number[] = [];
     // Until it was seen at three places; each answer comes while the guest goes on for ever.
     while (seen.length < 20 || new Set(seen).size < 3) {

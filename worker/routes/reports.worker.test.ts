@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createJob, endOf, errorOf, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script } from "../testing/scripted-machine.ts";
 
 /*
@@ -83,7 +84,7 @@ describe("a job's reports", () => {
   });
 
   test("of a running job say that it runs", async () => {
-    const { id } = await createJob({ name: "reports-running", events: [{ at: 1_000_000, print: "up\n" }] });
+    const { id } = await createJob({ ...ENDLESS, name: "reports-running" }, UNLIMITED);
     expect((await reportOf(id, "badge.svg")).text).toMatch(/<title>boot: (queued|building|running)<\/title>/);
     expect(JSON.parse((await reportOf(id, "report.json")).text)).toMatchObject({ verdict: "running" });
     await request(`/jobs/${id}`, { method: "DELETE" });

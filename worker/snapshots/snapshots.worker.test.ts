@@ -8,6 +8,7 @@ import { createTables } from "../runner/schema.ts";
 import { SqlPageStore } from "../runner/sql-page-store.ts";
 import { TEST_BOUNDS } from "../testing/bounds.ts";
 import { consoleOf, createJob, endOf, errorOf, jobOf, request } from "../testing/client.ts";
+import { ENDLESS, UNLIMITED } from "../testing/endless.ts";
 import type { Script, ScriptEvent } from "../testing/scripted-machine.ts";
 import { as, ended, jobAs, makeToken } from "../testing/tokens.ts";
 import type { MemoryBase } from "./base.ts";
@@ -312,7 +313,7 @@ describe("POST /jobs/:id/snapshots", () => {
   });
 
   test("is answered if the job is canceled first", async () => {
-    const { id } = await createJob({ name: "canceled", events: [{ at: 10, print: "up\n" }] });
+    const { id } = await createJob({ ...ENDLESS, name: "canceled" }, UNLIMITED);
     const answers = await Promise.all([
       post(`/jobs/${id}/snapshots`, { name: "x" }),
       request(`/jobs/${id}`, { method: "DELETE" }),
@@ -471,7 +472,7 @@ describe("a job that starts from a snapshot", () => {
 
   test("ends with a clear error if the snapshot goes before it has started", async () => {
     const job = await prompted("vanishes");
-    const busy = await createJob({ name: "busy", events: [{ at: 10, print: "up\n" }] });
+    const busy = await createJob({ ...ENDLESS, name: "busy" }, UNLIMITED);
     while ((await jobOf(busy.id)).state !== "running") await scheduler.wait(1);
     const { id } = await fork({ job: job.id, snapshot: "ready" });
     await request(`/jobs/${job.id}/snapshots/ready`, { method: "DELETE" });

@@ -26,9 +26,6 @@ export function scriptOf(name: string, text: string, instructions: number): Scri
   };
 }
 
-/** A guest that runs until it is canceled, or for minutes on the fastest machine, where NO_LIMITS let it. */
-export const ENDLESS = scriptOf("endless", "x", 999_000_000_000);
-
 export async function logIn(page: Page, address = "/login"): Promise<void> {
   await page.goto(address);
   await page.fill("#token", TOKEN);

@@ -1,6 +1,7 @@
 import { test } from "vitest";
 import { pvKernel } from "../../../engine/loader/testing/build-elf.ts";
 import { FixtureUnavailable, type PreparedFixture, prepareFixture } from "../../../r2-fixtures/index.ts";
+import { UNLIMITED } from "../../testing/endless.ts";
 
 /** A fixture, or undefined where this machine cannot get it; that is an error in CI, which must not pass by skipping. */
 export async function availableFixture(name: string): Promise<PreparedFixture | undefined> {
@@ -34,15 +35,7 @@ export function endlessKernel(): Uint8Array<ArrayBuffer> {
   return kernel;
 }
 
-/** Limits that let a guest run for hours. */
-export const NO_LIMITS = {
-  guestSeconds: 86_400,
-  instructions: 1_000_000_000_000,
-  silentSeconds: 86_400,
-  silentInstructions: 1_000_000_000_000,
-} as const;
-
-export const ENDLESS_CONFIG = { memory: 16, limits: NO_LIMITS } as const;
+export const ENDLESS_CONFIG = { memory: 16, ...UNLIMITED } as const;
 
 /** A 64-bit little-endian ELF executable with one loadable segment and no notes. */
 export function elfWithoutNotes(machine: number, bits: 32 | 64): Uint8Array<ArrayBuffer> {
