@@ -125,7 +125,10 @@ export function checkRun(
     const prefix = kind === "job" ? "jobs[0]." : "";
     const at =
       prefix !== "" && error.field.startsWith(prefix) ? error.field.slice(prefix.length) : error.field;
-    throw new SpecError(error.code, `${path}.${at}`, `${path}: ${error.message}`);
+    // It was put into a list to be checked, of which its sender knows nothing.
+    const message =
+      kind === "job" ? error.message.replaceAll(prefix, "").replaceAll("jobs[0]", "the job") : error.message;
+    throw new SpecError(error.code, `${path}.${at}`, `${path}: ${message}`);
   }
 }
 

@@ -222,3 +222,12 @@ test("a configuration that is wrong is refused, with the field", () => {
     expect((error as { field: string }).field).toBe(field);
   }
 });
+
+test("who sends one job is not told of a list of jobs", () => {
+  const rule = { name: "x", on: { event: "push" }, job: { kernal: { fixture: "hello" } } };
+  expect(() => config(rule)).toThrow(
+    /^github\[0\]\.job: the job has no field "kernal"; did you mean "kernel"/,
+  );
+  const wrong = { name: "x", on: { event: "push" }, job: { kernel: { fixture: "hello" }, config: 5 } };
+  expect(() => config(wrong)).toThrow(/^github\[0\]\.job: config must be/);
+});
