@@ -9,6 +9,13 @@ import { crc32 } from "./crc32.ts";
 const MAGIC = 0x4b524e58;
 /** Changes with the meaning of anything inside. */
 export const CHECKPOINT_VERSION = 2;
+/** The oldest that can still be read: what differs, each device tells by the shape of its state. */
+const OLDEST_VERSION = 1;
+
+/** Whether a checkpoint of this version can be read. */
+export function isReadable(version: number): boolean {
+  return version >= OLDEST_VERSION && version <= CHECKPOINT_VERSION;
+}
 const HEADER_BYTES = 16;
 
 /** A checkpoint that cannot be restored. */
@@ -44,10 +51,10 @@ export function decodeCheckpoint(bytes: Uint8Array): { devices: unknown; cpu: Ui
     throw new CheckpointError("not-a-checkpoint", "these bytes are no checkpoint");
   }
   const version = view.getUint32(4, true);
-  if (version !== CHECKPOINT_VERSION) {
+  if (!isReadable(version)) {
     throw new CheckpointError(
       "wrong-version",
-      `the checkpoint has version ${version}, this is version ${CHECKPOINT_VERSION}`,
+      `the checkpoint has version ${version}, this reads versions ${OLDEST_VERSION} to ${CHECKPOINT_VERSION}`,
     );
   }
   const body = bytes.subarray(HEADER_BYTES);

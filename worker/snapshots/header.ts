@@ -1,4 +1,4 @@
-import { CHECKPOINT_VERSION } from "../../engine/checkpoint.ts";
+import { CHECKPOINT_VERSION, isReadable } from "../../engine/checkpoint.ts";
 import { decodeSnapshotHeader, SnapshotError } from "../../engine/snapshot-format.ts";
 import { ARCHITECTURES, type Architecture } from "../../jobs/cpu.ts";
 import { MEMORY_MIB } from "../../jobs/limits.ts";
@@ -81,7 +81,7 @@ export function parseSnapshotHeader(value: unknown): SnapshotHeader {
   const fields = typeof value === "object" && value !== null ? (value as Fields) : refuse("format");
   if (fields.format !== FORMAT) refuse("format");
   const machine = countIn(fields, "machine");
-  if (machine !== CHECKPOINT_VERSION) {
+  if (!isReadable(machine)) {
     throw new SnapshotError(
       "wrong-version",
       `the snapshot is of a machine of version ${machine}, this worker's is version ${CHECKPOINT_VERSION}`,

@@ -1,6 +1,7 @@
 import type { PhysicalMemory } from "../../cpu/types.ts";
 import { Connection, type SavedConnection } from "./connection.ts";
 import { type Permission, ROOT_DOMID } from "./nodes.ts";
+import { type OldXenstore, upgrade } from "./old-state.ts";
 import { type SavedRing, XenstoreRing } from "./ring.ts";
 import { type SavedStore, Store } from "./store.ts";
 import { View } from "./view.ts";
@@ -20,7 +21,8 @@ export class Xenstore {
   readonly #ring: XenstoreRing;
 
   /** `page`: guest-physical address of the ring page. */
-  constructor(memory: PhysicalMemory, page: number, domid: number, saved?: SavedXenstore) {
+  constructor(memory: PhysicalMemory, page: number, domid: number, from?: SavedXenstore | OldXenstore) {
+    const saved = from === undefined ? undefined : upgrade(from);
     this.#domid = domid;
     this.#store = saved === undefined ? new Store() : Store.restore(saved.store);
     this.#ring = new XenstoreRing(memory, page, this.#store.account(domid));
