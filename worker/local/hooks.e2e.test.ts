@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHmac, randomBytes, randomInt, randomUUID } from "node:crypto";
+import { createHmac, randomBytes, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -16,6 +16,7 @@ import type { DeliveryView } from "../notify/record.ts";
 import { SSRF_CORPUS } from "../notify/ssrf-corpus.ts";
 import { ApiError, type Client } from "./client.ts";
 import { LocalServer } from "./server.ts";
+import { quietPort } from "./testing/quiet-port.ts";
 
 /*
  * From a push to a green commit, with real guests and real connections: GitHub (a stand-in for its API and its downloads) sends a signed
@@ -123,19 +124,6 @@ async function startReceiver(): Promise<void> {
   });
   receiver.once("exit", (status) => reject(new Error(`the receiver ended with ${status}`)));
   await promise;
-}
-
-/** A port that is free, and stays so: none of those that the system gives to whoever asks for any, or for an outgoing connection. */
-async function quietPort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 30_000);
-    const probe = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      probe.once("error", () => resolve(false));
-      probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
-    });
-    if (isFree) return port;
-  }
 }
 
 async function stopReceiver(): Promise<void> {
