@@ -169,6 +169,7 @@ bool decode(struct instruction *instruction, word ip);
 /* privileged.c, cpuid.c, msr.c */
 bool emulate_privileged(struct regs *regs);
 bool emulate_forced_cpuid(struct regs *regs);
+bool enable_fsgsbase(void);
 void guest_cpuid(u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 bool guest_read_msr(u32 msr, u64 *value);
 bool guest_write_msr(u32 msr, u64 value);

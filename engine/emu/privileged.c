@@ -5,8 +5,12 @@
  */
 #include "emu.h"
 
-/* TSD and DE, which change nothing of the processor's. What else Xen lets a guest choose, CPUID does not offer. */
-#define GUEST_CR4 (1UL << 2 | 1UL << 3)
+/*
+ * TSD and DE, which change nothing of the processor's, and FSGSBASE, which the processor gets when it is used first. Our
+ * leaves do not offer it; a kernel that executes CPUID itself finds it, as with Xen.
+ */
+#define CR4_FSGSBASE (1UL << 16)
+#define GUEST_CR4 (1UL << 2 | 1UL << 3 | (WORD_BITS == 64 ? CR4_FSGSBASE : 0))
 
 #define PORT_PIT_CHANNEL2 0x42
 #define PORT_PIT_CONTROL 0x43
@@ -173,6 +177,25 @@ bool emulate_privileged(struct regs *regs)
         return false;
     regs->ip += in.length;
     return true;
+}
+
+/* After #UD: true if the guest has turned FSGSBASE on and the processor has not heard of it, so that it may try again. */
+bool enable_fsgsbase(void)
+{
+#if WORD_BITS == 64
+    u32 eax = 7, ebx, ecx = 0, edx;
+    u64 cr4;
+    asm volatile("mov %%cr4, %0" : "=r"(cr4));
+    if (!(vcpu.cr4 & CR4_FSGSBASE) || cr4 & CR4_FSGSBASE)
+        return false;
+    cpuid(&eax, &ebx, &ecx, &edx);
+    if (!(ebx & 1))
+        return false;
+    asm volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_FSGSBASE) : "memory");
+    return true;
+#else
+    return false;
+#endif
 }
 
 /* CPUID as a PV guest should see it is asked for by UD2, "xen", CPUID (xen/include/public/arch-x86/xen.h). */

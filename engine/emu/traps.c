@@ -68,7 +68,7 @@ static void handle_from_guest(struct regs *regs)
         handle_general_protection(regs);
         return;
     case VECTOR_UD:
-        if (!emulate_forced_cpuid(regs))
+        if (!emulate_forced_cpuid(regs) && !enable_fsgsbase())
             bounce_exception(regs, VECTOR_UD, false, 0);
         return;
     case VECTOR_NM: /* as Xen: the guest finds TS clear */
