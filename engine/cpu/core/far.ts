@@ -4,7 +4,7 @@ import { DR6_BS, breakpointsEnabled } from "./breakpoints";
 import { GP, NP, SS, TS, UD, raise, raiseNoError } from "./exception";
 import { AC, ARITH, DF, ID, IF, IOPL, NT, RF, TF, VIF, VIP, VM, getFlags, setFlags } from "./flags";
 import {
-  CPL, CSTAR, EFER, LSTAR, MODE, MODE_64, NMI_BLOCKED, REGS, RIP, SEG_TR, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSFLAGS,
+  CPL, EFER, LSTAR, MODE, MODE_64, NMI_BLOCKED, REGS, RIP, SEG_TR, SFMASK, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, SYSFLAGS,
   TR_BASE, RSP, RCX, RDX, TRAP_PENDING,
 } from "./layout";
 import { EFER_SCE, isCanonical, readable, readableAs, writableAs, writeDone } from "./mmu";
@@ -386,13 +386,13 @@ function setFlat(codeSelector: u32, stackSelector: u32, cpl: u32, long: bool): v
 
 /** SYSCALL. RIP holds the address of the next instruction. */
 export function syscall(): i32 {
-  if (!(load<u64>(EFER) & EFER_SCE) || !isLong()) return raiseNoError(UD);
+  // Intel's, which CPUID says this is, have it in 64-bit code only: Linux leaves CSTAR 0 there.
+  if (!(load<u64>(EFER) & EFER_SCE) || load<u32>(MODE) != MODE_64) return raiseNoError(UD);
   const flags = getFlags();
   const star = load<u64>(STAR);
-  const long = load<u32>(MODE) == MODE_64;
   store<u64>(RCX, load<u64>(RIP));
   store<u64>(REGS + 11 * 8, <u64>(flags & ~RF));
-  store<u64>(RIP, load<u64>(long ? LSTAR : CSTAR));
+  store<u64>(RIP, load<u64>(LSTAR));
   setFlags(flags & ~<u32>load<u64>(SFMASK) & ~RF);
   const selector = <u32>(star >> 32) & 0xfffc;
   setFlat(selector, selector + 8, 0, true);

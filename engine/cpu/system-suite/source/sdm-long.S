@@ -36,5 +36,10 @@
         mov     eax, 0x600
         mov     cr4, rax
         END64
+        /* SDM vol. 2B, SYSCALL: #UD if CS.L is 0. qemu does as AMD's processors do. */
+        TITLE64 "SYSCALL is of 64-bit code alone (SDM vol. 2B SYSCALL)"
+        TRY64_3 "in compatibility mode", 0x2, USER_CODE32
+        .byte   0x0f, 0x05
+        END64
         STOP64
 image_end:
