@@ -5,6 +5,8 @@
 /* XEN_PVCLOCK_TSC_STABLE_BIT: one processor, one TSC. */
 #define TSC_STABLE 1
 #define SHORTEST_PERIOD 1000000 /* ns, as Xen */
+/* Xen's STIME_DELTA_MAX: now and a period never overflow. */
+#define LONGEST_PERIOD (~0ULL >> 2)
 
 static u64 deadlines[TIMERS];
 static u64 period;
@@ -106,7 +108,7 @@ s64 do_set_timer_op(u64 deadline)
 
 s64 set_periodic_timer(u64 nanoseconds)
 {
-    if (nanoseconds < SHORTEST_PERIOD)
+    if (nanoseconds < SHORTEST_PERIOD || nanoseconds > LONGEST_PERIOD)
         return -XEN_EINVAL;
     period = nanoseconds;
     timer_set(TIMER_PERIODIC, system_time() + nanoseconds);

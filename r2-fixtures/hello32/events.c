@@ -136,6 +136,8 @@ void check_vcpu(void)
     REFUSED("a timer in the past", -XEN_ETIME, vcpu(VCPUOP_set_singleshot_timer, 0, &timer, sizeof(timer)));
     struct vcpu_set_periodic_timer period = {.period_ns = 10};
     REFUSED("too short a period", -XEN_EINVAL, vcpu(VCPUOP_set_periodic_timer, 0, &period, sizeof(period)));
+    period.period_ns = 1ull << 62;
+    REFUSED("too long a period", -XEN_EINVAL, vcpu(VCPUOP_set_periodic_timer, 0, &period, sizeof(period)));
     REFUSED("get_physid", -XEN_EINVAL, CALL(vcpu_op, VCPUOP_get_physid, 0, scratch));
     static const u8 with_argument[] = {VCPUOP_get_runstate_info,           VCPUOP_register_runstate_memory_area,
                                        VCPUOP_set_periodic_timer,          VCPUOP_set_singleshot_timer,
