@@ -1,5 +1,6 @@
 import type { SavedConnection } from "./connection.ts";
 import type { SavedNode } from "./store.ts";
+import type { SavedTransaction } from "./transaction.ts";
 import { toBase64, toBytes } from "./wire.ts";
 import type { SavedXenstore } from "./xenstore.ts";
 
@@ -29,15 +30,15 @@ const NEVER = -2;
 export function upgrade(saved: SavedXenstore | OldXenstore): SavedXenstore {
   if (!isOld(saved)) return saved;
   const { store, connection, ring } = saved;
-  const root = { path: "/", generation: NEVER, permissions: null, node: null };
+  const root = upgradeNode(store.root);
   return {
-    store: { generation: store.generation, root: upgradeNode(store.root) },
+    store: { generation: store.generation, root },
     connection: {
       ...connection,
       transactions: connection.transactions.map(({ id }) => ({
         id,
         hasFailed: false,
-        accessed: [{ ...root, isModified: false, event: "none" as const }],
+        accessed: [staleCopy(root)],
       })),
     },
     ring: {
@@ -48,6 +49,19 @@ export function upgrade(saved: SavedXenstore | OldXenstore): SavedXenstore {
       isBroken: ring.isBroken,
     },
   };
+}
+
+/** Of the root node, as if it had changed since a transaction looked at it. */
+function staleCopy([
+  ,
+  value,
+  permissions,
+  generation,
+  children,
+]: SavedNode): SavedTransaction["accessed"][number] {
+  const names = children.map(([name]) => name);
+  const node = [value, permissions, names, generation] as const;
+  return { path: "/", generation: NEVER, permissions, node, isModified: false, event: "none" };
 }
 
 function isOld(saved: SavedXenstore | OldXenstore): saved is OldXenstore {

@@ -67,7 +67,10 @@ export class View {
     this.#note(path, false);
   }
 
-  /** Removes a subtree. A node that is not there is fine if its parent is. */
+  /**
+   * Removes a subtree. A node that is not there is fine if its parent is. A transaction that will end with EAGAIN may find a
+   * node whose parent it has removed (EINVAL, as xenstored answers), or a name without its node.
+   */
   rm(path: string): void {
     const above = parentOf(path);
     if (this.#find(path, "w") === undefined) {
@@ -75,7 +78,8 @@ export class View {
       return;
     }
     if (path === "/") throw new XenstoreError("EINVAL");
-    const parent = this.#nodes.read(above)!;
+    const parent = this.#nodes.read(above);
+    if (parent === undefined) throw new XenstoreError("EINVAL");
     const gone = this.#subtree(path);
     for (const each of gone) this.#note(each, each !== path);
     for (const each of gone) this.#nodes.replace(each, undefined);
@@ -166,8 +170,9 @@ export class View {
 
   /** Paths of a subtree, each behind those below it. */
   #subtree(path: string, paths: string[] = []): string[] {
-    const { children } = this.#nodes.read(path)!;
-    for (const name of children) this.#subtree(childPath(path, name), paths);
+    const node = this.#nodes.read(path);
+    if (node === undefined) return paths;
+    for (const name of node.children) this.#subtree(childPath(path, name), paths);
     paths.push(path);
     return paths;
   }

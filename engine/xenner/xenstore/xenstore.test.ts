@@ -236,6 +236,21 @@ describe("transactions", () => {
     expect(read("data/lock")).toBe("somebody else");
   });
 
+  test("that are in conflict already answer by what they see", () => {
+    write("data/a/b", "1");
+    const tx = begin();
+    list("data/a", tx);
+    guest.call(XS.RM, "data/a/b\0");
+    expect(list("data/a", tx)).toEqual(["b"]);
+    expect(read("data/a/b", tx)).toBe("ENOENT");
+    expect(guest.call(XS.RM, "data/a\0", tx)).toBe(OK);
+    write("data/a/c", "2");
+    // It sees the new node, but not the one above, which it has removed.
+    expect(guest.call(XS.RM, "data/a/c\0", tx)).toBe("EINVAL");
+    expect(end(tx)).toBe("EAGAIN");
+    expect(list("data/a")).toEqual(["c"]);
+  });
+
   test("cannot be nested, and are limited in number", () => {
     const tx = begin();
     expect(guest.call(XS.TRANSACTION_START, "\0", tx)).toBe("EBUSY");
@@ -599,6 +614,10 @@ test("a store saved by version 1 goes on: values, watches, what was on its way; 
     [5, "late"],
     [6, "x\0\xff"],
   ]);
+  // Until then it can be worked on, up to the root.
+  expect(read("/nothing", 3)).toBe("ENOENT");
+  expect(list("/", 3)).toEqual(["local"]);
+  expect(write("data/never", "1", 3)).toBe(OK);
   expect(end(3)).toBe("EAGAIN");
   expect(begin()).toBe(4);
   expect(write("data/new", "1")).toBe(OK);
