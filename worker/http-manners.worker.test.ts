@@ -1,6 +1,6 @@
 import { createExecutionContext } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createApp } from "./app.ts";
 import { makeTables } from "./database/database.ts";
 import { createJob, errorOf, request } from "./testing/client.ts";
@@ -100,6 +100,22 @@ describe("a body", () => {
     const sent = new Request("http://worker/jobs", { method: "POST", headers, body });
     const response = await createApp(async () => undefined).fetch(sent, env, createExecutionContext());
     expect([response.status, (await errorOf(response)).code]).toEqual([400, "broken-off"]);
+  });
+
+  test("that is still coming when the worker fails is no reason for it to fail once more", async () => {
+    const log = vi.spyOn(console, "log").mockImplementation(() => {});
+    const away = { head: () => Promise.reject(new Error("R2 is away")) };
+    const sent = new Request(`http://worker/blobs/${"a".repeat(64)}`, {
+      method: "PUT",
+      headers: { authorization: "Bearer test-token", "content-length": "10" },
+      // As bodies of real requests are; nothing ever comes.
+      body: new IdentityTransformStream().readable,
+    });
+    const broken = { ...env, BLOBS: away as unknown as R2Bucket };
+    const response = await createApp(async () => undefined).fetch(sent, broken, createExecutionContext());
+    expect([response.status, (await errorOf(response)).code]).toEqual([500, "internal"]);
+    expect(log.mock.calls.join()).toMatch(/R2 is away/);
+    log.mockRestore();
   });
 
   test("with a config's field beside the config is told where it goes", async () => {
