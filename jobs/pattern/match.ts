@@ -1,9 +1,10 @@
 import { PATTERN_PROGRAM } from "../limits.ts";
+import { caseVariants } from "./case.ts";
 import { type Assertion, type CharacterSet, inSet, type Node, PatternError, parsePattern } from "./parse.ts";
 
-/** One instruction of a Thompson automaton. */
+/** One instruction of a Thompson automaton; `set` is an index. */
 type Instruction =
-  | { readonly op: "take"; readonly set: CharacterSet }
+  | { readonly op: "take"; readonly set: number }
   | { readonly op: "assert"; readonly assertion: Assertion }
   | { readonly op: "jump"; readonly to: number }
   | { readonly op: "split"; readonly to: readonly number[] }
@@ -36,8 +37,15 @@ function isWord(code: number): boolean {
   );
 }
 
-function compile(root: Node): Instruction[] {
+interface Program {
+  readonly instructions: readonly Instruction[];
+  /** Each once, however often it is repeated. */
+  readonly sets: readonly CharacterSet[];
+}
+
+function compile(root: Node): Program {
   const program: Instruction[] = [];
+  const sets = new Map<CharacterSet, number>();
   const push = (instruction: Instruction): number => {
     if (program.length >= PATTERN_PROGRAM)
       throw new PatternError("the pattern is too large when its repetitions are written out", 0);
@@ -48,7 +56,8 @@ function compile(root: Node): Instruction[] {
       case "empty":
         return;
       case "set":
-        push({ op: "take", set: node.set });
+        if (!sets.has(node.set)) sets.set(node.set, sets.size);
+        push({ op: "take", set: sets.get(node.set)! });
         return;
       case "assert":
         push({ op: "assert", assertion: node.assertion });
@@ -95,7 +104,7 @@ function compile(root: Node): Instruction[] {
   };
   emit(root);
   push({ op: "match" });
-  return program;
+  return { instructions: program, sets: [...sets.keys()] };
 }
 
 /**
@@ -104,7 +113,8 @@ function compile(root: Node): Instruction[] {
  */
 export class Pattern {
   readonly source: string;
-  readonly #program: Instruction[];
+  readonly #program: readonly Instruction[];
+  readonly #sets: readonly CharacterSet[];
   readonly #ignoreCase: boolean;
   #states = new Map<string, State>();
   #entries = 0;
@@ -114,7 +124,14 @@ export class Pattern {
     const { root, ignoreCase } = parsePattern(source);
     this.source = source;
     this.#ignoreCase = ignoreCase;
-    this.#program = compile(root);
+    const { instructions, sets } = compile(root);
+    this.#program = instructions;
+    this.#sets = sets;
+  }
+
+  /** Instructions it compiled to: what a character of a line costs at worst. */
+  get size(): number {
+    return this.#program.length;
   }
 
   /** Whether `line` (without its line end) contains a match. */
@@ -174,6 +191,7 @@ export class Pattern {
   /** Follows empty moves from `state`, knowing that `code` comes next, then takes `code`. */
   #step(state: State, code: number): State | "match" {
     const seen = new Uint8Array(this.#program.length);
+    const takes = this.#takes(code);
     const pending = state.at.slice();
     const next = this.#noBits();
     const add = (pc: number): void => {
@@ -196,7 +214,7 @@ export class Pattern {
           if (holds(instruction.assertion, state.before, code)) pending.push(pc + 1);
           break;
         case "take":
-          if (code !== END && this.#takes(instruction.set, code)) add(pc + 1);
+          if (takes(instruction.set)) add(pc + 1);
           break;
       }
     }
@@ -205,22 +223,23 @@ export class Pattern {
     return this.#state(next, isWord(code) ? "word" : "other");
   }
 
-  #takes(set: CharacterSet, code: number): boolean {
-    if (!this.#ignoreCase) return inSet(set, code);
-    const character = String.fromCharCode(code);
-    // Folding must not turn "not a" into "anything": a negated set refuses a letter if it refuses either case.
-    const cases = [character, character.toLowerCase(), character.toUpperCase()]
-      .filter((text) => canonical(text) === canonical(character))
-      .map((text) => inSet(set, text.charCodeAt(0)));
-    return set.negated ? cases.every(Boolean) : cases.some(Boolean);
+  /** Tells of a set whether it has `code`; each is looked at once. */
+  #takes(code: number): (set: number) => boolean {
+    if (code === END) return () => false;
+    const variants = this.#ignoreCase ? caseVariants(code) : [code];
+    const known: (boolean | undefined)[] = [];
+    return (index) => {
+      let result = known[index];
+      if (result === undefined) {
+        const set = this.#sets[index]!;
+        const isIn = (variant: number): boolean => inSet(set, variant);
+        // Folding must not turn "not a" into "anything": a negated set refuses a letter if it refuses any case of it.
+        result = set.negated ? variants.every(isIn) : variants.some(isIn);
+        known[index] = result;
+      }
+      return result;
+    };
   }
-}
-
-/** What letters that only differ in case have in common; as JavaScript has it (ECMA-262 Canonicalize). */
-function canonical(character: string): string {
-  const upper = character.toUpperCase();
-  const isFolded = upper.length === 1 && (character.charCodeAt(0) < 0x80 || upper.charCodeAt(0) >= 0x80);
-  return isFolded ? upper : character;
 }
 
 function holds(assertion: Assertion, before: Before, code: number): boolean {

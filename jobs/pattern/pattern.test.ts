@@ -115,7 +115,9 @@ describe("patterns mean what RegExp means", () => {
     expect(new Pattern("(?i)boot-ok").test("Boot-OK")).toBe(true);
     expect(new Pattern("(?i)[a-c]x").test("BX")).toBe(true);
     expect(new Pattern("(?i)^[^a]$").test("A")).toBe(false);
-    for (const source of ["k", "s", "ss", "\u00e5", "\u00df", "[^k]", "[a-z]", "\\w"]) {
+    // The last have three forms: final sigma, micro sign, titlecase.
+    const letters = ["k", "s", "ss", "\u00e5", "\u00df", "\u03c2", "\u00b5", "\u01c5", "[^\u03c2]"];
+    for (const source of [...letters, "[^k]", "[a-z]", "\\w"]) {
       for (const line of [
         "k",
         "K",
@@ -127,6 +129,12 @@ describe("patterns mean what RegExp means", () => {
         "\u00e5",
         "\u00c5",
         "\u212b",
+        "\u03c3",
+        "\u03a3",
+        "\u03bc",
+        "\u039c",
+        "\u01c4",
+        "\u01c6",
       ]) {
         const expected = new RegExp(source, "i").test(line);
         expect([source, line, new Pattern(`(?i)${source}`).test(line)]).toEqual([source, line, expected]);
