@@ -291,8 +291,7 @@ describe("a batch that is wrong", () => {
 
   test("whose long values multiply is refused before it is stored", () => {
     const labels = Array.from({ length: 30 }, (_, i) => ({ a: String(i) }));
-    const send = "x".repeat(16_000);
-    const batch = (seeds: number) => ({
+    const batch = (seeds: number, send = "x".repeat(16_000)) => ({
       kernel: A,
       matrix: {
         input: [[{ send }], [{ send: `${send}y` }]],
@@ -302,6 +301,10 @@ describe("a batch that is wrong", () => {
     });
     expect(parseBatch(batch(2)).members).toHaveLength(120);
     expect(() => parseBatch(batch(20), 2000)).toThrow(/characters long together/);
+    // As long as these, but on their way between objects a text with such characters has two bytes for each.
+    const long = "ж".repeat(8000);
+    expect(parseBatch(batch(30, long), 2000).members).toHaveLength(1800);
+    expect(() => parseBatch(batch(33, long), 2000)).toThrow(/bytes long together/);
   });
 });
 

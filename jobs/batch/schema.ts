@@ -7,6 +7,7 @@ import {
   AXIS_VALUES,
   BATCH_JOBS,
   CONCURRENCY,
+  EXPANDED_BYTES,
   EXPANDED_CHARACTERS,
   MATRIX_RULES,
   NAME_CHARACTERS,
@@ -22,6 +23,8 @@ const START = {
   from: SNAPSHOT_REFERENCE,
 } as const;
 const START_NAMES = Object.keys(START);
+
+const LATIN_1 = /^[\0-\u00ff]*$/;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -153,15 +156,27 @@ export function parseBatch(value: unknown, most: number = BATCH_JOBS.default): B
     given.jobs === undefined
       ? membersOfMatrix(given.matrix as Fields, common, most)
       : membersOfList(given.jobs as readonly Fields[], common, most);
-  const characters = members.reduce((sum, member) => sum + JSON.stringify(member).length, 0);
-  if (characters > EXPANDED_CHARACTERS) {
-    throw new SpecError(
-      "too-large",
-      given.jobs === undefined ? "matrix" : "jobs",
-      `The jobs of this batch are ${characters} characters long together; at most ${EXPANDED_CHARACTERS} are allowed. Move what they share into config.`,
-    );
-  }
+  checkSize(members, given.jobs === undefined ? "matrix" : "jobs");
   return { name, maxConcurrent, common, members };
+}
+
+function checkSize(members: readonly MemberSpec[], field: string): void {
+  let characters = 0;
+  let bytes = 0;
+  for (const member of members) {
+    const text = JSON.stringify(member);
+    characters += text.length;
+    bytes += LATIN_1.test(text) ? text.length : 2 * text.length;
+  }
+  const what =
+    characters > EXPANDED_CHARACTERS
+      ? `${characters} characters long together; at most ${EXPANDED_CHARACTERS}`
+      : bytes > EXPANDED_BYTES
+        ? `${bytes} bytes long together, as characters beyond Latin-1 take two; at most ${EXPANDED_BYTES}`
+        : undefined;
+  if (what === undefined) return;
+  const message = `The jobs of this batch are ${what} are allowed. Move what they share into config.`;
+  throw new SpecError("too-large", field, message);
 }
 
 /** Checks all but what depends on a combination. What is stored is what was written, so little is handed on. */
