@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PreparedFixture } from "../../../r2-fixtures/index.ts";
 import type { JobView } from "../../runner/record.ts";
-import type { Client } from "../client.ts";
+import { ApiError, type Client } from "../client.ts";
 import { KillableServer } from "../soak/killable-server.ts";
 
 /** What the checkpoints of one boot cost. */
@@ -28,6 +28,8 @@ export interface CheckpointFigures {
 
 const MEMORIES = [128, 512];
 const POLL_MILLISECONDS = 50;
+/** A workerd that was killed is back within a few seconds. */
+const AWAY_MILLISECONDS = 60_000;
 
 /** Boots the fixture with little and with much RAM, and once with a workerd that is killed after its first checkpoints. */
 export async function measureCheckpoints(
@@ -72,10 +74,18 @@ export async function measureCheckpoints(
 
 const isOver = (job: JobView): boolean => job.endedAt !== null;
 
+/** @throws what the client throws, if the worker does not come back or does not know the job */
 async function jobWhen(client: Client, id: string, condition: (job: JobView) => boolean): Promise<JobView> {
+  let heard = performance.now();
   for (;;) {
-    const job = await client.job(id).catch(() => undefined);
-    if (job !== undefined && condition(job)) return job;
+    try {
+      const job = await client.job(id);
+      if (condition(job)) return job;
+      heard = performance.now();
+    } catch (error) {
+      if (error instanceof ApiError && error.status < 500) throw error;
+      if (performance.now() - heard > AWAY_MILLISECONDS) throw error;
+    }
     await sleep(POLL_MILLISECONDS);
   }
 }

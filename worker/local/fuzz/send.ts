@@ -55,14 +55,19 @@ export class Sender {
         if (size <= BODY_BYTES) chunks.push(chunk);
       });
       response.on("end", () => done());
-      response.on("error", (error) => done(answer === undefined ? error.message : undefined));
+      // Who answers before all of the body came may close the connection, and the answer be lost with it: that is no fault.
+      response.on("error", (error) =>
+        done(outgoing.writableFinished ? `the answer was cut off: ${error.message}` : undefined),
+      );
     });
     outgoing.on("upgrade", (_, socket) => {
       socket.destroy();
       done();
     });
-    // An answer may come before all of the body was sent; what breaks after it is no fault.
-    outgoing.on("error", (error) => done(answer === undefined ? error.message : undefined));
+    // An answer may come before all of the body was sent; whether it ends is seen by itself.
+    outgoing.on("error", (error) => {
+      if (answer === undefined) done(error.message);
+    });
     outgoing.end(body);
     return promise;
   }
