@@ -33,6 +33,8 @@ export const PATTERNS = 16;
 export const PATTERN_CHARACTERS = 300;
 /** Instructions a pattern may compile to; a counted repetition is written out, so it can be much larger than its text. */
 export const PATTERN_PROGRAM = 400;
+/** Instructions all patterns of a job may compile to: the worst line of LINE_BYTES then takes some 0.4 s. */
+export const PATTERNS_PROGRAM = 5000;
 /** Longest line patterns are matched against; a longer one is cut into lines of this length. */
 export const LINE_BYTES = 4096;
 

@@ -131,6 +131,18 @@ const wrong: [unknown, string, string, RegExp][] = [
   [{ expect: { fail: [5] } }, "wrong-type", "config.expect.fail[0]", /string/],
   [{ expect: { fail: Array(17).fill("a") } }, "too-many", "config.expect.fail", /at most 16/],
   [{ expect: { fail: ["a".repeat(301)] } }, "too-long", "config.expect.fail[0]", /300/],
+  [
+    { expect: { pass: ["a"], fail: Array(15).fill("[ab]{390}"), steps: [{ wait: "b" }] } },
+    "too-large",
+    "config.expect.fail",
+    /5865, all of the job's have 5869, and at most 5000 .*\{n\}/,
+  ],
+  [
+    { input: Array(14).fill({ expect: "[ab]{390}", send: "x" }) },
+    "too-large",
+    "config.input",
+    /leave some out/,
+  ],
   [{ expect: { pass: {} } }, "wrong-type", "config.expect.pass", /list/],
   [{ limits: { guestSeconds: -1 } }, "out-of-range", "config.limits.guestSeconds", /between/],
   [{ limits: { instructions: 1.5e3 + 0.1 } }, "wrong-type", "config.limits.instructions", /whole/],

@@ -17,6 +17,7 @@ import { SpecError } from "../spec-error.ts";
 import { coded, complain, describe, fields, PATH, parseWith, type RawIssue } from "./errors.ts";
 import { EXPECT, INPUT } from "./expect.ts";
 import { GUEST, GUEST_FIELDS, GUEST_NAMES } from "./guest.ts";
+import { refuseLargeTotal } from "./pattern-total.ts";
 import { NOTIFY, RETENTION, VISIBILITY } from "./service.ts";
 import { list, number, numberError, PATTERN, text, utf8Length } from "./values.ts";
 
@@ -238,6 +239,14 @@ export function parseConfig(value: unknown, now: () => number, defaults: ConfigD
   const { guest, input, ...config } = parseWith(CONFIG, withDefaults(sent, defaults), "config");
   const typed = input.map(({ expect, send }) => (expect === undefined ? { send } : { wait: expect, send }));
   const steps = typed.length > 0 ? typed : config.expect.steps;
+  refuseLargeTotal({
+    "config.expect.pass": config.expect.pass,
+    "config.expect.fail": config.expect.fail,
+    [typed.length > 0 ? "config.input" : "config.expect.steps"]: steps.flatMap(({ wait }) => wait ?? []),
+    "config.snapshots": config.snapshots.flatMap(({ at }) =>
+      typeof at === "string" && at !== AT_END ? [at] : [],
+    ),
+  });
   const startTime = config.startTime === NOW ? Math.floor(now()) : config.startTime;
   return { ...config, ...given(guest ?? {}), expect: { ...config.expect, steps }, startTime };
 }
