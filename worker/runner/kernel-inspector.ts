@@ -82,9 +82,9 @@ export class KernelInspector {
     while (Date.now() < busyUntil) await scheduler.wait(INSPECTION_LIMITS.pollMilliseconds);
     const until = Date.now() + INSPECTION_LIMITS.milliseconds;
     busyUntil = until;
-    // Should this be the end of the process, somebody comes and removes what is left.
-    await this.#storage.setAlarm(until + INSPECTION_LIMITS.milliseconds);
     try {
+      // Should this be the end of the process, somebody comes and removes what is left.
+      await this.#storage.setAlarm(until + INSPECTION_LIMITS.milliseconds);
       return await work(new SqlSpool(this.#storage.sql));
     } finally {
       // One that took longer than it may must not end the time of the next.
