@@ -118,6 +118,9 @@ export class Pattern {
   readonly #ignoreCase: boolean;
   #states = new Map<string, State>();
   #entries = 0;
+  /** The last line that was looked at, and what came of it: a line that stands still is looked at again and again. */
+  #line: string | undefined;
+  #matched = false;
 
   /** Throws PatternError. */
   constructor(source: string) {
@@ -136,6 +139,14 @@ export class Pattern {
 
   /** Whether `line` (without its line end) contains a match. */
   test(line: string): boolean {
+    if (line !== this.#line) {
+      this.#matched = this.#run(line);
+      this.#line = line;
+    }
+    return this.#matched;
+  }
+
+  #run(line: string): boolean {
     let state = this.#start();
     for (let i = 0; i <= line.length; i++) {
       const code = i < line.length ? line.charCodeAt(i) : END;

@@ -216,6 +216,26 @@ describe("patterns cannot run long", () => {
     expect(most).toBeLessThan(20_000);
   });
 
+  test("a line that stands still costs nothing", () => {
+    const pattern = new Pattern("a[ab]{390}$");
+    let seed = 1;
+    const letters = Array.from({ length: 4096 }, () => {
+      seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+      return (seed >>> 16) % 2 === 0 ? "a" : "b";
+    });
+    const line = letters.with(-391, "a").join("");
+    const cost = (times: number): number => {
+      const start = process.cpuUsage();
+      for (let i = 0; i < times; i++) expect(pattern.test(`${line}c`.slice(0, -1))).toBe(true);
+      const { user, system } = process.cpuUsage(start);
+      return user + system;
+    };
+    const once = cost(1);
+    expect(cost(50)).toBeLessThan(10 * once);
+    expect(pattern.test(`${line}c`)).toBe(false);
+    expect(pattern.test(line)).toBe(true);
+  });
+
   test("a repetition too large to write out is refused at once", () => {
     for (const source of ["((a{100}){100}){100}", `a{${PATTERN_PROGRAM + 1}}`, "(a{9}){99}"]) {
       expect(() => new Pattern(source)).toThrow(PatternError);
