@@ -28,6 +28,8 @@ const XENMAPSPACE = { shared_info: 0, grant_table: 1 } as const;
 const E820_ENTRY_BYTES = 20;
 /** Most pages that one hypercall, a multicall included, gives back or takes, so that it ends; Xen would make a continuation. */
 const MAX_PAGES = 65536;
+/** Always the same: an isolate gets the memory of buffers back late. */
+const EMPTY_PAGE = new Uint8Array(PAGE_BYTES);
 /** GTF_permit_access, in a version-1 entry. */
 const PERMIT_ACCESS = 1;
 /** GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE. */
@@ -141,7 +143,7 @@ export class MemoryOp {
         } else if (!this.#ballooned.delete(gfn + i)) {
           return done;
         }
-        this.#memory.write((gfn + i) * PAGE_BYTES, new Uint8Array(PAGE_BYTES));
+        this.#memory.write((gfn + i) * PAGE_BYTES, EMPTY_PAGE);
       }
     }
     return extents;
