@@ -202,7 +202,7 @@ export function guestFactory(createCpu: CreateCpu) {
       return guest;
     },
 
-    /** @throws CheckpointError for bytes that are not a checkpoint of this version */
+    /** @throws CheckpointError for bytes that are not a checkpoint, or of a version that cannot be read */
     restore(parts: EngineParts, state: Uint8Array, store: PageStore): Guest {
       const { devices, cpu: cpuState } = decodeCheckpoint(state);
       // The checksum vouches for what `checkpoint` wrote.

@@ -39,7 +39,7 @@ const MIB = 1024 * 1024;
 /**
  * Which machine a checkpoint is of, without making it: for states that come from elsewhere.
  *
- * @throws CheckpointError for bytes that are not a checkpoint of this version
+ * @throws CheckpointError for bytes that are not a checkpoint, or of a version that cannot be read
  */
 export function statedMachine(state: Uint8Array): StatedMachine {
   const { mode = "pv", ramPages } = decodeCheckpoint(state).devices as {
