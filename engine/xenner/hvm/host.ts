@@ -31,6 +31,8 @@ import { xenVersion } from "./version.ts";
 const SHUTDOWN_POWEROFF = 0;
 const SHUTDOWN_REBOOT = 1;
 const MAX_MULTICALLS = 4096;
+/** Lengths of the instructions that make hypercalls: VMCALL or VMMCALL, and the hypercall pages' OUT. */
+const CALL_BYTES = { vmcall: 3n, port: 2n } as const;
 
 /** Numbers of the hypercalls an HVM guest has. */
 const CALL = {
@@ -50,6 +52,7 @@ const CALL = {
 /** What the host half does with the processor besides memory: a part of engine/cpu's Cpu. */
 export interface HvmProcessor extends PageProcessor {
   flushTranslations(): void;
+  setRegister(name: "rip" | "rsp" | "rdi" | "rsi" | "rbx" | "rcx" | "r11", value: bigint): void;
   readonly memory: PhysicalMemory;
   raiseNmi(): void;
 }
@@ -92,6 +95,7 @@ export type HvmMode = Exclude<GuestMode, "pv">;
 export class HvmHost {
   readonly console: ConsoleBackend;
   readonly xenstore: Xenstore;
+  readonly #processor: HvmProcessor;
   readonly #guest: GuestVirtual;
   readonly #shared: SharedInfo;
   readonly #blob: Blob;
@@ -110,8 +114,10 @@ export class HvmHost {
   #wait: Wait | undefined;
   /** The callback vector is on the interrupt line. */
   #isInjecting = false;
-  /** Bytes that the present hypercall, all entries of a multicall together, may still print. */
-  #consoleRoom = 0;
+  /** Bytes that the present hypercall has printed, all entries of a multicall together. */
+  #printed = 0;
+  /** The present hypercall is to be made again, with other arguments that are in its registers. */
+  #isUnfinished = false;
 
   constructor(processor: HvmProcessor, ramPages: number, from: HvmDomain | SavedHvmHost) {
     const saved = "shared" in from ? from : undefined;
@@ -120,6 +126,7 @@ export class HvmHost {
     const region = isPc ? linuxRegion(ramPages) : pvhRegion(ramPages);
     this.#startTime = from.startTime;
     this.#uuid = Uint8Array.from(from.uuid);
+    this.#processor = processor;
     this.#guest = new GuestVirtual(memory, processor);
     this.#isWide = () => processor.isIn64BitCode;
     this.#flush = () => processor.flushTranslations();
@@ -273,7 +280,8 @@ export class HvmHost {
   }
 
   /**
-   * A hypercall of the kernel; `wide`: by 64-bit code. Returns the value for RAX.
+   * A hypercall of the kernel; `wide`: by 64-bit code. Returns the value for RAX. One that has not come to its end puts the
+   * processor back to where it was made, with what is left in the registers, and returns the number.
    *
    * @param registers number and arguments, as wide as the guest's registers
    */
@@ -285,9 +293,15 @@ export class HvmHost {
     path: HypercallPath,
     now: number,
   ): bigint {
-    this.#consoleRoom = DOMAIN_LIMITS.consoleChunkBytes;
+    this.#printed = 0;
     this.#memoryOp.begin();
     const result = isKernel ? this.#call(number, args, wide, now) : ERRNO.PERM;
+    if (this.#isUnfinished) {
+      this.#isUnfinished = false;
+      const rip = this.#processor.getRegister("rip");
+      this.#processor.setRegister("rip", rip - CALL_BYTES[path]);
+      return BigInt(number);
+    }
     if (path === "port") this.#blob.calledByPort();
     this.#statistics.count(number, args[0] ?? 0n, path, result < 0);
     return BigInt(result);
@@ -407,17 +421,25 @@ export class HvmHost {
   #consoleIo(command: number, count: number, argument: bigint): number {
     // CONSOLEIO_read is dom0's.
     if (command !== 0) return ERRNO.PERM;
-    const bytes = this.#guest.read(argument, Math.min(count, this.#consoleRoom));
+    const bytes = this.#guest.read(argument, Math.min(count, DOMAIN_LIMITS.consoleChunkBytes));
     if (bytes === undefined) return ERRNO.FAULT;
-    this.#consoleRoom -= bytes.length;
+    this.#printed += bytes.length;
     this.console.append(bytes);
     return 0;
   }
 
+  /** Once much was printed or moved, the call is made again for the other entries, so that each ends; Xen does the same. */
   #multicall(list: bigint, count: number, wide: boolean, now: number): number {
     if (count > MAX_MULTICALLS) return ERRNO.INVAL;
     const entryBytes = BigInt(8 * (wide ? 8 : 4));
     for (let i = 0; i < count; i++) {
+      if (this.#printed >= DOMAIN_LIMITS.consoleChunkBytes || this.#memoryOp.hasDoneMuch) {
+        const [first, second] = wide ? (["rdi", "rsi"] as const) : (["rbx", "rcx"] as const);
+        this.#processor.setRegister(first, list + BigInt(i) * entryBytes);
+        this.#processor.setRegister(second, BigInt(count - i));
+        this.#isUnfinished = true;
+        return 0;
+      }
       const entry = GuestStructure.read(this.#guest, list + BigInt(i) * entryBytes, wide, MULTICALL_ENTRY);
       if (entry === undefined) return ERRNO.FAULT;
       const args = [0, 1, 2, 3, 4, 5].map((n) => entry.get(`arg${n}`));

@@ -26,7 +26,7 @@ const XENMEM = {
 const XENMAPSPACE = { shared_info: 0, grant_table: 1 } as const;
 
 const E820_ENTRY_BYTES = 20;
-/** Most pages that one hypercall, a multicall included, gives back or takes, so that it ends; Xen would make a continuation. */
+/** Most pages that one operation gives back or takes, so that it ends; Xen would make a continuation. */
 const MAX_PAGES = 65536;
 /** Always the same: an isolate gets the memory of buffers back late. */
 const EMPTY_PAGE = new Uint8Array(PAGE_BYTES);
@@ -50,8 +50,8 @@ export class MemoryOp {
   readonly #shared: SharedInfo;
   readonly #grantFrames: number[];
   readonly #ballooned: Set<number>;
-  /** Pages that the present hypercall may still give back or take. */
-  #pagesLeft = 0;
+  /** Pages that the present hypercall, all entries of a multicall together, has given back or taken. */
+  #pagesMoved = 0;
 
   constructor(
     memory: PhysicalMemory,
@@ -83,7 +83,12 @@ export class MemoryOp {
 
   /** A hypercall begins, which may be a multicall. */
   begin(): void {
-    this.#pagesLeft = MAX_PAGES;
+    this.#pagesMoved = 0;
+  }
+
+  /** It has moved so many pages that other entries of the multicall have to wait. */
+  get hasDoneMuch(): boolean {
+    return this.#pagesMoved >= MAX_PAGES;
   }
 
   operate(op: number, argument: bigint, wide: boolean): number {
@@ -128,14 +133,14 @@ export class MemoryOp {
     const pages = 2 ** request.number("extent_order");
     const wordBytes = wide ? 8 : 4;
     for (let done = 0; done < extents; done++) {
-      if (pages > this.#pagesLeft) return done;
+      if ((done + 1) * pages > MAX_PAGES) return done;
       const at = request.get("extent_start") + BigInt(done * wordBytes);
       const word = this.#guest.read(at, wordBytes);
       if (word === undefined) return done;
       const view = new DataView(word.buffer, word.byteOffset);
       const gfn = Number(wide ? view.getBigUint64(0, true) : view.getUint32(0, true));
       if (gfn + pages > this.#layout.machinePages) return done;
-      this.#pagesLeft -= pages;
+      this.#pagesMoved += pages;
       for (let i = 0; i < pages; i++) {
         if (op === XENMEM.decrease_reservation) {
           if (gfn + i >= this.#layout.ramPages || this.#ballooned.has(gfn + i)) return done;
