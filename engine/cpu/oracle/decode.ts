@@ -3,37 +3,30 @@
 // Compares our decoder with iced-x86 on every form of the encoding table under random prefixes and operands, and on N random
 // byte strings, shared among the modes. Exit code 0 if they agree, 1 if not, 64 for wrong use.
 
-import { parseArgs } from "node:util";
 import { DecoderComparer, formsUnderPrefixes, type Mode, randomBytes } from "./decoder-agreement.ts";
+import { optionValues, type Usage, wholeNumber } from "./options.ts";
 
 const EACH_FORM = 50;
 /** Of each kind. */
 const SHOWN = 3;
 
-function usage(message: string): never {
+const usage: Usage = (message) => {
   console.error(`${message}\nusage: npm run decode:cpu -- [--count N] [--seed S] [--mode 64|32|16]`);
   process.exit(64);
-}
-
-function natural(text: string, name: string): number {
-  const n = Number(text);
-  if (!Number.isInteger(n) || n < 0) usage(`--${name} must be a number, not "${text}"`);
-  return n;
-}
+};
 
 function main(): void {
-  const { values } = parseArgs({
-    options: {
-      count: { type: "string", default: "1000000" },
-      seed: { type: "string", default: "1" },
-      mode: { type: "string" },
-    },
-  });
+  const known = {
+    count: { type: "string", default: "1000000" },
+    seed: { type: "string", default: "1" },
+    mode: { type: "string" },
+  } as const;
+  const values = optionValues(known, usage);
   const all: Mode[] = [64, 32, 16];
   const modes = values.mode === undefined ? all : all.filter((m) => String(m) === values.mode);
   if (modes.length === 0) usage("--mode is 64, 32 or 16");
-  const count = natural(values.count, "count");
-  const seed = natural(values.seed, "seed");
+  const count = wholeNumber(values.count, "count", usage);
+  const seed = wholeNumber(values.seed, "seed", usage);
   let differences = 0;
   const kinds = new Map<string, number>();
   const started = performance.now();

@@ -7,13 +7,13 @@
 // An instruction counts when it was executed on both sides and the states after it, or after the short run it was part
 // of, were compared.
 
-import { parseArgs } from "node:util";
 import iced from "iced-x86";
 import { type Batch, BatchComparer, caseAt, type Failure, makeBatch } from "./batch.ts";
 import { oracleUnavailable } from "./build.ts";
 import { Generator } from "./generator.ts";
 import { Judge } from "./judge.ts";
 import type { Group } from "./offered.ts";
+import { optionValues, type Usage, wholeNumber } from "./options.ts";
 import { Processor } from "./processor.ts";
 import { Random } from "./random.ts";
 import { Variations } from "./variations.ts";
@@ -124,35 +124,28 @@ class Fuzz {
   }
 }
 
-function usage(message: string): never {
+const usage: Usage = (message) => {
   console.error(
     `${message}\nusage: npm run fuzz:cpu -- [--seconds N] [--seed S] [--only GROUP|MNEMONIC,…] [--without GROUP,…] [--mode 64|32] [--failures N]`,
   );
   process.exit(64);
-}
+};
 
 const list = (s: string | undefined): string[] => (s ?? "").split(",").filter((x) => x !== "");
 
-function count(text: string, name: string): number {
-  const n = Number(text);
-  if (!Number.isInteger(n) || n < 0) usage(`--${name} must be a number, not "${text}"`);
-  return n;
-}
-
 function options(): { seconds: number; seed: number; failures: number; sides: Map<Mode, Side> } {
-  const { values } = parseArgs({
-    options: {
-      seconds: { type: "string", default: "60" },
-      seed: { type: "string", default: "1" },
-      only: { type: "string" },
-      without: { type: "string" },
-      mode: { type: "string" },
-      failures: { type: "string", default: "40" },
-    },
-  });
+  const known = {
+    seconds: { type: "string", default: "60" },
+    seed: { type: "string", default: "1" },
+    only: { type: "string" },
+    without: { type: "string" },
+    mode: { type: "string" },
+    failures: { type: "string", default: "40" },
+  } as const;
+  const values = optionValues(known, usage);
   if (values.mode !== undefined && values.mode !== "64" && values.mode !== "32") usage("--mode is 64 or 32");
   const modes: Mode[] = values.mode === undefined ? [64, 32] : [values.mode === "64" ? 64 : 32];
-  const seed = count(values.seed, "seed");
+  const seed = wholeNumber(values.seed, "seed", usage);
   const only = list(values.only);
   const without = list(values.without) as Group[];
   const sides = new Map<Mode, Side>();
@@ -165,9 +158,9 @@ function options(): { seconds: number; seed: number; failures: number; sides: Ma
     }
   }
   return {
-    seconds: count(values.seconds, "seconds"),
+    seconds: wholeNumber(values.seconds, "seconds", usage),
     seed,
-    failures: count(values.failures, "failures"),
+    failures: wholeNumber(values.failures, "failures", usage),
     sides,
   };
 }
