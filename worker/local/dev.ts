@@ -96,15 +96,18 @@ try {
   note(`${error instanceof Error ? error.message : String(error)}\nnpm run dev -- --help shows the options.`);
   process.exit(EXIT_USAGE);
 }
-const server = await LocalServer.start({
-  ...options,
-  ...(options.directory === undefined ? {} : { token: await tokenIn(options.directory) }),
-  variables: settingsOf(process.env),
-  // What is exempt must be reached, too.
-  ...(process.env.NOTIFY_ALLOW !== undefined && { network: ["public", "private"] }),
-  log: note,
-}).catch((error: unknown) => {
-  // Mostly the port is another's already.
+async function start(): Promise<LocalServer> {
+  return LocalServer.start({
+    ...options,
+    ...(options.directory === undefined ? {} : { token: await tokenIn(options.directory) }),
+    variables: settingsOf(process.env),
+    // What is exempt must be reached, too.
+    ...(process.env.NOTIFY_ALLOW !== undefined && { network: ["public", "private"] }),
+    log: note,
+  });
+}
+const server = await start().catch((error: unknown) => {
+  // Mostly the port is another's already, or the directory cannot be written.
   note(`the worker did not start: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(EXIT_INFRASTRUCTURE);
 });
