@@ -195,7 +195,7 @@ export class BatchComparer {
   #same(c: Template, start: Uint8Array, response: Uint8Array, signal: number): boolean {
     const { end, state } = this.#core;
     const words = new Uint32Array(response.buffer, response.byteOffset, response.length / 4);
-    if (signal === SIGNAL.ALRM || end.kind === "endless") return false;
+    if (signal === SIGNAL.VTALRM || end.kind === "endless") return false;
     if (words[2] !== end.vector || words[3] !== end.error) return false;
     if (end.vector === VECTOR.PF) {
       const cr2 = (BigInt(words[5]!) << 32n) | BigInt(words[4]!);

@@ -12,7 +12,7 @@ export const REQUEST_HEADER = 8;
 export const RESPONSE_HEADER = 32;
 export const RANGE_HEADER = 16;
 const PROT = { READ: 1, WRITE: 2, EXECUTE: 4 } as const;
-export const SIGNAL = { ALRM: 14, SYS: 31 } as const;
+export const SIGNAL = { VTALRM: 26, SYS: 31 } as const;
 
 export const padded = (n: number): number => (n + 7) & ~7;
 
@@ -79,7 +79,7 @@ export function decodeResponse(bytes: Uint8Array): Outcome {
     appendRun(changes, address, run);
     at += RANGE_HEADER + padded(n);
   }
-  if (signal === SIGNAL.ALRM) return { kind: "endless", state, changes };
+  if (signal === SIGNAL.VTALRM) return { kind: "endless", state, changes };
   if (signal === SIGNAL.SYS) return { kind: "system-call", state, changes };
   return {
     kind: "exception",
