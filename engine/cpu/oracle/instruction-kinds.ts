@@ -163,19 +163,19 @@ function prefixesOf(
 }
 
 /**
- * VMCALL and VMMCALL with whatever prefix, and LOCK where it does not belong, but is not plainly #UD: LOCK MOV to and from CR0 is CR8 on AMD (APM vol. 3, MOV CRn), and
+ * Instructions of virtualization with whatever prefix, and LOCK where it does not belong, but is not plainly #UD: LOCK MOV to and from CR0 is CR8 on AMD (APM vol. 3, MOV CRn), and
  * its VERR and VERW look at the operand first.
  */
 export function isUndefinedOnSomeModels(bytes: Uint8Array): boolean {
   const escape0f = bytes.indexOf(0x0f);
   const opcode = bytes[escape0f + 1];
-  if (opcode === 0x01 && HYPERCALLS.has(bytes[escape0f + 2] ?? 0)) return true;
+  if (opcode === 0x01 && VIRTUALIZATION.has(bytes[escape0f + 2] ?? 0)) return true;
   if (!bytes.subarray(0, escape0f).includes(0xf0)) return false;
   return opcode === 0x00 || opcode === 0x20 || opcode === 0x22;
 }
 
-/** ModRM bytes of VMCALL and VMMCALL: under a hypervisor, which may have taken #UD for itself, prefixes do not count. */
-const HYPERCALLS = new Set([0xc1, 0xd9]);
+/** ModRM bytes of VMCALL and of SVM's group: a hypervisor that took #UD for itself answers them as it likes, prefixes or not. */
+const VIRTUALIZATION = new Set([0xc1, 0xd8, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf]);
 
 const SIXTY_FOUR_KIB = 1n << 16n;
 const FOUR_GIB = 1n << 32n;
