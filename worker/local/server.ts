@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import { fixtureKey, type StoredFixture } from "../blobs/fixtures.ts";
 import { bundleWorker, MODULES_ROOT } from "./bundle.ts";
 import { Client } from "./client.ts";
 import { IsolateInspector } from "./inspector.ts";
+import { newToken } from "./kept-token.ts";
 import { WorkerdGuard, workerdChildren } from "./workerd-guard.ts";
 
 const HOST = "127.0.0.1";
@@ -76,7 +76,7 @@ export class LocalServer {
     const temporary = options.directory === undefined ? await mkdtemp(join(tmpdir(), "xenner-")) : undefined;
     const directory = options.directory ?? temporary ?? "";
     await mkdir(directory, { recursive: true });
-    const token = options.token ?? randomBytes(24).toString("base64url");
+    const token = options.token ?? newToken();
     const guard = new WorkerdGuard(temporary);
     const handlersBefore = signalHandlers();
     const watch = (): void => {

@@ -6,7 +6,6 @@
  * verdict, console and statistics as the undisturbed one, and a client that follows the console must see it as if nothing had
  * happened. Exit status: 0 all the same, 1 something differs, 2 something could not be run, 64 wrong use.
  */
-import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +13,7 @@ import { parseArgs } from "node:util";
 import { MODES } from "../../jobs/schema/guest.ts";
 import { prepareFixture } from "../../r2-fixtures/index.ts";
 import { FIXTURES } from "../../r2-fixtures/manifest.ts";
+import { newToken } from "./kept-token.ts";
 import { bootWithKills, differences, type KilledBoot } from "./soak/boot.ts";
 import { KillableServer } from "./soak/killable-server.ts";
 import { planKills, randomFrom } from "./soak/plan.ts";
@@ -91,7 +91,7 @@ function describe({ result: { job }, seconds, kills }: KilledBoot): string {
 async function soak(options: SoakOptions): Promise<number> {
   const fixture = await prepareFixture(options.fixture, { log: note });
   const directory = await mkdtemp(join(tmpdir(), "xenner-soak-"));
-  const server = new KillableServer(directory, randomBytes(24).toString("base64url"));
+  const server = new KillableServer(directory, newToken());
   const boots: { readonly boot: KilledBoot; readonly differences: readonly string[] }[] = [];
   try {
     await server.start();

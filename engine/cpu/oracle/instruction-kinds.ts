@@ -163,8 +163,8 @@ function prefixesOf(
 }
 
 /**
- * Instructions of virtualization with whatever prefix, and LOCK where it does not belong, but is not plainly #UD: LOCK MOV to and from CR0 is CR8 on AMD (APM vol. 3, MOV CRn), and
- * its VERR and VERW look at the operand first.
+ * Instructions of virtualization with whatever prefix, and LOCK where it does not belong, but is not plainly #UD: LOCK MOV to
+ * and from CR0 is CR8 on AMD (APM vol. 3, MOV CRn), and its VERR and VERW look at the operand first.
  */
 export function isUndefinedOnSomeModels(bytes: Uint8Array): boolean {
   const escape0f = bytes.indexOf(0x0f);

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PreparedFixture } from "../../../r2-fixtures/index.ts";
 import type { JobView } from "../../runner/record.ts";
 import { ApiError, type Client } from "../client.ts";
+import { newToken } from "../kept-token.ts";
 import { KillableServer } from "../soak/killable-server.ts";
 
 /** What the checkpoints of one boot cost. */
@@ -38,7 +38,7 @@ export async function measureCheckpoints(
   log: (line: string) => void,
 ): Promise<CheckpointFigures> {
   const directory = await mkdtemp(join(tmpdir(), "xenner-bench-"));
-  const server = new KillableServer(directory, randomBytes(24).toString("base64url"));
+  const server = new KillableServer(directory, newToken());
   try {
     await server.start();
     const client = server.client();
