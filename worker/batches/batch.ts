@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { requestOf } from "../../jobs/batch/schema.ts";
 import type { ReportedJob } from "../../jobs/report/job.ts";
+import { Alarm } from "../alarm.ts";
 import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import { RUNNER_LIMITS, TOKEN_LIMITS } from "../limits.ts";
@@ -62,6 +63,7 @@ const CANCELED: Ending = {
  */
 export class Batch extends DurableObject<Env> {
   readonly #store: BatchStore;
+  readonly #alarm: Alarm;
   #record: BatchRecord | undefined;
   /** Until when the owner's token is believed to be valid. */
   #ownerBelievedUntil = 0;
@@ -69,6 +71,7 @@ export class Batch extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new BatchStore(ctx.storage.sql);
+    this.#alarm = new Alarm(ctx);
     const record = this.#store.read();
     // An older version let private jobs into public batches, and what is shown of a batch shows each of its jobs.
     const isHidden = record?.visibility === "public" && this.#store.hasPrivateMember();
@@ -245,6 +248,7 @@ export class Batch extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#alarm.came();
     if (this.#record !== undefined) await this.#tryDuties();
   }
 
@@ -278,7 +282,7 @@ export class Batch extends DurableObject<Env> {
       await forgetBatch(this.env, this.#now.id);
       await dispatcher.forget(this.#now.id);
       await registerOf(this.env).unstore(storedKey(this.#now.id));
-      await this.ctx.storage.deleteAlarm();
+      await this.#alarm.delete();
       await this.ctx.storage.deleteAll();
       this.#record = undefined;
       return false;
@@ -452,10 +456,8 @@ export class Batch extends DurableObject<Env> {
     return viewOfBatch(record, this.#store.counts(), this.#store.sums(), Date.now());
   }
 
-  /** Sees to it that the alarm comes, at the latest then. */
-  async #wake(at: number = Date.now()): Promise<void> {
-    const { storage } = this.ctx;
-    const alarm = await storage.getAlarm();
-    if (alarm === null || alarm > at) await storage.setAlarm(at);
+  /** Sees to it that the alarm comes, at the latest then. Right after what it is to see: then both are stored, or neither. */
+  #wake(at: number = Date.now()): Promise<void> {
+    return this.#alarm.atLatest(at);
   }
 }

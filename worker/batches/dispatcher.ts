@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { Alarm } from "../alarm.ts";
 import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import { logEvent } from "../log.ts";
@@ -20,12 +21,14 @@ const ASKED_AT_ONCE = 20;
  */
 export class Dispatcher extends DurableObject<Env> {
   readonly #store: DispatcherStore;
+  readonly #alarm: Alarm;
   /** When each unacknowledged grant was sent by this instance. What others have sent may have gone with their process. */
   readonly #sent = new Map<string, number>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new DispatcherStore(ctx.storage.sql);
+    this.#alarm = new Alarm(ctx);
   }
 
   async add(work: NewWork): Promise<void> {
@@ -92,6 +95,7 @@ export class Dispatcher extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#alarm.came();
     await this.#pump();
     await this.#reindexSome();
     const now = Date.now();
@@ -148,11 +152,8 @@ export class Dispatcher extends DurableObject<Env> {
     }
   }
 
-  async #wakeIn(milliseconds: number): Promise<void> {
-    const { storage } = this.ctx;
-    const at = Date.now() + milliseconds;
-    const alarm = await storage.getAlarm();
-    if (alarm === null || alarm > at) await storage.setAlarm(at);
+  #wakeIn(milliseconds: number): Promise<void> {
+    return this.#alarm.atLatest(Date.now() + milliseconds);
   }
 }
 

@@ -117,6 +117,31 @@ test("an object whose process dies with events undelivered delivers them when it
   await until(async () => (await listed()).get(id) === "passed");
 });
 
+test("an object whose process dies while its last event is on its way sends it again when it is back", async () => {
+  const { id } = await createJob(ENDLESS, UNLIMITED);
+  await until(async () => (await listed()).get(id) === "running");
+  // Whoever hears of jobs first hears nothing until all processes are gone.
+  void runInDurableObject(register(), (_, state) =>
+    state.blockConcurrencyWhile(() => scheduler.wait(20_000)),
+  ).catch(() => {});
+  void env.JOB_RUNNER.getByName(id)
+    .cancel()
+    .catch(() => {});
+  await until(async () => (await outboxOf(id)).at(-1)?.number === 3);
+  expect((await outboxOf(id)).at(-1)).toMatchObject({
+    attempts: 0,
+    event: expect.stringContaining("job.ended"),
+  });
+  await abortAllDurableObjects();
+  await until(async () => (await listed()).get(id) === "canceled");
+  // There is nothing left to do before the clean-up.
+  await until(async () => (await outboxOf(id)).at(-1)?.event === null);
+  const alarm = await runInDurableObject(env.JOB_RUNNER.getByName(id), (_, { storage }) =>
+    storage.getAlarm(),
+  );
+  expect(alarm).toBeGreaterThan(Date.now() + 3_600_000);
+});
+
 test("a database that was lost is made anew, and filled again by itself: jobs, running ones too, labels and tokens", async () => {
   const made = await request("/tokens", { method: "POST", body: JSON.stringify({ name: "survivor" }) });
   const { token } = (await made.json()) as { token: string };

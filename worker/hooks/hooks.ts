@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { Alarm } from "../alarm.ts";
 import { ROOT } from "../auth/principal.ts";
 import type { Env } from "../env.ts";
 import { retryDelay } from "../notify/backoff.ts";
@@ -61,10 +62,12 @@ const viewOf = (row: Row): HookView => ({
  */
 export class Hooks extends DurableObject<Env> {
   readonly #sql: SqlStorage;
+  readonly #alarm: Alarm;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
+    this.#alarm = new Alarm(ctx);
     this.#sql.exec(`
       CREATE TABLE IF NOT EXISTS config (version INTEGER PRIMARY KEY, created_at INTEGER NOT NULL, by TEXT NOT NULL, config TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS secret (owner TEXT NOT NULL, name TEXT NOT NULL, secret TEXT NOT NULL, created_at INTEGER NOT NULL,
@@ -266,10 +269,11 @@ export class Hooks extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#alarm.came();
     const now = Date.now();
     const { resendMilliseconds, keepMilliseconds } = HOOK_LIMITS;
     // Set first, so that it comes again if this is the end of the process.
-    await this.ctx.storage.setAlarm(now + resendMilliseconds);
+    await this.#alarm.set(now + resendMilliseconds);
     this.#sql.exec(
       "DELETE FROM delivery WHERE received_at < ? AND state <> 'accepted'",
       now - keepMilliseconds,
@@ -294,17 +298,16 @@ export class Hooks extends DurableObject<Env> {
       resendMilliseconds,
     );
     const oldest = one("SELECT min(received_at) AS at FROM delivery");
-    if (next !== null) await this.ctx.storage.setAlarm(Math.max(next, Date.now()));
-    else if (oldest !== null) await this.ctx.storage.setAlarm(oldest + keepMilliseconds + 1);
-    else await this.ctx.storage.deleteAlarm();
+    if (next !== null) await this.#alarm.set(Math.max(next, Date.now()));
+    else if (oldest !== null) await this.#alarm.set(oldest + keepMilliseconds + 1);
+    else await this.#alarm.delete();
   }
 
   #row(key: string): Row | undefined {
     return this.#sql.exec<Row>("SELECT * FROM delivery WHERE key = ?", key).toArray()[0];
   }
 
-  async #wake(at: number): Promise<void> {
-    const alarm = await this.ctx.storage.getAlarm();
-    if (alarm === null || alarm > at) await this.ctx.storage.setAlarm(at);
+  #wake(at: number): Promise<void> {
+    return this.#alarm.atLatest(at);
   }
 }

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { Alarm } from "../alarm.ts";
 import type { Quotas } from "../auth/principal.ts";
 import { withDatabase } from "../database/database.ts";
 import { deleteOtherTokenRows, deleteTokenRow, writeTokenRow } from "../database/tokens.ts";
@@ -29,6 +30,7 @@ export interface Count {
  */
 export class RegisterObject extends DurableObject<Env> {
   readonly #sql: SqlStorage;
+  readonly #alarm: Alarm;
   readonly #repair: Repair;
   /** Changes of tokens' rows in the database, one after the other: what is written last is what is here. */
   #copying: Promise<unknown> = Promise.resolve();
@@ -36,6 +38,7 @@ export class RegisterObject extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
+    this.#alarm = new Alarm(ctx);
     setLog(env);
     createRegisterTables(this.#sql);
     this.#repair = new Repair(this.#sql, env, (id) => this.forget(id));
@@ -296,7 +299,7 @@ export class RegisterObject extends DurableObject<Env> {
   /** Begins to make the database's tables anew from the jobs; one that is under way goes on. */
   async startRepair(): Promise<RepairReport> {
     const report = this.#repair.start();
-    await this.ctx.storage.setAlarm(Date.now());
+    await this.#alarm.set(Date.now());
     return report;
   }
 
@@ -306,9 +309,10 @@ export class RegisterObject extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#alarm.came();
     if (this.#repair.isUnderWay) {
       // Set first, so that a step that dies comes again.
-      await this.ctx.storage.setAlarm(Date.now() + REGISTER_LIMITS.repairRetryMilliseconds);
+      await this.#alarm.set(Date.now() + REGISTER_LIMITS.repairRetryMilliseconds);
       try {
         if (this.#repair.phase === "tokens") await this.#copyTokens();
         await this.#repair.step();
@@ -319,7 +323,7 @@ export class RegisterObject extends DurableObject<Env> {
         return;
       }
       if (this.#repair.isUnderWay) {
-        await this.ctx.storage.setAlarm(Date.now());
+        await this.#alarm.set(Date.now());
         return;
       }
     }
@@ -354,9 +358,7 @@ export class RegisterObject extends DurableObject<Env> {
     if (live) await this.#alarmIn(REGISTER_LIMITS.sweepMilliseconds);
   }
 
-  async #alarmIn(milliseconds: number): Promise<void> {
-    if ((await this.ctx.storage.getAlarm()) === null) {
-      await this.ctx.storage.setAlarm(Date.now() + milliseconds);
-    }
+  #alarmIn(milliseconds: number): Promise<void> {
+    return this.#alarm.atLatest(Date.now() + milliseconds);
   }
 }

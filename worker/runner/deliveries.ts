@@ -3,6 +3,7 @@ import { messageOf } from "../errors.ts";
 import { dispatchJobEvent } from "../events/dispatch.ts";
 import { OUTBOX_LIMITS } from "../limits.ts";
 import { logEvent, logInfo } from "../log.ts";
+import { nextAlarm } from "./ending.ts";
 import type { JobState } from "./job-state.ts";
 
 /** Rejects when it takes too long. What is under way goes on; consumers bear to have an event twice. */
@@ -18,7 +19,10 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Delivers the events of a job's outbox, in order. What could not be delivered comes again with the object's alarm. */
+/**
+ * Delivers the events of a job's outbox, in order. What could not be delivered comes again with the object's alarm, and so does what
+ * was being delivered when the process died: as long as the outbox has an event, an alarm is set, for a turn or for the event.
+ */
 export class Deliveries {
   readonly #job: JobState;
   readonly #env: Env;
@@ -44,12 +48,14 @@ export class Deliveries {
 
   async #deliver(): Promise<void> {
     const { outbox, storage } = this.#job;
+    let delivered = false;
     for (let next = outbox.next(); next !== undefined; next = outbox.next()) {
       const { event, attempts, due } = next;
       if (due > Date.now()) break;
       try {
         await inTime(dispatchJobEvent(this.#env, event));
         outbox.delivered(event);
+        delivered = true;
         logInfo(event.type, {
           job: event.jobId,
           owner: event.owner,
@@ -65,7 +71,12 @@ export class Deliveries {
       }
     }
     const left = outbox.next();
-    if (left === undefined) return;
+    if (left === undefined) {
+      const job = this.#job;
+      // Until now the alarm was to come soon, in case that this process dies.
+      if (delivered && job.found !== undefined && job.ended) await storage.setAlarm(nextAlarm(job));
+      return;
+    }
     const alarm = await storage.getAlarm();
     if (alarm === null || alarm > left.due) await storage.setAlarm(Math.max(left.due, Date.now()));
   }

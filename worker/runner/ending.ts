@@ -3,7 +3,7 @@ import { judgeConsole } from "../../jobs/judge-console.ts";
 import { ConsoleReporter } from "../../jobs/report/job.ts";
 import { finalState } from "../../jobs/states.ts";
 import { judge, type Outcome, type Verdict } from "../../jobs/verdict.ts";
-import { RUNNER_LIMITS } from "../limits.ts";
+import { OUTBOX_LIMITS, RUNNER_LIMITS } from "../limits.ts";
 import { deleteSnapshotsOf } from "../snapshots/store.ts";
 import { withinBudget } from "./budget.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
@@ -84,7 +84,7 @@ export async function end(job: JobState, outcome: Outcome): Promise<void> {
   MACHINE_SLOTS.release(job.record.request.id);
   job.wakeFollowers();
   for (const { resolve } of job.askedSnapshots.splice(0)) resolve(refusalOf(noMemory(job.record.state)));
-  await job.storage.setAlarm(nextCleanUp(job.record));
+  await job.storage.setAlarm(nextAlarm(job));
 }
 
 /** The job is over by no fault of its guest. @throws Superseded */
@@ -98,6 +98,17 @@ function keptMilliseconds({ record, settings }: JobState): number {
   const asked = typeof failedMemoryHours === "number" ? failedMemoryHours * HOUR_MILLISECONDS : undefined;
   const most = days === undefined ? RUNNER_LIMITS.keepResultMilliseconds : days * DAY_MILLISECONDS;
   return Math.min(asked ?? settings.keepFailedMilliseconds, most);
+}
+
+/**
+ * When to look at a job that has ended: at its clean-up, or before if others have not heard of it yet. Whoever tells them sets the
+ * alarm again; this is for the case that its process dies.
+ */
+export function nextAlarm({ record, outbox }: JobState): number {
+  const cleanUp = nextCleanUp(record);
+  const left = outbox.next();
+  if (left === undefined) return cleanUp;
+  return Math.min(cleanUp, Math.max(left.due, Date.now() + OUTBOX_LIMITS.delayMilliseconds));
 }
 
 function nextCleanUp(record: JobRecord): number {
@@ -131,7 +142,7 @@ export async function cleanUp(job: JobState): Promise<void> {
       job.save(rest);
     });
   }
-  await job.storage.setAlarm(nextCleanUp(job.record));
+  await job.storage.setAlarm(nextAlarm(job));
 }
 
 /**
