@@ -354,8 +354,11 @@ __attribute__((used)) void on_signal(int signal, void *info, struct frame *f) {
   load(f);
 }
 
+_Static_assert(offsetof(struct frame, regs.flags) == 176, "signal_return reads the flags there");
+
 // Cases may leave AC set, and the handler's own code is not written for alignment checks. NT and ID would last: sigreturn
-// takes them not from the frame but from whoever calls it (arch/x86/kernel/signal_64.c FIX_EFLAGS).
+// takes them not from the frame but from whoever calls it (arch/x86/kernel/signal_64.c FIX_EFLAGS). So they are cleared at first, and at
+// last they are what the frame says: those of the next case, or those of the one that a tick of the watchdog came upon.
 __asm__(
     ".globl signal_entry\n"
     "signal_entry:\n"
@@ -365,6 +368,11 @@ __asm__(
     "  jmp on_signal\n"
     ".globl signal_return\n"
     "signal_return:\n"
+    "  movl 176(%rsp), %eax\n"
+    "  andl $0x204000, %eax\n"
+    "  pushfq\n"
+    "  orq %rax, (%rsp)\n"
+    "  popfq\n"
     "  movl $15, %eax\n"
     "  syscall\n"
     ".globl _start\n"

@@ -88,4 +88,24 @@ describe.skipIf(oracleUnavailable() !== undefined)("the real processor", () => {
     ]);
     expect(outcomes.map((o) => o.kind)).toEqual(["endless", "system-call", "exception"]);
   });
+
+  test("NT and ID stay as the code has set them, though the watchdog looks at it meanwhile", async () => {
+    // pushfq; or dword [rsp], NT | ID; popfq; mov ecx, turns; loop $
+    const waiting = (turns: number): Case =>
+      codeCase(
+        code(
+          `9c 81 0c 24 00 40 20 00 9d b9 ${turns.toString(16).padStart(8, "0").match(/../g)!.reverse().join("")} e2 fe`,
+        ),
+      );
+    // Twice as long each time, until it is too long: the last that ended was looked at.
+    let ended = 0;
+    for (let turns = 2 ** 16; turns <= 2 ** 31; turns *= 2) {
+      const end = await run(waiting(turns));
+      if (end.kind === "endless") break;
+      expect(end.state.rflags & 0x204000).toBe(0x204000);
+      ended = turns;
+    }
+    expect(ended).toBeGreaterThan(0);
+    expect(ended).toBeLessThan(2 ** 31);
+  });
 });
