@@ -136,9 +136,14 @@ export const TOKEN_LIMITS = {
 export const REGISTER_LIMITS = {
   /** How often live jobs are looked at, and after how long without news one is asked. */
   sweepMilliseconds: 300_000,
+  leastSweepMilliseconds: 1_000,
   silentMilliseconds: 600_000,
+  /** The same of a job that was admitted and of which nothing was heard yet: it may never have been made. */
+  unheardMilliseconds: 30_000,
   /** Jobs asked in one go. */
   sweepJobs: 50,
+  /** When the copy of a token that was removed is removed again, if the process died. */
+  copyMilliseconds: 10_000,
   repairJobs: 50,
   repairRows: 500,
   /** When a step of a repair that died comes again. */

@@ -282,8 +282,9 @@ export class Batch extends DurableObject<Env> {
       await forgetBatch(this.env, this.#now.id);
       await dispatcher.forget(this.#now.id);
       await registerOf(this.env).unstore(storedKey(this.#now.id));
-      await this.#alarm.delete();
+      // The alarm last: as long as there is anything, it comes again.
       await this.ctx.storage.deleteAll();
+      await this.#alarm.delete();
       this.#record = undefined;
       return false;
     }

@@ -121,11 +121,15 @@ export class Dispatcher extends DurableObject<Env> {
       (grant) => now - (this.#sent.get(keyOf(grant)) ?? 0) >= BATCH_LIMITS.resendMilliseconds,
     );
     for (const grant of due) this.#sent.set(keyOf(grant), now);
-    // Before anything that may fail.
-    if (unacknowledged.length > 0) await this.#wakeIn(BATCH_LIMITS.resendPollMilliseconds);
-    else if (this.#store.figures().running > 0) await this.#wakeIn(BATCH_LIMITS.askAfterMilliseconds);
+    // Before anything that may fail, and without a wait: what is granted and its alarm are stored together.
+    const { resendPollMilliseconds, askAfterMilliseconds } = BATCH_LIMITS;
     const rested = this.#store.nextRested();
-    if (rested !== undefined) await this.#wakeIn(Math.max(rested - now, 0));
+    const waits = [
+      ...(unacknowledged.length > 0 ? [resendPollMilliseconds] : []),
+      ...(this.#store.figures().running > 0 ? [askAfterMilliseconds] : []),
+      ...(rested === undefined ? [] : [Math.max(rested - now, 0)]),
+    ];
+    if (waits.length > 0) await this.#wakeIn(Math.min(...waits));
     for (let at = 0; at < due.length; at += MESSAGES) {
       const piece = due.slice(at, at + MESSAGES);
       try {

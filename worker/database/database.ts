@@ -1,7 +1,7 @@
 import type { Env } from "../env.ts";
 import { messageOf } from "../errors.ts";
 import { registerOf } from "../register/stub.ts";
-import { migrate } from "./migrate.ts";
+import { migrate, migrationsDue } from "./migrate.ts";
 import { MIGRATIONS } from "./migrations/index.ts";
 
 type HasDatabase = Pick<Env, "DB" | "REGISTER">;
@@ -21,8 +21,11 @@ export async function withDatabase<T>(
     return await work(env.DB);
   } catch (error) {
     if (!NO_TABLE.test(messageOf(error))) throw error;
-    // Whatever was in them can be made anew from the jobs.
-    if ((await makeTables(env)).length > 0) await registerOf(env).startRepair();
+    if ((await migrationsDue(env.DB, MIGRATIONS)).length > 0) {
+      // Whatever was in them can be made anew from the jobs. In this order: tables that are there and empty are missed by nobody.
+      await registerOf(env).startRepair();
+      await makeTables(env);
+    }
     return await work(env.DB);
   }
 }

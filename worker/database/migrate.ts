@@ -13,12 +13,20 @@ function statementsOf(sql: string): string[] {
     .filter((statement) => statement !== "");
 }
 
-/** Makes the changes that were not made yet, each in one transaction; returns their names. */
-export async function migrate(database: D1Database, migrations: readonly Migration[]): Promise<string[]> {
+/** The changes that were not made yet. */
+export async function migrationsDue(
+  database: D1Database,
+  migrations: readonly Migration[],
+): Promise<Migration[]> {
   await database.prepare(DONE).run();
   const { results } = await database.prepare("SELECT name FROM d1_migrations").all<{ name: string }>();
   const done = new Set(results.map(({ name }) => name));
-  const due = migrations.filter(({ name }) => !done.has(name));
+  return migrations.filter(({ name }) => !done.has(name));
+}
+
+/** Makes the changes that were not made yet, each in one transaction; returns their names. */
+export async function migrate(database: D1Database, migrations: readonly Migration[]): Promise<string[]> {
+  const due = await migrationsDue(database, migrations);
   for (const { name, sql } of due) {
     const statements = statementsOf(sql).map((statement) => database.prepare(statement));
     const note = database.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name);

@@ -104,8 +104,9 @@ export class Notifier extends DurableObject<Env> {
       logEvent("deliveries.not-removed", { subject: id, error: messageOf(error) });
       return;
     }
-    await this.ctx.storage.deleteAlarm();
+    // The alarm last: as long as there is anything, it comes again.
     await this.ctx.storage.deleteAll();
+    await this.ctx.storage.deleteAlarm();
   }
 
   /** Whether the index knows everything. */

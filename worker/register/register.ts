@@ -51,14 +51,16 @@ export class RegisterObject extends DurableObject<Env> {
     if (known) return null;
     const over = overQuota(quotas, this.#usage(owner, now), now, { job: true, bytes: 0 });
     if (over !== undefined) return over;
+    // The process may die before the job is made: one of which nothing is heard is asked after soon, as its place is taken meanwhile.
+    const { silentMilliseconds, unheardMilliseconds } = REGISTER_LIMITS;
     this.#sql.exec(
       "INSERT INTO job (id, owner, created_at, live, heard_at) VALUES (?, ?, ?, 1, ?)",
       id,
       owner,
       now,
-      now,
+      now - silentMilliseconds + unheardMilliseconds,
     );
-    await this.#alarmIn(REGISTER_LIMITS.sweepMilliseconds);
+    await this.#alarmIn(unheardMilliseconds + 1);
     return null;
   }
 
@@ -121,7 +123,15 @@ export class RegisterObject extends DurableObject<Env> {
   heard({ type, jobId, owner, job, at }: Pick<JobEvent, "type" | "jobId" | "owner" | "job" | "at">): void {
     const now = Date.now();
     if (type !== "job.ended") {
-      this.#sql.exec("UPDATE job SET heard_at = ? WHERE id = ?", now, jobId);
+      // It may have been asked after before it was made, and forgotten.
+      this.#sql.exec(
+        `INSERT INTO job (id, owner, created_at, live, heard_at) VALUES (?, ?, ?, 1, ?)
+         ON CONFLICT (id) DO UPDATE SET heard_at = excluded.heard_at`,
+        jobId,
+        owner,
+        Date.parse(job.createdAt),
+        now,
+      );
       return;
     }
     const [known] = this.#sql.exec<{ live: number }>("SELECT live FROM job WHERE id = ?", jobId).toArray();
@@ -222,8 +232,12 @@ export class RegisterObject extends DurableObject<Env> {
   /** False if there was none. Rejects if its copy could not be removed: until the repair that begins has done so it may still be valid. */
   async removeToken(id: string): Promise<boolean> {
     const removed = this.#sql.exec("DELETE FROM token WHERE id = ? RETURNING id", id).toArray().length > 0;
+    // Stored with that, without a wait: should the process die now, the alarm removes the copy, which else would be valid for ever.
+    this.#sql.exec("INSERT OR IGNORE INTO uncopied VALUES (?)", id);
+    void this.#alarmIn(REGISTER_LIMITS.copyMilliseconds);
     try {
       await this.#copyToken(id);
+      this.#sql.exec("DELETE FROM uncopied WHERE id = ?", id);
     } catch (error) {
       logEvent("tokens.not-removed", { token: id, error: messageOf(error) });
       await this.startRepair();
@@ -244,11 +258,30 @@ export class RegisterObject extends DurableObject<Env> {
     });
   }
 
+  /** Removes the copies of tokens that were removed, where that was broken off. It comes again if it fails. */
+  async #copyRemoved(): Promise<void> {
+    const ids = this.#sql
+      .exec<{ id: string }>("SELECT id FROM uncopied")
+      .toArray()
+      .map(({ id }) => id);
+    if (ids.length === 0) return;
+    void this.#alarmIn(REGISTER_LIMITS.repairRetryMilliseconds);
+    try {
+      for (const id of ids) {
+        await this.#copyToken(id);
+        this.#sql.exec("DELETE FROM uncopied WHERE id = ?", id);
+      }
+    } catch (error) {
+      logEvent("tokens.not-removed", { error: messageOf(error) });
+    }
+  }
+
   /** The same of all tokens; a copy that outlived its token goes: it would be valid for ever. */
   async #copyTokens(): Promise<void> {
     const ids = (): string[] => this.listTokens().map(({ id }) => id);
     for (const id of ids()) await this.#copyToken(id);
     await this.#copy((database) => deleteOtherTokenRows(database, ids()));
+    this.#sql.exec("DELETE FROM uncopied WHERE id NOT IN (SELECT id FROM token)");
   }
 
   /** Changes tokens' rows when those before have. */
@@ -310,6 +343,7 @@ export class RegisterObject extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     this.#alarm.came();
+    await this.#copyRemoved();
     if (this.#repair.isUnderWay) {
       // Set first, so that a step that dies comes again.
       await this.#alarm.set(Date.now() + REGISTER_LIMITS.repairRetryMilliseconds);
@@ -354,8 +388,13 @@ export class RegisterObject extends DurableObject<Env> {
         this.#sql.exec("UPDATE job SET heard_at = ?, live = ? WHERE id = ?", Date.now(), live, id);
       }
     }
-    const live = this.#sql.exec("SELECT 1 FROM job WHERE live = 1 LIMIT 1").toArray().length > 0;
-    if (live) await this.#alarmIn(REGISTER_LIMITS.sweepMilliseconds);
+    const { silentMilliseconds, sweepMilliseconds, leastSweepMilliseconds } = REGISTER_LIMITS;
+    const { at } = this.#sql
+      .exec<{ at: number | null }>("SELECT min(heard_at) AS at FROM job WHERE live = 1")
+      .one();
+    if (at === null) return;
+    const wait = at + silentMilliseconds + 1 - Date.now();
+    await this.#alarmIn(Math.min(Math.max(wait, leastSweepMilliseconds), sweepMilliseconds));
   }
 
   #alarmIn(milliseconds: number): Promise<void> {

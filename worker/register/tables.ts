@@ -1,10 +1,11 @@
 /**
  * The register's tables. `job` has every job there is, from before it is made until nothing is left of it; `stored` what else is kept
- * for a token; `used` what its jobs executed a day; `total` what ever happened, for /metrics.
+ * for a token; `uncopied` tokens that were removed and whose rows in the database may still be there; `used` what its jobs executed a day; `total` what ever happened, for /metrics.
  */
 export function createRegisterTables(sql: SqlStorage): void {
   sql.exec(`
     CREATE TABLE IF NOT EXISTS token (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, token TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS uncopied (id TEXT PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS job (id TEXT PRIMARY KEY, owner TEXT NOT NULL, created_at INTEGER NOT NULL, live INTEGER NOT NULL,
       heard_at INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, kept_until INTEGER NOT NULL DEFAULT 0, bytes_after INTEGER NOT NULL DEFAULT 0);
     CREATE INDEX IF NOT EXISTS job_by_owner ON job (owner, live);

@@ -130,8 +130,9 @@ export async function cleanUp(job: JobState): Promise<void> {
   if (now >= goneAt(record)) {
     await deleteSnapshotsOf(job.bucket, record.request.id);
     await job.forget();
-    await job.storage.deleteAlarm();
+    // The alarm last: as long as there is anything, it comes again.
     await job.storage.deleteAll();
+    await job.storage.deleteAlarm();
     job.readStored();
     return;
   }

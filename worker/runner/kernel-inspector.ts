@@ -65,9 +65,15 @@ export class KernelInspector {
 
   /** Removes what an inspection has left whose process died. One that is under way ends before. */
   cleanUp(): Promise<void> {
-    const done = this.#last.catch(() => {}).then(() => new SqlSpool(this.#storage.sql).clear());
+    const done = this.#last.catch(() => {}).then(() => this.#empty());
     this.#last = done;
     return done;
+  }
+
+  /** The alarm goes last: as long as there is anything, it comes again. */
+  async #empty(): Promise<void> {
+    await this.#storage.deleteAll();
+    await this.#storage.deleteAlarm();
   }
 
   /** Does something that needs a spool, when what was to be done before is done. */
@@ -89,8 +95,7 @@ export class KernelInspector {
     } finally {
       // One that took longer than it may must not end the time of the next.
       if (busyUntil === until) busyUntil = 0;
-      await this.#storage.deleteAlarm();
-      await this.#storage.deleteAll();
+      await this.#empty();
     }
   }
 
