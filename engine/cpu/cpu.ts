@@ -57,6 +57,7 @@ const RCX = REGS + 8;
 const RDX = REGS + 16;
 const RIP = 0x1100;
 const SEG = 0x1180;
+const LDTR = SEG + 6 * 8;
 const XMM = 0x1400;
 const MXCSR = 0x1600;
 const FPR = 0x1680;
@@ -66,6 +67,7 @@ const FTW = 0x1704;
 const CONTROL = { cr0: 0x1120, cr2: 0x1128, cr3: 0x1130, cr4: 0x1138, efer: 0x1140 } as const;
 const GDT_BASE = 0x1148;
 const GDT_LIMIT = 0x1150;
+const LDT_BASE = 0x1168;
 const IDT_LIMIT = 0x1160;
 const CPL = 0x1154;
 const MODE = 0x1164;
@@ -119,6 +121,7 @@ const DEVICE_ACCESS = 32;
 const DEVICE_WORDS = 3;
 /** Attributes of flat segments: 32-bit and 64-bit code, data. */
 const FLAT_ATTRIBUTES = { code32: 0xc09b, code64: 0xa09b, data: 0xc093 } as const;
+const LDT_ATTRIBUTES = 0x82;
 const CS = 1;
 const CR0_PE = 1n;
 const SEGMENTS = 6;
@@ -410,6 +413,15 @@ export class Cpu implements VirtualCpuApi {
       const attributes = i !== CS ? flat : bits === 64 ? code64 : code32;
       this.setSegment(i, { selector: i === CS ? code : data, attributes, limit: 0xffffffff, base: 0n });
     }
+  }
+
+  /** LDTR with its hidden part, as LLDT of `selector` would load it. */
+  setLdt(selector: number, table: { readonly base: number; readonly limit: number }): void {
+    const dv = this.#dv();
+    dv.setUint16(LDTR, selector, true);
+    dv.setUint16(LDTR + 2, LDT_ATTRIBUTES, true);
+    dv.setUint32(LDTR + 4, table.limit, true);
+    dv.setBigUint64(LDT_BASE, BigInt(table.base), true);
   }
 
   get privilege(): number {

@@ -9,7 +9,7 @@ const USAGE = `usage: npm run cpu -- FILE.bin [options]     runs one flat binary
        npm run cpu -- --many LIST.jsonl        runs one case a line, prints one JSON document a line
 
   --mode 64|32|16        64: 4-level paging; 32: protected mode without paging; 16: real mode; always
-                         ring 0, flat segments, SSE enabled, x87 as after FNINIT (64)
+                         ring 0, flat segments, SSE enabled, x87 as after FNINIT; 64: FSGSBASE enabled, with v2 (64)
   --load ADDR            where the file goes and execution starts (0x10000; 0x7c00 in real mode)
   --map ADDR:SIZE        more memory, readable, writable and executable (any number of times)
   --poke ADDR=HEXBYTES   memory contents (any number of times)
@@ -21,6 +21,9 @@ const USAGE = `usage: npm run cpu -- FILE.bin [options]     runs one flat binary
 
 A case ends at HLT, after N instructions, or at the first exception, which is reported and not delivered. INT n, INT3 and INTO are
 reported with their vector, and rip behind them; in real mode, and where the case has loaded an IDT, they go through the table.
+
+In modes 64 and 32 there is a GDT: 0x08 code of the mode, 0x10 data, 0x18 32-bit code, and for ring 3 0x23 32-bit code, 0x2b data,
+0x33 64-bit code; and an LDT with ring 3's 32-bit code (0x0f) and data (0x17, 0x1f). There is no IDT.
 
 A line of LIST.jsonl: {"name","code":"hex" or "file","mode":64,"load":"0x10000","map":[["0xe0000000","0x10000"]],
   "poke":[["0xe0000000","aabb"]],"set":{"rax":"0x1"},"cpu":"v2","max":1000000,"dump":[["0xe0000000","0x40"]]}

@@ -132,6 +132,31 @@ describe("one process", () => {
     expect(() => run({ mode: 16, code: "f4", load: "0x20000" })).toThrow(/load/);
   });
 
+  // Selectors as cpu.ts's usage lists them; 0x17 is the LDT's, as programs of ring 3 are started that bring their own.
+  test("has descriptor tables, so that segments can be loaded and code can go far", () => {
+    // mov ax, ds; mov es, ax; push 0x18; call +0; pop rax; add rax, 6; push rax; retfq; (32 bits) xor eax, eax; dec eax; dec eax; hlt
+    const wide = run({ code: "668cd8 8ec0 6a18 e800000000 58 4883c008 50 48cb 31c0 4848 f4" });
+    expect(wide).toMatchObject({ stop: "hlt", regs: { rax: "0xfffffffe", rip: "0x10019" } });
+    // push ds; pop es; push ss; pop ss; mov eax, 0x17; mov ds, ax; push cs; push 0x10010; retf; hlt; es and ds are usable
+    const flat = run({
+      mode: 32,
+      code: "1e07 1617 b817000000 8ed8 0e 6814000100 cb f4 a000000100 26a001000100 f4",
+    });
+    expect(flat).toMatchObject({ stop: "hlt", regs: { rax: "0x7", rip: "0x1001f" } });
+    // A ring 3 code segment is none to jump to from ring 0: jmp far 0x23:0x10000
+    expect(run({ mode: 32, code: "ea000001002300" }).fault).toMatchObject({ vector: 13, error: 0x20 });
+    // None of that costs a case of its own tables: lgdt [0x10010]; mov eax, 0x10; mov ds, ax
+    const own = run({ mode: 32, code: "0f011510000100 b810000000 8ed8 00 0700 00000100" });
+    expect(own.fault).toMatchObject({ vector: 13, error: 0x10 });
+  });
+
+  test("enables RDFSBASE and its kin where they are offered", () => {
+    const wrfsbase = "f3480faed0 64488b0a f4";
+    const set = { rax: "0x10000" };
+    expect(run({ code: wrfsbase, set }).regs.rcx).toBe("0x8b4864d0ae0f48f3");
+    expect(run({ code: wrfsbase, set, cpu: "v1" }).fault).toMatchObject({ vector: 6 });
+  });
+
   test("offers what the asked-for processor has", () => {
     const popcnt = { code: "f30fb8c1 f4", set: { rcx: 7 } };
     expect(run({ ...popcnt, cpu: "v2" })).toMatchObject({ stop: "hlt", regs: { rax: "0x3" } });

@@ -103,7 +103,7 @@ export class Door {
     cpu.setMxcsr(MXCSR_RESET);
     const empty = Array.from({ length: 8 }, () => new Uint8Array(10));
     cpu.setX87({ fcw: FCW_AFTER_FNINIT, fsw: 0, ftw: 0, st: empty });
-    const space = enterMode(cpu, c.mode);
+    const space = enterMode(cpu, c.mode, c.cpu === "v2");
     inField("load", () => space.map(c.load, BigInt(Math.max(c.code.length, 1))));
     for (const [i, m] of c.map.entries()) inField(`map[${i}]`, () => space.map(m.address, m.bytes));
     inField("load", () => space.write(c.load, c.code));

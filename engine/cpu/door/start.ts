@@ -3,6 +3,7 @@
 import type { Cpu } from "../cpu.ts";
 import type { PhysicalMemory } from "../types.ts";
 import { AddressSpace, PAGE_BYTES } from "./address-space.ts";
+import { SELECTORS, tablesAt } from "./descriptors.ts";
 
 export type Mode = 64 | 32 | 16;
 
@@ -29,8 +30,11 @@ export const SHARED_PAGES: Readonly<Record<Mode, number>> = { 64: 4096, 32: 1 <<
 const CR0_PROTECTED = 0x33n; // PE MP ET NE
 const CR0_REAL = 0x32n;
 const CR4_SSE = 0x600n; // OSFXSR OSXMMEXCPT
+const CR4_FSGSBASE = 0x10000n;
 const CODE_SEGMENT = 1;
-const SELECTORS = { code: 8, data: 16 };
+
+/** Where the descriptor tables are, as the case sees it: out of the way of what people map. */
+const TABLES_AT: Readonly<Record<64 | 32, number>> = { 64: 0x7ead_0000_0000, 32: 0x7ead_0000 };
 
 /** Without paging, addresses are guest-physical: all of memory is there, and mapping only checks. */
 class PhysicalSpace implements Space {
@@ -84,34 +88,34 @@ class PagedSpace implements Space {
 }
 
 /**
- * Puts a processor that comes from RESET into the start state of `mode`: ring 0, flat segments, SSE enabled, a stack; in
- * 64-bit mode with paging, in 32-bit protected mode without, in both without an IDT; 16 is real mode. Returns the memory
- * the case will see.
+ * Puts a processor that comes from RESET into the start state of `mode`: ring 0, flat segments with descriptor tables that
+ * have them, SSE enabled, a stack; in 64-bit mode with paging, and with RDFSBASE and its kin enabled where they are
+ * `fsgsbase`, offered; in 32-bit protected mode without paging, in both without an IDT; 16 is real mode. Returns the memory the
+ * case will see.
  */
-export function enterMode(cpu: Cpu, mode: Mode): Space {
+export function enterMode(cpu: Cpu, mode: Mode, fsgsbase: boolean): Space {
   const space = mode === 64 ? new PagedSpace(cpu.memory) : new PhysicalSpace(cpu.memory);
   if (space instanceof PagedSpace) {
     cpu.enterLongMode(space.pages.root);
+    if (fsgsbase) cpu.setControl("cr4", cpu.getControl("cr4") | CR4_FSGSBASE);
   } else {
     cpu.setControl("cr0", mode === 32 ? CR0_PROTECTED : CR0_REAL);
     cpu.setControl("cr4", CR4_SSE);
-    for (let i = 0; i < 6; i++) {
-      const code = i === CODE_SEGMENT;
-      cpu.setSegment(
-        i,
-        mode === 32
-          ? {
-              selector: code ? SELECTORS.code : SELECTORS.data,
-              base: 0n,
-              limit: 0xffffffff,
-              attributes: code ? 0xc09b : 0xc093,
-            }
-          : { selector: 0, base: 0n, limit: 0xffff, attributes: code ? 0x9b : 0x93 },
-      );
-    }
   }
-  // Without gates INT n tells its vector; the table of real mode is in memory, as poked by the case.
-  if (mode !== 16) cpu.setIdtLimit(0);
+  if (mode === 16) {
+    for (let i = 0; i < 6; i++) {
+      const attributes = i === CODE_SEGMENT ? 0x9b : 0x93;
+      cpu.setSegment(i, { selector: 0, base: 0n, limit: 0xffff, attributes });
+    }
+  } else {
+    const tables = tablesAt(TABLES_AT[mode], mode);
+    space.map(BigInt(tables.gdt.base), BigInt(tables.bytes.length));
+    space.write(BigInt(tables.gdt.base), tables.bytes);
+    cpu.setFlatSegments(tables.gdt, SELECTORS.code, SELECTORS.data, mode);
+    cpu.setLdt(SELECTORS.ldt, tables.ldt);
+    // Without gates INT n tells its vector; the table of real mode is in memory, as poked by the case.
+    cpu.setIdtLimit(0);
+  }
   const bottom = STACK_TOP[mode] - (mode === 16 ? STACK_TOP[16] : STACK_BYTES);
   space.map(bottom, STACK_TOP[mode] - bottom);
   cpu.setRegister("rsp", STACK_TOP[mode]);
@@ -120,7 +124,7 @@ export function enterMode(cpu: Cpu, mode: Mode): Space {
 
 /** Pages that the tables for some maps take at most. */
 export function tablePages(mappedPages: number, maps: number): number {
-  return mode64Tables(mappedPages) + 3 * (maps + 2) + Number(STACK_BYTES) / PAGE_BYTES + 2;
+  return mode64Tables(mappedPages) + 3 * (maps + 3) + Number(STACK_BYTES) / PAGE_BYTES + 3;
 }
 
 function mode64Tables(pages: number): number {
