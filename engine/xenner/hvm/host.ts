@@ -33,6 +33,9 @@ const SHUTDOWN_REBOOT = 1;
 const MAX_MULTICALLS = 4096;
 /** Lengths of the instructions that make hypercalls: VMCALL or VMMCALL, and the hypercall pages' OUT. */
 const CALL_BYTES = { vmcall: 3n, port: 2n } as const;
+/** Registers of a hypercall's first arguments. */
+const WIDE_ARGUMENTS = ["rdi", "rsi", "rdx"] as const;
+const NARROW_ARGUMENTS = ["rbx", "rcx", "rdx"] as const;
 
 /** Numbers of the hypercalls an HVM guest has. */
 const CALL = {
@@ -52,7 +55,7 @@ const CALL = {
 /** What the host half does with the processor besides memory: a part of engine/cpu's Cpu. */
 export interface HvmProcessor extends PageProcessor {
   flushTranslations(): void;
-  setRegister(name: "rip" | "rsp" | "rdi" | "rsi" | "rbx" | "rcx" | "r11", value: bigint): void;
+  setRegister(name: "rip" | "rsp" | "rdi" | "rsi" | "rbx" | "rcx" | "rdx" | "r11", value: bigint): void;
   readonly memory: PhysicalMemory;
   raiseNmi(): void;
 }
@@ -116,8 +119,8 @@ export class HvmHost {
   #isInjecting = false;
   /** Bytes that the present hypercall has printed, all entries of a multicall together. */
   #printed = 0;
-  /** The present hypercall is to be made again, with other arguments that are in its registers. */
-  #isUnfinished = false;
+  /** The arguments with which the present hypercall is to be made again, as it has not come to its end. */
+  #left: readonly bigint[] | undefined;
 
   constructor(processor: HvmProcessor, ramPages: number, from: HvmDomain | SavedHvmHost) {
     const saved = "shared" in from ? from : undefined;
@@ -296,10 +299,12 @@ export class HvmHost {
     this.#printed = 0;
     this.#memoryOp.begin();
     const result = isKernel ? this.#call(number, args, wide, now) : ERRNO.PERM;
-    if (this.#isUnfinished) {
-      this.#isUnfinished = false;
-      const rip = this.#processor.getRegister("rip");
-      this.#processor.setRegister("rip", rip - CALL_BYTES[path]);
+    const left = this.#left;
+    if (left !== undefined) {
+      this.#left = undefined;
+      const names = wide ? WIDE_ARGUMENTS : NARROW_ARGUMENTS;
+      for (const [i, value] of left.entries()) this.#putRegister(names[i]!, value, wide);
+      this.#putRegister("rip", this.#processor.getRegister("rip") - CALL_BYTES[path], wide);
       return BigInt(number);
     }
     if (path === "port") this.#blob.calledByPort();
@@ -418,33 +423,46 @@ export class HvmHost {
     return 0;
   }
 
+  #putRegister(name: Parameters<HvmProcessor["setRegister"]>[0], value: bigint, wide: boolean): void {
+    this.#processor.setRegister(name, BigInt.asUintN(wide ? 64 : 32, value));
+  }
+
   #consoleIo(command: number, count: number, argument: bigint): number {
     // CONSOLEIO_read is dom0's.
     if (command !== 0) return ERRNO.PERM;
-    const bytes = this.#guest.read(argument, Math.min(count, DOMAIN_LIMITS.consoleChunkBytes));
+    const part = Math.min(count, DOMAIN_LIMITS.consoleChunkBytes);
+    const bytes = this.#guest.read(argument, part);
     if (bytes === undefined) return ERRNO.FAULT;
-    this.#printed += bytes.length;
+    this.#printed += part;
     this.console.append(bytes);
+    if (part < count) this.#left = [0n, BigInt(count - part), argument + BigInt(part)];
     return 0;
   }
 
-  /** Once much was printed or moved, the call is made again for the other entries, so that each ends; Xen does the same. */
+  /**
+   * Once much was printed or moved, the call is made again for the other entries, and for what is left of one of them, so
+   * that each ends; Xen does the same.
+   */
   #multicall(list: bigint, count: number, wide: boolean, now: number): number {
     if (count > MAX_MULTICALLS) return ERRNO.INVAL;
     const entryBytes = BigInt(8 * (wide ? 8 : 4));
     for (let i = 0; i < count; i++) {
+      const at = list + BigInt(i) * entryBytes;
       if (this.#printed >= DOMAIN_LIMITS.consoleChunkBytes || this.#memoryOp.hasDoneMuch) {
-        const [first, second] = wide ? (["rdi", "rsi"] as const) : (["rbx", "rcx"] as const);
-        this.#processor.setRegister(first, list + BigInt(i) * entryBytes);
-        this.#processor.setRegister(second, BigInt(count - i));
-        this.#isUnfinished = true;
+        this.#left = [at, BigInt(count - i)];
         return 0;
       }
-      const entry = GuestStructure.read(this.#guest, list + BigInt(i) * entryBytes, wide, MULTICALL_ENTRY);
+      const entry = GuestStructure.read(this.#guest, at, wide, MULTICALL_ENTRY);
       if (entry === undefined) return ERRNO.FAULT;
       const args = [0, 1, 2, 3, 4, 5].map((n) => entry.get(`arg${n}`));
       const number = entry.number("op");
       const result = number === CALL.multicall ? ERRNO.NOSYS : this.#call(number, args, wide, now);
+      const left = this.#left;
+      if (left !== undefined) {
+        for (const [n, value] of left.entries()) entry.set(`arg${n}`, value);
+        this.#left = entry.write(this.#guest) ? [at, BigInt(count - i)] : undefined;
+        return this.#left === undefined ? ERRNO.FAULT : 0;
+      }
       this.#statistics.count(number, args[0] ?? 0n, "vmcall", result < 0);
       if (!entry.set("result", BigInt(result)).write(this.#guest)) return ERRNO.FAULT;
     }

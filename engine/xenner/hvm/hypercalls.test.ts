@@ -58,6 +58,28 @@ beforeEach(() => {
   );
 });
 
+const lengths = (list: readonly Uint8Array[]): number[] => list.map(({ length }) => length);
+/** RIP behind the instruction that makes hypercalls. */
+const BEHIND = 0x1003n;
+
+/** A hypercall of 64-bit kernel code, made again as long as it asks for that. What is printed by each. */
+function callUntilItEnds(number: number, args: readonly bigint[]): Uint8Array[] {
+  const names = ["rdi", "rsi", "rdx"];
+  for (const [i, value] of args.entries()) registers.set(names[i]!, value);
+  const printed: Uint8Array[] = [];
+  do {
+    registers.set("rip", BEHIND);
+    const again = call(
+      number,
+      names.map((name) => registers.get(name) ?? 0n),
+    );
+    const isOver = registers.get("rip") === BEHIND;
+    expect([again, registers.get("rip")]).toEqual(isOver ? [0n, BEHIND] : [BigInt(number), BEHIND - 3n]);
+    printed.push(host.console.takeOutput());
+  } while (registers.get("rip") !== BEHIND);
+  return printed;
+}
+
 /** A hypercall of 64-bit kernel code. */
 function call(number: number, args: readonly (number | bigint)[], now = 0): bigint {
   return host.hypercall(number, args.map(BigInt), true, true, "vmcall", now);
@@ -482,16 +504,8 @@ test("multicall: one that prints or moves much is made again for the entries tha
       memory.writeU64(0x6000 + i * 64, op);
       for (const [n, value] of args.entries()) memory.writeU64(0x6000 + i * 64 + 16 + n * 8, value);
     }
-    const behind = 0x1003n;
-    const printed: number[] = [];
-    registers.set("rdi", 0x6000n).set("rsi", BigInt(list.length));
-    do {
-      registers.set("rip", behind);
-      const again = call(13, [registers.get("rdi")!, registers.get("rsi")!]);
-      expect([again, registers.get("rip")]).toEqual(again === 0n ? [0n, behind] : [13n, behind - 3n]);
-      printed.push(host.console.takeOutput().length);
-    } while (registers.get("rip") !== behind);
-    return [printed, list.map((_, i) => memory.readU64(0x6008 + i * 64))];
+    const printed = callUntilItEnds(13, [0x6000n, BigInt(list.length)]);
+    return [lengths(printed), list.map((_, i) => memory.readU64(0x6008 + i * 64))];
   };
   const calls = (): number => host.statistics().totals.calls;
   const print = [18n, 0n, BigInt(3 << 18), 0n];
@@ -507,6 +521,35 @@ test("multicall: one that prints or moves much is made again for the entries tha
   const [turns, results] = entries(Array.from({ length: 40 }, () => [move(1n), move(6n)]).flat());
   expect(turns).toHaveLength(2);
   expect(results).toEqual(Array(80).fill(1n));
+});
+
+describe("a text that is longer than one call prints", () => {
+  const text = Uint8Array.from({ length: 0x280000 }, (_, i) => (i * 7) >> 8);
+  const print = [0n, BigInt(text.length), 0x100000n];
+  beforeEach(() => memory.write(0x100000, text));
+
+  test("is printed to its end, once", () => {
+    const printed = callUntilItEnds(18, print);
+    expect(lengths(printed)).toEqual([1 << 20, 1 << 20, 1 << 19]);
+    expect(Buffer.concat(printed).equals(text)).toBe(true);
+    expect(host.statistics().totals.calls).toBe(1);
+  });
+
+  test("also by a multicall, whose next entry comes after it", () => {
+    for (const [i, value] of [18n, 0n, ...print].entries()) memory.writeU64(0x6000 + i * 8, value);
+    for (const [i, value] of [18n, 0n, 0n, 3n, 0x100000n].entries()) memory.writeU64(0x6040 + i * 8, value);
+    const printed = Buffer.concat(callUntilItEnds(13, [0x6000n, 2n]));
+    expect(printed.equals(Buffer.concat([text, text.subarray(0, 3)]))).toBe(true);
+    expect(host.statistics().totals.calls).toBe(3);
+  });
+});
+
+test("a call that is made again by 32-bit code stays below 4 GiB", () => {
+  for (const [i, value] of [18, 0, 0, 0x100000, 0].entries()) memory.writeU32(0x6000 + i * 4, value);
+  for (const [i, value] of [18, 0, 0, 0x100000, 0].entries()) memory.writeU32(0x6020 + i * 4, value);
+  registers.set("rip", 1n);
+  expect(host.hypercall(13, [0x6000n, 2n], false, true, "vmcall", 0)).toBe(13n);
+  expect(["rip", "rbx", "rcx"].map((name) => registers.get(name))).toEqual([0xfffffffen, 0x6020n, 1n]);
 });
 
 test("event channels: as many as xl gives a guest, with FIFO queues, too", () => {
