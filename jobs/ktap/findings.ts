@@ -25,6 +25,13 @@ export function findingsOfTests(run: TestRun): readonly Finding[] {
   const [problem] = run.problems;
   if (problem !== undefined) return [{ verdict: "fail", code: "tests-incomplete", message: problem }];
   if (cases.length > 0 && cases.every(({ result }) => result.status === "skip"))
-    return [{ verdict: "skip", code: "tests-skipped", message: `All ${cases.length} tests were skipped.` }];
+    return [
+      {
+        verdict: "skip",
+        code: "tests-skipped",
+        message:
+          cases.length === 1 ? "The only test was skipped." : `All ${cases.length} tests were skipped.`,
+      },
+    ];
   return [];
 }

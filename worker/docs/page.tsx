@@ -80,7 +80,7 @@ export function ApiPage({ document }: { readonly document: ApiDocument }): Child
           <p>
             Send a token with each request: <code>Authorization: Bearer TOKEN</code>. An error is{" "}
             <code>{'{"error": {"code", "field", "message"}}'}</code>. For programs:{" "}
-            <a href="/openapi.json">openapi.json</a>.
+            <a href="/openapi.json">openapi.json</a>. In a browser: <a href="/">the dashboard</a>.
           </p>
         </header>
         <nav aria-label="Contents">
@@ -91,7 +91,8 @@ export function ApiPage({ document }: { readonly document: ApiDocument }): Child
                 {members.map((operation) => (
                   <li>
                     <a href={`#${idOf(operation)}`}>
-                      <Method name={operation.method} /> {operation.path}
+                      <Method name={operation.method} />
+                      <span class="path">{operation.path}</span>
                     </a>
                   </li>
                 ))}

@@ -9,6 +9,8 @@ nav { columns: 18rem; column-gap: 2rem; border-block: 1px solid; padding-block: 
 nav section { break-inside: avoid; }
 nav h2 { margin: .5rem 0 0; }
 nav ul { list-style: none; margin: 0; padding: 0; }
+nav a:has(.path) { text-decoration: none; }
+.path { text-decoration: underline; }
 code { font: .9em ui-monospace, monospace; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }

@@ -41,6 +41,9 @@ function BatchLine({ batch, now }: { readonly batch: BatchView; readonly now: nu
   );
 }
 
+/** What a batch's page tells of those that went wrong; each job's own page says more. */
+const PROBLEMS = 20;
+const NO_PROBLEM: ReadonlySet<string> = new Set(["pass", "skip", "canceled"]);
 const BATCH_STATES = ["queued", "running", "ended"] as const;
 
 export function Batches(props: {
@@ -172,6 +175,7 @@ export function Batch({ batch, members, next, mayChange, now }: BatchProps) {
           </p>
         )}
       </section>
+      <Problems members={members} />
     </div>
   );
 }
@@ -199,6 +203,29 @@ function VerdictBar({ batch }: { readonly batch: BatchView }) {
         );
       })}
     </svg>
+  );
+}
+
+/** Why jobs did not pass. One that was refused has no page that would say it. */
+function Problems({ members }: { readonly members: readonly MemberView[] }) {
+  const problems = members.filter(({ verdict }) => verdict !== null && !NO_PROBLEM.has(verdict));
+  if (problems.length === 0) return null;
+  return (
+    <section aria-labelledby="problems-title">
+      <h2 id="problems-title">What went wrong</h2>
+      <ul class="plain">
+        {problems.slice(0, PROBLEMS).map(({ name, job, verdict, state, reason }) => (
+          <li>
+            <Verdict verdict={verdict} state={state} />{" "}
+            {job === null ? <bdi>{visible(name)}</bdi> : <a href={`/jobs/${job}`}>{visible(name)}</a>}
+            {reason !== null && <span class="hint">{visible(reason)}</span>}
+          </li>
+        ))}
+      </ul>
+      {problems.length > PROBLEMS && (
+        <p>{grouped(problems.length - PROBLEMS)} more of these jobs went wrong.</p>
+      )}
+    </section>
   );
 }
 

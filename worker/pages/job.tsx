@@ -214,7 +214,11 @@ export function Pictures(data: JobPageData) {
     <section id="pictures" aria-labelledby="pictures-title">
       <h2 id="pictures-title">The run in pictures</h2>
       {job.instructions === 0 ? (
-        <p class="soft">The guest has not executed an instruction yet.</p>
+        <p class="soft">
+          {isFinal(job.state)
+            ? "The guest executed no instruction."
+            : "The guest has not executed an instruction yet."}
+        </p>
       ) : (
         <div class="pictures">
           <Timeline

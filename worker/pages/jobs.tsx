@@ -159,6 +159,8 @@ export function JobTable({ jobs, now }: { readonly jobs: readonly JobSummary[]; 
 
 function JobRow({ job, now }: { readonly job: JobSummary; readonly now: number }) {
   const name = visible(job.labels.name ?? job.fixture ?? job.kernel.slice(0, 12));
+  // The index hears of these when the job ends.
+  const isUnknown = LIVE.has(job.state) && job.instructions === 0;
   return (
     <tr>
       <td>
@@ -179,8 +181,8 @@ function JobRow({ job, now }: { readonly job: JobSummary; readonly now: number }
       <td>
         <Verdict verdict={job.verdict} state={job.state} />
       </td>
-      <td class="number wide-only">{si(job.instructions)}</td>
-      <td class="number wide-only">{seconds(job.guestSeconds)}</td>
+      <td class="number wide-only">{isUnknown ? "–" : si(job.instructions)}</td>
+      <td class="number wide-only">{isUnknown ? "–" : seconds(job.guestSeconds)}</td>
       <td class="wide-only">
         <time datetime={job.createdAt} title={instant(job.createdAt)}>
           {ago(job.createdAt, now)}

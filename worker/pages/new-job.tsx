@@ -1,3 +1,4 @@
+import type { Child } from "hono/jsx";
 import { LIMIT_RANGES, MEMORY_MIB, type Range } from "../../jobs/limits.ts";
 import { visible } from "./format.ts";
 
@@ -61,8 +62,7 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
       <form class="form" method="post" action="/new" enctype="multipart/form-data">
         <fieldset>
           <legend>Guest</legend>
-          <div class="field">
-            <label for="fixture">A guest that is stored here</label>
+          <Field name="fixture" label="A guest that is stored here">
             <select id="fixture" name="fixture">
               <option value="">none: a kernel of my own</option>
               {fixtures.map((name) => (
@@ -71,16 +71,14 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
                 </option>
               ))}
             </select>
-          </div>
+          </Field>
           <div class="row">
-            <div class="field">
-              <label for="kernel">Or a kernel to send (ELF or bzImage)</label>
+            <Field name="kernel" label="Or a kernel to send (ELF or bzImage)">
               <input id="kernel" name="kernel" type="file" />
-            </div>
-            <div class="field">
-              <label for="initrd">Initrd</label>
+            </Field>
+            <Field name="initrd" label="Initrd">
               <input id="initrd" name="initrd" type="file" />
-            </div>
+            </Field>
           </div>
           <details open={form.kernelSha256 !== ""}>
             <summary>Files that were sent before</summary>
@@ -93,17 +91,16 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
           <TextField name="cmdline" label="Command line" form={form} placeholder="console=hvc0" />
           <div class="row">
             <NumberField name="memory" label="Memory, MiB" form={form} range={MEMORY_MIB} />
-            <div class="field">
-              <label for="mode">Mode</label>
+            <Field name="mode" label="Mode">
               <select id="mode" name="mode">
-                <option value="">pv, or the guest's own</option>
+                <option value="">default (pv)</option>
                 {["pv", "pvh", "hvm"].map((mode) => (
                   <option value={mode} selected={mode === form.mode}>
                     {mode}
                   </option>
                 ))}
               </select>
-            </div>
+            </Field>
             <TextField name="cpu" label="Processor" form={form} placeholder="v2" />
           </div>
         </fieldset>
@@ -141,15 +138,14 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
             form={form}
             placeholder="branch=main"
           />
-          <div class="field">
-            <label for="visibility">Who may see it</label>
+          <Field name="visibility" label="Who may see it">
             <select id="visibility" name="visibility">
               <option value="">only this token</option>
               <option value="public" selected={form.visibility === "public"}>
                 everybody
               </option>
             </select>
-          </div>
+          </Field>
           <details open={form.more !== ""}>
             <summary>More of the configuration</summary>
             <AreaField
@@ -170,6 +166,17 @@ export function NewJob({ form, fixtures, problem }: NewJobProps) {
   );
 }
 
+/** A label, and below it what it is about, whose id is `name`. */
+function Field(props: { readonly name: string; readonly label: string; readonly children?: Child }) {
+  const { name, label, children } = props;
+  return (
+    <div class="field">
+      <label for={name}>{label}</label>
+      {children}
+    </div>
+  );
+}
+
 interface FieldProps {
   readonly name: keyof JobForm;
   readonly label: string;
@@ -179,8 +186,7 @@ interface FieldProps {
 
 function TextField({ name, label, form, placeholder }: FieldProps) {
   return (
-    <div class="field">
-      <label for={name}>{label}</label>
+    <Field name={name} label={label}>
       <input
         id={name}
         name={name}
@@ -189,7 +195,7 @@ function TextField({ name, label, form, placeholder }: FieldProps) {
         autocomplete="off"
         spellcheck={false}
       />
-    </div>
+    </Field>
   );
 }
 
@@ -199,8 +205,7 @@ function NumberField(
 ) {
   const { name, label, form, range, step } = props;
   return (
-    <div class="field">
-      <label for={name}>{label}</label>
+    <Field name={name} label={label}>
       <input
         id={name}
         name={name}
@@ -211,17 +216,16 @@ function NumberField(
         placeholder={String(range.default)}
         value={form[name]}
       />
-    </div>
+    </Field>
   );
 }
 
 function AreaField({ name, label, form, placeholder }: FieldProps) {
   return (
-    <div class="field">
-      <label for={name}>{label}</label>
+    <Field name={name} label={label}>
       <textarea id={name} name={name} rows={2} placeholder={placeholder ?? ""} spellcheck={false}>
         {form[name]}
       </textarea>
-    </div>
+    </Field>
   );
 }
