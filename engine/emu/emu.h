@@ -175,6 +175,7 @@ bool guest_read_msr(u32 msr, u64 *value);
 bool guest_write_msr(u32 msr, u64 value);
 s64 do_set_debugreg(word number, word value);
 s64 do_get_debugreg(word number);
+void note_debug_status(void);
 s64 do_set_segment_base(word which, word value);
 s64 do_fpu_taskswitch(word set);
 

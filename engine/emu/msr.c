@@ -163,6 +163,13 @@ s64 do_set_debugreg(word number, word value)
     return 0;
 }
 
+/* A debug exception of the guest's: what DR6 says of it is added to what the guest has not cleared, as by Xen. */
+void note_debug_status(void)
+{
+    vcpu.debug[6] |= read_dr6() & DR6_SETTABLE;
+    write_dr_safe(6, DR6_FIXED);
+}
+
 s64 do_get_debugreg(word number)
 {
     switch (number) {

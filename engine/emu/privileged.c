@@ -6,11 +6,13 @@
 #include "emu.h"
 
 /*
- * TSD and DE, which change nothing of the processor's, and FSGSBASE, which the processor gets when it is used first. Our
- * leaves do not offer it; a kernel that executes CPUID itself finds it, as with Xen.
+ * TSD and DE, which change nothing of the processor's, and FSGSBASE, which the processor gets when it is used first, and
+ * loses with the guest. Our leaves do not offer it; a kernel that executes CPUID itself finds it, as with Xen.
  */
-#define CR4_FSGSBASE (1UL << 16)
-#define GUEST_CR4 (1UL << 2 | 1UL << 3 | (WORD_BITS == 64 ? CR4_FSGSBASE : 0))
+#define CR4_FSGSBASE (WORD_BITS == 64 ? 1UL << 16 : 0)
+#define GUEST_CR4 (1UL << 2 | 1UL << 3 | CR4_FSGSBASE)
+/* In EBX of leaf 7. */
+#define LEAF7_FSGSBASE 1
 
 #define PORT_PIT_CHANNEL2 0x42
 #define PORT_PIT_CONTROL 0x43
@@ -69,6 +71,19 @@ static word read_control(unsigned number)
     }
 }
 
+/* A CR4 that the guest writes and has FSGSBASE, or that takes it away; without it if the processor has no such thing. */
+static word change_fsgsbase(word value)
+{
+    u32 eax = 7, ebx, ecx = 0, edx;
+    cpuid(&eax, &ebx, &ecx, &edx);
+    if (!(ebx & LEAF7_FSGSBASE))
+        return value & ~CR4_FSGSBASE;
+    word cr4 = read_cr4();
+    if (!(value & CR4_FSGSBASE) && cr4 & CR4_FSGSBASE)
+        write_cr4(cr4 & ~CR4_FSGSBASE);
+    return value;
+}
+
 static bool write_control(unsigned number, word value)
 {
     switch (number) {
@@ -83,6 +98,8 @@ static bool write_control(unsigned number, word value)
     case 3:
         return load_kernel_table(CR3_TO_MFN(value)) == 0;
     case 4: /* as Xen: what is not the guest's to choose stays, whatever is written */
+        if ((value | vcpu.cr4) & CR4_FSGSBASE)
+            value = change_fsgsbase(value);
         vcpu.cr4 = (value & GUEST_CR4) | INITIAL_CR4;
         return true;
     }
@@ -182,20 +199,13 @@ bool emulate_privileged(struct regs *regs)
 /* After #UD: true if the guest has turned FSGSBASE on and the processor has not heard of it, so that it may try again. */
 bool enable_fsgsbase(void)
 {
-#if WORD_BITS == 64
-    u32 eax = 7, ebx, ecx = 0, edx;
-    u64 cr4;
-    asm volatile("mov %%cr4, %0" : "=r"(cr4));
-    if (!(vcpu.cr4 & CR4_FSGSBASE) || cr4 & CR4_FSGSBASE)
+    if (!(vcpu.cr4 & CR4_FSGSBASE))
         return false;
-    cpuid(&eax, &ebx, &ecx, &edx);
-    if (!(ebx & 1))
+    word cr4 = read_cr4();
+    if (cr4 & CR4_FSGSBASE)
         return false;
-    asm volatile("mov %0, %%cr4" : : "r"(cr4 | CR4_FSGSBASE) : "memory");
+    write_cr4(cr4 | CR4_FSGSBASE);
     return true;
-#else
-    return false;
-#endif
 }
 
 /* CPUID as a PV guest should see it is asked for by UD2, "xen", CPUID (xen/include/public/arch-x86/xen.h). */

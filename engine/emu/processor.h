@@ -118,6 +118,25 @@ static inline void write_cr3(word value)
     asm volatile("mov %0, %%cr3" : : "r"(value) : "memory");
 }
 
+static inline word read_cr4(void)
+{
+    word value;
+    asm volatile("mov %%cr4, %0" : "=r"(value));
+    return value;
+}
+
+static inline void write_cr4(word value)
+{
+    asm volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+static inline word read_dr6(void)
+{
+    word value;
+    asm volatile("mov %%dr6, %0" : "=r"(value));
+    return value;
+}
+
 static inline void invalidate_page(word address)
 {
     asm volatile("invlpg (%0)" : : "r"(address) : "memory");

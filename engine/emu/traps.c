@@ -81,6 +81,8 @@ static void handle_from_guest(struct regs *regs)
         panic("exception of the machine", regs);
     default:
         if (vector < EXCEPTIONS) {
+            if (vector == VECTOR_DB)
+                note_debug_status();
             bounce_exception(regs, vector, ERROR_CODE_VECTORS >> vector & 1, regs->error);
         } else if (vcpu.traps[vector].address) {
             bounce_interrupt(regs, vector);

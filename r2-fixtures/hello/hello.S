@@ -2,8 +2,8 @@
  * hello: a 64-bit Xen PV guest of our own. It says what it does on its console, one line for each check, and powers
  * off after HELLO-OK; if any check fails it says HELLO-FAILED and shuts down with the reason "crash".
  *
- * It checks the start of day, both ways to make a hypercall, results and error codes, traps, privileged instructions,
- * the page-table rules, timer and event upcall, both shared rings, a round trip through guest user mode, and a return that fails.
+ * It checks the start of day, both ways to make a hypercall, results and error codes, traps, privileged instructions, debug
+ * status, FSGSBASE, the page-table rules, timer and event upcall, both shared rings, a round trip through guest user mode, and a return that fails.
  */
 #include "xen.h"
 
@@ -27,6 +27,7 @@
 #define PTE_WRITABLE 3
 #define PTE_USER_WRITABLE 7
 #define USER_CODE 0x400000
+#define CR4_FSGSBASE 0x10000
 
 /* The bare way: SYSCALL destroys rcx and r11. */
 .macro hypercall number
@@ -115,6 +116,8 @@ start:
 
     call check_shared_info
     call check_traps
+    call check_debug_status
+    call check_fsgsbase
     call check_page_tables
     call check_multicall
     call check_console_ring
@@ -238,6 +241,86 @@ check_traps:
     expect 0x566e6558, "cpuid as a PV guest"
     mov trap_vector(%rip), %rax
     expect 0, "no trap for that"
+    ret
+
+/* ---- DR6 says which breakpoint it was. */
+check_debug_status:
+    xor %edi, %edi
+    lea watched(%rip), %rsi
+    hypercall HYPERVISOR_set_debugreg
+    expect 0, "set_debugreg, a word"
+    mov $7, %edi
+    mov $0x50001, %esi                  /* DR0: 2 bytes, written */
+    hypercall HYPERVISOR_set_debugreg
+    expect 0, "set_debugreg, watched"
+    lea 1f(%rip), %rax
+    mov %rax, resume(%rip)
+    movw $FLAT_KERNEL_SS, watched(%rip)
+    nop
+1:  mov trap_vector(%rip), %rax
+    expect 1, "a write to it is a debug exception"
+    mov $6, %edi
+    hypercall HYPERVISOR_get_debugreg
+    and $0x400f, %eax
+    expect 1, "of DR0, says DR6"
+    mov $7, %edi
+    xor %esi, %esi
+    hypercall HYPERVISOR_set_debugreg
+    expect 0, "set_debugreg, not watched"
+    lea 1f(%rip), %rax
+    mov %rax, resume(%rip)
+    pushf
+    orw $0x100, (%rsp)
+    popf
+    nop
+1:  mov $6, %edi
+    hypercall HYPERVISOR_get_debugreg
+    and $0x400f, %eax
+    expect 0x4001, "and of a single step: DR6 is ours to clear"
+    mov $6, %edi
+    xor %esi, %esi
+    hypercall HYPERVISOR_set_debugreg
+    expect 0, "set_debugreg, DR6"
+    mov $6, %edi
+    hypercall HYPERVISOR_get_debugreg
+    and $0x400f, %eax
+    expect 0, "clear"
+    movq $0, trap_vector(%rip)
+    ret
+
+/* ---- FSGSBASE is on while CR4 says so, on a processor that has it. */
+check_fsgsbase:
+    mov $7, %eax
+    xor %ecx, %ecx
+    cpuid
+    and $1, %ebx
+    mov %ebx, %r12d
+    mov %cr4, %rax
+    mov %rax, %r13
+    or $CR4_FSGSBASE, %rax
+    mov %rax, %cr4
+    mov %cr4, %rax
+    shr $16, %rax
+    sub %r12, %rax
+    expect 0, "CR4.FSGSBASE is on if there is such a thing"
+    call try_rdfsbase
+    test %r12d, %r12d
+    jz 1f
+    expect 0, "FSGSBASE works"
+    mov %r13, %cr4
+    call try_rdfsbase
+1:  expect 6, "and without it does not"
+    mov %r13, %cr4
+    movq $0, trap_vector(%rip)
+    ret
+
+/* rax = 6 if RDFSBASE is not known, or 0. */
+try_rdfsbase:
+    movq $0, trap_vector(%rip)
+    lea 1f(%rip), %rax
+    mov %rax, resume(%rip)
+    rdfsbase %rax
+1:  mov trap_vector(%rip), %rax
     ret
 
 /* ---- Nobody writes a page table but emu. */
@@ -539,6 +622,15 @@ trap_with_error:
     mov 24 + 24(%rsp), %rsp             /* the stack of before; from user mode `resume` sets its own */
     jmp *resume(%rip)
 
+debug:
+    movq $1, trap_vector(%rip)
+    jmp trap_without_error
+invalid_opcode:
+    movq $6, trap_vector(%rip)
+trap_without_error:
+    mov 16 + 24(%rsp), %rsp
+    jmp *resume(%rip)
+
 /* ---- Helpers. */
 
 /* rdi = text, zero-terminated: through console_io. */
@@ -649,11 +741,20 @@ user_code:
     .balign 4096
 
     .data
+    .balign 8
 watched:
     .word FLAT_KERNEL_SS
     .balign 16
 /* struct trap_info: vector, flags, cs, address */
 trap_table:
+    .byte 1, 0
+    .word FLAT_USER_CS
+    .long 0
+    .quad debug
+    .byte 6, 0
+    .word FLAT_USER_CS
+    .long 0
+    .quad invalid_opcode
     .byte 13, 0
     .word FLAT_USER_CS
     .long 0

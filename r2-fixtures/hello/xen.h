@@ -4,6 +4,7 @@
 #define HYPERVISOR_mmu_update 1
 #define HYPERVISOR_stack_switch 3
 #define HYPERVISOR_set_debugreg 8
+#define HYPERVISOR_get_debugreg 9
 #define HYPERVISOR_multicall 13
 #define HYPERVISOR_update_va_mapping 14
 #define HYPERVISOR_xen_version 17

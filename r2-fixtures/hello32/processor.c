@@ -172,6 +172,9 @@ void check_state_calls(void)
     check("a watched word", CALL(set_debugreg, 7, 0x000d0001), 0);
     probe_write((u32)spare, 1);
     check("is seen", (long)trap.vector, 1);
+    check("and DR6 says which", CALL(get_debugreg, 6) & 0x400f, 1);
+    check("until it is cleared", CALL(set_debugreg, 6, 0), 0);
+    check("which it is", CALL(get_debugreg, 6) & 0x400f, 0);
     check("no longer watched", CALL(set_debugreg, 7, 0), 0);
 
     REFUSED("set_segment_base, FS", -XEN_ENOSYS, CALL(set_segment_base, 0, 0));

@@ -35,8 +35,8 @@ static struct regs *handle_bad_selector(struct regs *own)
 }
 
 /*
- * IRET to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told: the fault, if it has no callback
- * for such a thing. IRET's faults all have an error code.
+ * IRET to the guest failed. The frame it did not like takes the place of the fault's, and the guest is told: by its failsafe
+ * callback, as Xen did until 4.6, or without one by the fault, as Xen does since. IRET's faults all have an error code.
  */
 static void handle_failed_iret(struct regs *regs)
 {
