@@ -244,7 +244,7 @@ async function noFixture(bucket: R2Bucket, name: string, field = "kernel"): Prom
   return new HttpError(
     422,
     "no-fixture",
-    `${field}: no fixture "${name}"${field === "initrd" ? " with an initrd" : ""} is stored here (${known}); "npm run fixtures" gets them for the local worker.`,
+    `${field}: no fixture "${name}"${field === "initrd" ? " with an initrd" : ""} is stored here (${known}); a local worker takes in what "npm run fixtures" has fetched when it starts.`,
     { field: `${field}.fixture` },
   );
 }

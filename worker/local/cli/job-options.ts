@@ -264,7 +264,7 @@ Without options: Debian's cloud kernel, fetched with this system's package clien
 
 What to boot
   --fixture NAME          a guest that comes with this repository (--list shows them)
-  --kernel FILE           your own kernel: bzImage or vmlinux, x86-64, Xen PV
+  --kernel FILE           your own kernel: bzImage or vmlinux; Xen PV unless --mode says otherwise
   --initrd FILE           its initrd; also --rootfs, as tuxrun calls it
   --cmdline TEXT          kernel command line (default "console=hvc0"); also --boot-args
   --memory MIB            guest memory
