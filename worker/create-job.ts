@@ -82,7 +82,7 @@ export async function admitUpload(
   if (over !== null) throw quotaError(over);
 }
 
-/** Counts a file that was not here before as this token's. Files are shared by all: whoever sends one again sends nothing. */
+/** Counts a file as this token's, unless it is counted already: files are shared by all, and whoever sends one again sends nothing. */
 export async function countUpload(
   env: Env,
   { tokenId }: Pick<Principal, "tokenId">,

@@ -146,6 +146,7 @@ export const REGISTER_LIMITS = {
   copyMilliseconds: 10_000,
   repairJobs: 50,
   repairRows: 500,
+  repairFiles: 100,
   /** When a step of a repair that died comes again. */
   repairRetryMilliseconds: 30_000,
   /** How long the instructions of a day are kept. */

@@ -43,6 +43,10 @@ async function repaired(): Promise<RepairReport> {
   }
 }
 
+/** Until no repair is under way: the register's alarm does nothing else meanwhile. */
+const noRepair = (): Promise<void> =>
+  until(async () => ((await register().lastRepair())?.phase ?? "done") === "done");
+
 /** All tables go, as with a database that was deleted and made anew. */
 async function loseDatabase(): Promise<void> {
   const { results } = await env.DB.prepare(
@@ -237,6 +241,7 @@ test("a job that nobody heard of for long is asked: its end is accounted, and it
         storage.sql.exec<{ live: number }>("SELECT live FROM job WHERE id = ?", id).one().live,
     );
   expect(await liveOf()).toBe(0);
+  await noRepair();
   // As if the news of its end had been lost with a process.
   await runInDurableObject(register(), async (object, { storage }) => {
     storage.sql.exec("UPDATE job SET live = 1, heard_at = 0, bytes = 0, bytes_after = 0 WHERE id = ?", id);
@@ -260,4 +265,122 @@ test("a repair does not forget a job that cannot be read, and says so", async ()
     lastError: expect.stringMatching(new RegExp(`${id}: .*damaged`)),
   });
   expect((await listed()).has(id)).toBe(true);
+});
+
+/** What dies in the middle of it: nothing that the process had not stored by then is ever done. */
+const NEVER = new Promise<never>(() => {});
+
+test("a database whose process died when its tables had been made is filled all the same", async () => {
+  const { withDatabase } = await import("../database/database.ts");
+  const { id } = await createJob(HELLO);
+  await endOf(id);
+  await until(async () => (await listed()).get(id) === "passed");
+  await loseDatabase();
+  const { MIGRATIONS } = await import("../database/migrations/index.ts");
+  let made = 0;
+  const DB = new Proxy(env.DB, {
+    get: (database, name) => {
+      if (name !== "batch") return Reflect.get(database, name, database).bind(database);
+      return async (statements: D1PreparedStatement[]) => {
+        const results = await database.batch(statements);
+        return ++made < MIGRATIONS.length ? results : await NEVER;
+      };
+    },
+  });
+  void withDatabase({ DB, REGISTER: env.REGISTER } as never, (database) =>
+    database.prepare("SELECT 1 FROM jobs").run(),
+  );
+  await until(async () => made === MIGRATIONS.length || (await listed()).has(id));
+  await until(async () => (await listed()).get(id) === "passed");
+});
+
+test("a job whose process died before it was made takes no place for long; one that was made late takes its own", async () => {
+  await noRepair();
+  const id = "c".repeat(32);
+  const quotas = { concurrentJobs: 1, instructionsPerDay: null, storageBytes: null };
+  expect(await register().admit(id, "unmade", quotas)).toBeNull();
+  expect(await register().admit("b".repeat(32), "unmade", quotas)).toMatchObject({ quota: "concurrentJobs" });
+  await runInDurableObject(register(), async (object, { storage }) => {
+    expect(await storage.getAlarm()).toBeLessThan(Date.now() + 45_000);
+    // Not at once: it may be about to be made.
+    await object.alarm();
+    expect(object.usage("unmade").concurrentJobs).toBe(1);
+    storage.sql.exec("UPDATE job SET heard_at = heard_at - 45000 WHERE id = ?", id);
+    await object.alarm();
+    expect(object.usage("unmade").concurrentJobs).toBe(0);
+  });
+  const { accountJobEvent } = await import("../register/on-job-event.ts");
+  const { id: late } = await createJob(ENDLESS, UNLIMITED);
+  const running = (await env.JOB_RUNNER.getByName(late).lastEvent()) as JobEvent;
+  await register().forget(late);
+  const before = (await register().usage("root")).concurrentJobs;
+  await accountJobEvent(env as never, { ...running, number: 1, type: "job.queued" });
+  expect((await register().usage("root")).concurrentJobs).toBe(before + 1);
+  await request(`/jobs/${late}`, { method: "DELETE" });
+  expect((await register().usage("root")).concurrentJobs).toBe(before);
+});
+
+test("a token whose process died while it was removed is not valid for ever", async () => {
+  const made = await request("/tokens", { method: "POST", body: JSON.stringify({ name: "half removed" }) });
+  const { id } = (await made.json()) as { id: string };
+  const copies = async (): Promise<number | null> =>
+    env.DB.prepare("SELECT count(*) AS n FROM tokens WHERE id = ?").bind(id).first<number>("n");
+  expect(await copies()).toBe(1);
+  await runInDurableObject(register(), (object) => {
+    const died = { prepare: () => ({ bind: () => ({ run: () => NEVER }) }) };
+    Object.assign(object, { env: { ...env, DB: died } });
+    void object.removeToken(id);
+  });
+  await runInDurableObject(register(), async (_, { storage }) => {
+    expect(storage.sql.exec("SELECT 1 FROM token WHERE id = ?", id).toArray()).toEqual([]);
+  });
+  await abortAllDurableObjects();
+  expect(await copies()).toBe(1);
+  await runInDurableObject(register(), async (object, { storage }) => {
+    expect(await storage.getAlarm()).toBeLessThan(Date.now() + 30_000);
+    await object.alarm();
+  });
+  expect(await copies()).toBe(0);
+});
+
+test("what is left of a job goes, also if the process died while it went", async () => {
+  const { id } = await createJob(HELLO, { retention: { days: 0.01 } });
+  await endOf(id);
+  await until(async () => (await outboxOf(id)).at(-1)?.event === null);
+  await runInDurableObject(env.JOB_RUNNER.getByName(id), async (object, { storage }) => {
+    const { JobStore } = await import("../runner/job-store.ts");
+    const store = new JobStore(storage.sql);
+    const stored = store.read();
+    if (stored.kind !== "job") throw new Error("there is no job");
+    store.save({ ...stored.record, endedAt: Date.now() - 15 * 60_000 }, stored.epoch);
+    Object.assign(storage, { deleteAll: () => Promise.reject(new Error("the process died")) });
+    await expect(object.alarm()).rejects.toThrow("the process died");
+    // It comes again.
+    expect(await storage.getAlarm()).not.toBeNull();
+  });
+});
+
+test("a repair counts the snapshots that are there, and no files that are not", async () => {
+  const { SNAPSHOT_LIMITS } = await import("../snapshots/limits.ts");
+  const { QUOTA_LIMITS } = await import("../limits.ts");
+  const job = "a".repeat(32);
+  const owner = "counts";
+  const put = (name: string, size: number) =>
+    env.BLOBS.put(`snapshots/jobs/${job}/${name}`, new Uint8Array(size), { customMetadata: { name, owner } });
+  // One whose process died before it was counted, one that was replaced by a larger one, one that is gone.
+  await Promise.all([put("uncounted", 1000), put("larger", 300), put("counted", 20)]);
+  const until30 = Date.now() + SNAPSHOT_LIMITS.keepMilliseconds;
+  for (const [name, bytes] of [
+    ["larger", 1],
+    ["counted", 20],
+    ["gone", 50_000],
+  ] as const)
+    await register().store(`snapshots/jobs/${job}/${name}`, owner, bytes, until30, false);
+  // Of uploads one that never came, and one that is on its way.
+  const { uploadMilliseconds } = QUOTA_LIMITS;
+  const old = Date.now() + uploadMilliseconds - 2 * 3_600_000;
+  await register().store(`blob ${"0".repeat(64)}`, owner, 600_000, old, false);
+  await register().store(`blob ${"1".repeat(64)}`, owner, 4, Date.now() + uploadMilliseconds, false);
+  await repaired();
+  expect((await register().usage(owner)).storageBytes).toBe(1000 + 300 + 20 + 4);
 });

@@ -9,10 +9,11 @@ import { hooksOf } from "../hooks/stub.ts";
 import { REGISTER_LIMITS } from "../limits.ts";
 import { logInfo } from "../log.ts";
 import type { Unreadable } from "../runner/job-runner.ts";
+import { countSnapshots, uncountLost } from "./files.ts";
 
 /** How a repair goes. Times are milliseconds since 1970. */
 export interface RepairReport {
-  readonly phase: "tokens" | "jobs" | "rows" | "done";
+  readonly phase: "tokens" | "jobs" | "rows" | "snapshots" | "files" | "done";
   readonly startedAt: number;
   readonly endedAt: number | null;
   /** Jobs that were asked for their state. */
@@ -45,7 +46,7 @@ export async function lastEventOf({ JOB_RUNNER }: Env, id: string): Promise<JobE
 
 /**
  * Makes the database's tables anew from what is known of them: tokens from the register, and jobs from their objects, by the
- * ids in the register. It goes on in steps, each with a bounded number of jobs, and its state is stored: it survives whatever the jobs
+ * ids in the register. What the register counts of files is held against R2 (files.ts). It goes on in steps, each with a bounded number of jobs, and its state is stored: it survives whatever the jobs
  * survive. What is right already is not written again.
  */
 export class Repair {
@@ -107,18 +108,36 @@ export class Repair {
   async step(): Promise<void> {
     const state = this.#state;
     if (state === undefined || state.phase === "done") return;
-    const next =
-      state.phase === "tokens"
-        ? await this.#begin(state)
-        : state.phase === "jobs"
-          ? await this.#jobs(state)
-          : await this.#rows(state);
+    const next = await this.#next(state);
     // It may have been started anew meanwhile.
     if (this.#state?.startedAt !== state.startedAt) return;
     this.#save(next);
     if (next.phase !== "done") return;
     const { jobs, forgotten, removed, failures } = next;
     logInfo("repair.done", { jobs, forgotten, removed, failures });
+  }
+
+  #next(state: State): Promise<State> {
+    switch (state.phase) {
+      case "tokens":
+        return this.#begin(state);
+      case "jobs":
+        return this.#jobs(state);
+      case "rows":
+        return this.#rows(state);
+      default:
+        return this.#files(state);
+    }
+  }
+
+  /** What is counted for tokens' quotas is what is in R2. */
+  async #files(state: State): Promise<State> {
+    const isFirst = state.phase === "snapshots";
+    const last = await (isFirst ? countSnapshots : uncountLost)(this.#sql, this.#env, state.after);
+    if (last !== undefined) return { ...state, after: last };
+    return isFirst
+      ? { ...state, phase: "files", after: "" }
+      : { ...state, phase: "done", endedAt: Date.now(), after: "" };
   }
 
   async #begin(state: State): Promise<State> {
@@ -193,9 +212,8 @@ export class Repair {
     const isLast = ids.length < REGISTER_LIMITS.repairRows;
     return {
       ...state,
-      phase: isLast ? "done" : "rows",
-      endedAt: isLast ? Date.now() : null,
-      after: ids.at(-1) ?? "",
+      phase: isLast ? "snapshots" : "rows",
+      after: isLast ? "" : (ids.at(-1) ?? ""),
       removed: state.removed + removed,
     };
   }

@@ -13,6 +13,8 @@ import { SNAPSHOT_LIMITS } from "./limits.ts";
  */
 
 const PREFIX = "snapshots/";
+/** What every snapshot's key begins with. */
+export const SNAPSHOTS = PREFIX;
 const jobPrefix = (job: string): string => `${PREFIX}jobs/${job}/`;
 const IMPORTED = `${PREFIX}imported/`;
 
@@ -153,6 +155,38 @@ export async function deleteSnapshot(bucket: R2Bucket, reference: SnapshotRefere
   if ((await bucket.head(key)) === null) return false;
   await bucket.delete(key);
   return true;
+}
+
+/** A snapshot as its owner's quota counts it. `until`: when its time is over, in milliseconds since 1970. */
+export interface KeptSnapshot {
+  readonly key: string;
+  readonly owner: string;
+  readonly bytes: number;
+  readonly until: number;
+}
+
+/** Some of all snapshots: those whose keys follow `after`, in order. `last`: the key of the last that was looked at; undefined behind the last of all. */
+export async function keptSnapshotsAfter(
+  bucket: R2Bucket,
+  after: string,
+  limit: number,
+): Promise<{ readonly kept: readonly KeptSnapshot[]; readonly last: string | undefined }> {
+  const { objects } = await bucket.list({
+    prefix: PREFIX,
+    include: ["customMetadata"],
+    limit,
+    ...(after !== "" && { startAfter: after }),
+  });
+  const now = Date.now();
+  const kept = objects
+    .map((object) => ({
+      key: object.key,
+      owner: ownerOf(object),
+      bytes: object.size,
+      until: expiryOf(object),
+    }))
+    .filter(({ until }) => until > now);
+  return { kept, last: objects.at(-1)?.key };
 }
 
 /** Removes all snapshots of a job. */
