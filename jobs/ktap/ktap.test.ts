@@ -184,6 +184,14 @@ not ok 1 main_test
     expect(run.problems).toEqual([]);
   });
 
+  test("other lines between results: dashes that begin no YAML, the kernel in the middle of user space's line", () => {
+    const run = read(
+      "TAP version 13\n1..3\n---\nok 1 a\n---\nok 2 b[    1.234567][    T9] random: crng init done\n\nnot ok 3 c\n",
+    );
+    expect(outline(run.results)).toEqual(["a pass", "b pass", "c fail"]);
+    expect(run.problems).toEqual([]);
+  });
+
   test("a plan of nothing skips the group", () => {
     expect(
       outline(read("TAP version 13\n1..1\n# TAP version 13\n# 1..0 # SKIP no root\nok 1 a\n").results),
@@ -231,6 +239,27 @@ ok 1 first
     ]);
     expect(run.results[1]?.diagnostics.join()).toContain("NULL pointer");
     expect(countsOf(casesOf(run))).toMatchObject({ pass: 3, error: 1 });
+  });
+
+  test("a kernel that dies in the first test of a suite", () => {
+    const run = read(
+      "KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: second\n    1..3\nBUG: unable\n",
+    );
+    expect(outline(run.results)).toEqual(["second error (no result)"]);
+    expect(run.results[0]?.diagnostics).toEqual(["BUG: unable"]);
+    expect(findingsOfTests(run)).toMatchObject([{ code: "tests-failed" }]);
+  });
+
+  test("KUnit's filter that names no suite, or is none; a test that cannot be run at all", () => {
+    expect(findingsOfTests(read("[    0.1] KTAP version 1\n[    0.1] 1..0\n"))).toMatchObject([
+      { verdict: "fail", code: "tests-incomplete" },
+    ]);
+    expect(findingsOfTests(read("[    0.1] kunit executor: unknown action 'lis'\n"))).toMatchObject([
+      { verdict: "fail", message: "kunit executor: unknown action 'lis'" },
+    ]);
+    expect(findingsOfTests(read("TAP version 13\n1..0 # SKIP not as root\n"))).toMatchObject([
+      { verdict: "skip", code: "tests-skipped" },
+    ]);
   });
 
   test("results that were announced and never came, and a bail-out", () => {

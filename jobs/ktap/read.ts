@@ -30,12 +30,26 @@ interface Level {
 }
 
 const VERSION = /^K?TAP version \d{1,3}$/;
-const PLAN = /^1\.\.(\d{1,9})(?:\s{1,8}#\s{0,8}(?:SKIP\S{0,16})?\s{0,8}(.{0,256}))?$/i;
+const PLAN = /^1\.\.(\d{1,9})(?:\s{1,8}#\s{0,8}(SKIP\S{0,16})?\s{0,8}(.{0,256}))?$/i;
 const RESULT = /^(not ok|ok)(?:$|[ \t]+(?:(\d{1,9})(?:$|[ \t]+))?(?:-(?:$|[ \t]+))?)/;
 const DIRECTIVE = /^(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\S{0,16}(?:\s+|$)/i;
+/** A time stamp of printk (kernel/printk/printk.c, print_time), as it stands in the middle of a line. */
+const STAMP = /\[ {0,4}\d{1,10}\.\d{6}\](?:\[ {0,8}[TC]\d{1,10}\])? /;
+/** What KUnit says before an error of its own, such as a filter it does not understand (lib/kunit/executor.c). */
+const EXECUTOR = "kunit executor: ";
 const TAB_COLUMNS = 8;
 /** A level of "# ", which kselftest's runner puts before the lines of the tests it runs. */
 const HASH_COLUMNS = 2;
+
+/** Columns of space before the text. */
+function indentOf(text: string): number {
+  let columns = 0;
+  for (const character of text) {
+    if (character !== " " && character !== "\t") break;
+    columns += character === "\t" ? TAB_COLUMNS : 1;
+  }
+  return columns;
+}
 
 function tokenOf(line: string): Token | undefined {
   let at = 0;
@@ -59,7 +73,12 @@ function contentOf(text: string, indent: number): Token | undefined {
     const plan = PLAN.exec(text);
     if (plan === null) return undefined;
     const count = Number(plan[1]);
-    return { kind: "plan", indent, count, skip: count === 0 ? (plan[2] ?? "") : null };
+    return {
+      kind: "plan",
+      indent,
+      count,
+      skip: count === 0 && plan[2] !== undefined ? (plan[3] ?? "") : null,
+    };
   }
   if (VERSION.test(text)) return { kind: "version", indent };
   const result = RESULT.exec(text);
@@ -114,6 +133,8 @@ export class KtapReader {
   readonly #problems: string[] = [];
   readonly #done: TestResult[] = [];
   #begun = false;
+  /** Columns of the result that was the line before this one. */
+  #resultBefore: number | null = null;
   #subtest: string | null = null;
   #diagnostics: string[] = [];
   #inYaml = false;
@@ -121,19 +142,30 @@ export class KtapReader {
   #dropped = 0;
 
   output(bytes: Uint8Array): void {
-    for (const line of this.#lines.take(bytes)) this.#take(textOf(line));
+    for (const line of this.#lines.take(bytes)) this.#takes(textOf(line));
   }
 
   /** The guest prints no more. */
   end(): TestRun {
-    if (this.#lines.unfinished !== "") this.#take(textOf(this.#lines.unfinished));
+    if (this.#lines.unfinished !== "") this.#takes(textOf(this.#lines.unfinished));
     this.#lines.clear();
     this.#finish();
     return { results: this.#done, problems: this.#problems, dropped: this.#dropped };
   }
 
+  /** A console line: what the kernel printed into one of user space, without waiting for its end, is a line of its own. */
+  #takes(line: string): void {
+    const at = line.search(STAMP);
+    if (at > 0 && parsePrintk(line).time === null) {
+      this.#take(line.slice(0, at));
+      this.#take(line.slice(at));
+    } else this.#take(line);
+  }
+
   #take(line: string): void {
     const { text } = parsePrintk(line);
+    const resultBefore = this.#resultBefore;
+    this.#resultBefore = null;
     if (this.#inYaml) {
       this.#diagnose(text);
       if (text.trim() === "...") this.#inYaml = false;
@@ -141,9 +173,11 @@ export class KtapReader {
     }
     const token = tokenOf(text);
     if (token === undefined) {
+      if (text.startsWith(EXECUTOR)) this.#problem(text.trim());
       if (!this.#begun) return;
       this.#diagnose(text);
-      if (text.trim() === "---") this.#inYaml = true;
+      // Elsewhere it is a line that anybody may print.
+      this.#inYaml = resultBefore !== null && text.trim() === "---" && indentOf(text) > resultBefore;
       return;
     }
     if (token.kind === "result" && !this.#begun) return;
@@ -153,8 +187,10 @@ export class KtapReader {
     }
     this.#begun = true;
     if (token.kind === "subtest") this.#names(token.indent, token.name.slice(0, NAME_CHARACTERS));
-    else if (token.kind === "result") this.#result(token);
-    else this.#opens(token);
+    else if (token.kind === "result") {
+      this.#result(token);
+      this.#resultBefore = token.indent;
+    } else this.#opens(token);
   }
 
   /** The name of the group whose version line was just seen (KUnit), or whose results come next (TAP 14). */
@@ -215,7 +251,7 @@ export class KtapReader {
     for (let top = this.#levels.at(-1); top !== undefined && top.indent > indent; top = this.#levels.at(-1)) {
       this.#levels.pop();
       this.#complete(top, name);
-      if (top.skipped !== null && top.results.length === 0 && status === "pass") status = "skip";
+      if (top.planned === 0 && top.results.length === 0 && status === "pass") status = "skip";
       children.unshift(...top.results);
     }
     const level = this.#level(indent);
@@ -258,7 +294,8 @@ export class KtapReader {
       this.#levels.pop();
       const name = top.name ?? "unnamed";
       this.#complete(top, name);
-      if (top.results.length === 0) continue;
+      // The first of its tests may be the one that ended everything.
+      if (top.results.length === 0 && (top.name === null || top.planned === 0)) continue;
       // Nothing says that this is a group: the whole output is indented.
       if (this.#levels.length === 0 && top.name === null) {
         this.#done.push(...top.results);
@@ -285,8 +322,23 @@ export class KtapReader {
     const level = this.#levels.pop();
     if (level === undefined) return;
     this.#complete(level, "");
+    this.#planOfNone(level);
     this.#done.push(...level.results);
     this.#diagnostics = [];
+  }
+
+  /** "1..0" of a whole document: with "# SKIP" a test that could not be run, otherwise tests that were looked for and not found. */
+  #planOfNone({ results, planned, skipped }: Level): void {
+    if (planned !== 0 || results.length > 0) return;
+    if (skipped === null) this.#problem("No test ran: the plan is of none.");
+    else
+      this.#done.push({
+        name: "tests",
+        status: "skip",
+        reason: skipped.trim(),
+        diagnostics: [],
+        children: [],
+      });
   }
 
   #diagnose(text: string): void {
