@@ -53,6 +53,33 @@ export class XenstoreClient {
     throw new Error("no reply");
   }
 
+  // As `call`, by the name of the request. Of a reply that is an error, its name.
+
+  read(path: string, tx = 0): string {
+    return this.call(XS.READ, `${path}\0`, tx);
+  }
+
+  write(path: string, value: string, tx = 0): string {
+    return this.call(XS.WRITE, `${path}\0${value}`, tx);
+  }
+
+  list(path: string, tx = 0): string[] {
+    return this.call(XS.DIRECTORY, `${path}\0`, tx).split("\0").slice(0, -1);
+  }
+
+  watch(path: string, token: string): string {
+    return this.call(XS.WATCH, `${path}\0${token}\0`);
+  }
+
+  /** The new transaction's number. */
+  begin(): number {
+    return Number(this.call(XS.TRANSACTION_START, "\0").replace("\0", ""));
+  }
+
+  end(tx: number, answer = "T"): string {
+    return this.call(XS.TRANSACTION_END, `${answer}\0`, tx);
+  }
+
   /** Puts bytes into the request ring, notifying the server when it is full. */
   put(bytes: Uint8Array): void {
     let sent = 0;
