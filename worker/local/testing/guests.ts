@@ -37,7 +37,7 @@ export function endlessKernel(): Uint8Array<ArrayBuffer> {
 
 export const ENDLESS_CONFIG = { memory: 16, ...UNLIMITED } as const;
 
-/** A 64-bit little-endian ELF executable with one loadable segment and no notes. */
+/** A little-endian ELF executable of so many bits, with one loadable segment and no notes. */
 export function elfWithoutNotes(machine: number, bits: 32 | 64): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(4096);
   const view = new DataView(bytes.buffer);
