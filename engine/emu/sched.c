@@ -28,7 +28,10 @@ static bool any_pending(const u32 *ports, unsigned count)
     return false;
 }
 
-/* Waits for one of some ports, masked or not, or an absolute time (0: none). */
+/*
+ * Waits for one of some ports, masked or not, or an absolute time (0: none), which has a sign in Xen: from 2^63 on it is long
+ * past.
+ */
 static s64 poll(word argument)
 {
     struct sched_poll request;
@@ -39,7 +42,7 @@ static s64 poll(word argument)
         return -XEN_EINVAL;
     if (!copy_from_guest(ports, (word)request.ports.p, request.nr_ports * sizeof(u32)))
         return -XEN_EFAULT;
-    if (any_pending(ports, request.nr_ports))
+    if (any_pending(ports, request.nr_ports) || (s64)request.timeout < 0)
         return 0;
     if (request.timeout != 0)
         timer_set(TIMER_POLL, request.timeout);

@@ -201,6 +201,8 @@ void check_sched(void)
     check("poll", CALL(sched_op, SCHEDOP_poll, argument(&poll, sizeof(poll))), 0);
     check("until its time", now() - before >= MILLISECOND - MILLISECOND / 10, 1);
     check("yield by the old hypercall", CALL(sched_op_compat, SCHEDOP_yield), 0);
+    poll.timeout = 1ull << 63;
+    check("poll until long ago", CALL(sched_op, SCHEDOP_poll, argument(&poll, sizeof(poll))), 0);
     REFUSED("poll by the old hypercall", -XEN_ENOSYS, CALL(sched_op_compat, SCHEDOP_poll, scratch));
     poll.nr_ports = 1000;
     REFUSED("poll of too many", -XEN_EINVAL, CALL(sched_op, SCHEDOP_poll, argument(&poll, sizeof(poll))));

@@ -466,9 +466,11 @@ describe("sched_op", () => {
     expect(call(29, [3, put(0x6000, 0, 1, 0, 0, 0)])).toBe(EINVAL);
   });
 
-  test("poll until the end of time is poll without a time", () => {
+  test("poll until the end of time is poll without a time; what has another sign is long past", () => {
     memory.writeU32(0x6000, 3);
-    expect(call(29, [3, put(0x6000, 0, 1, 0, -2, -1)])).toBe(0n);
+    expect(call(29, [3, put(0x6000, 0, 1, 0, -1, -1)])).toBe(0n);
+    expect(host.isWaiting).toBe(false);
+    expect(call(29, [3, put(0x6000, 0, 1, 0, -1, 0x7fffffff)])).toBe(0n);
     expect([host.isWaiting, host.deadline]).toEqual([true, undefined]);
   });
 });

@@ -61,7 +61,9 @@ function poll(guest: GuestVirtual, events: EventChannels, argument: bigint, wide
   const ports = Array.from({ length: count }, (_, i) => view.getUint32(i * 4, true));
   if (ports.some((port) => port >= events.ports)) return done(ERRNO.INVAL);
   if (ports.some((port) => events.isMarked(port))) return done(0);
-  const timeout = request.number("timeout");
+  // s_time_t in Xen: from 2^63 on it is long past.
+  const timeout = Number(BigInt.asIntN(64, request.get("timeout")));
+  if (timeout < 0) return done(0);
   // As for timers, a time beyond 2^53 ns (104 days) is as good as none.
   const until = timeout === 0 || !Number.isSafeInteger(timeout) ? null : timeout;
   return { kind: "wait", wait: { ports, until } };
