@@ -96,12 +96,15 @@ class Files {
 
   #send(file: string): Promise<string> {
     const path = resolve(this.#folder, file);
-    const sent = this.#sent.get(path) ?? this.#client.putFile(path);
+    const sent = this.#sent.get(path) ?? this.#upload(path);
     this.#sent.set(path, sent);
-    return sent.catch((error: unknown) => {
-      if (error instanceof ApiError) throw error;
-      throw new UsageError(`--batch: ${path}: ${error instanceof Error ? error.message : String(error)}`);
-    });
+    return sent;
+  }
+
+  async #upload(path: string): Promise<string> {
+    const found = await stat(path).catch(() => undefined);
+    if (found === undefined || !found.isFile()) throw new UsageError(`--batch: there is no file ${path}`);
+    return await this.#client.putFile(path);
   }
 
   async #prepare(name: string): Promise<void> {

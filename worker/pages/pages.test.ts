@@ -205,6 +205,31 @@ test("a batch of one axis is tiles by its values, and its reports are those of a
     expect(html).toContain(`href="/batches/ab/${file}"`);
 });
 
+test("a batch says why jobs went wrong: those that were refused have no page that would", () => {
+  const member = (name: string, more: object) => ({ name, job: null, reason: null, request: {}, ...more });
+  const members = [
+    member("fine", { job: "aa", state: "passed", verdict: "pass", reason: "Seen: /ok/." }),
+    member("small", { state: "refused", verdict: "error", reason: "4 MiB are too little <here>." }),
+    member("broken", { job: "bb", state: "crashed", verdict: "crash", reason: "Kernel panic" }),
+    member("not yet", { job: "cc", state: "running", verdict: null }),
+  ] as unknown as MemberView[];
+  const batch = {
+    id: "ab",
+    name: "sweep",
+    state: "running",
+    verdict: null,
+    verdicts: {},
+    jobs: { total: 4, ended: 3, running: 1, waiting: 0 },
+    createdAt: "2026-01-01T00:00:00Z",
+  } as unknown as BatchView;
+  const html = String(Batch({ batch, members, next: null, mayChange: false, now: 0 }));
+  const problems = html.slice(html.indexOf("What went wrong"));
+  expect(problems).toMatch(
+    /small.*4 MiB are too little &lt;here&gt;\..*href="\/jobs\/bb">broken<.*Kernel panic/s,
+  );
+  expect(problems).not.toMatch(/fine|not yet/);
+});
+
 test("a job's details say whom it told and what came of it, and link its figures", () => {
   const job = {
     id: "ab",

@@ -4,6 +4,8 @@
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import type { JobView } from "../../runner/record.ts";
@@ -70,6 +72,23 @@ describe("words", () => {
       /^infrastructure error: the worker at http:\/\/127\.0\.0\.1:9 cannot be reached: /,
     );
     expect(status).toBe(2);
+  });
+
+  test("a batch's file that is not there is wrong use, one that cannot be sent is not", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "xenner-words-"));
+    try {
+      const batch = join(directory, "batch.json");
+      await writeFile(batch, '{"jobs": [{"kernel": {"file": "bzImage"}}]}');
+      const missing = await xenner("submit", "--batch", batch);
+      expect(missing.stderr).toContain(`--batch: there is no file ${join(directory, "bzImage")}`);
+      expect(missing.status).toBe(64);
+      await writeFile(join(directory, "bzImage"), "a kernel");
+      const unsent = await xenner("submit", "--batch", batch);
+      expect(unsent.stderr).toMatch(/^infrastructure error: .* cannot be reached/m);
+      expect(unsent.status).toBe(2);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   test("a variable that is empty is none, and one that is wrong is named", () => {

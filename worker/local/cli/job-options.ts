@@ -276,7 +276,7 @@ What to boot
   --snapshot-at PATTERN   write it when this has appeared, not at the end
 
   --batch FILE            many jobs instead: JSON as POST /batches takes it, where {"file": PATH} may stand for a kernel
-                          or initrd; shows each job as it ends, a table, and the worst verdict
+                          or initrd (relative to FILE); shows each job as it ends, a table, and the worst verdict
 
 What to type
   --input FILE            JSON: [{"expect": PATTERN, "send": TEXT}, ...]; TEXT is typed when PATTERN has appeared after
