@@ -28,10 +28,11 @@ In modes 64 and 32 there is a GDT: 0x08 code of the mode, 0x10 data, 0x18 32-bit
 A line of LIST.jsonl: {"name","code":"hex" or "file","mode":64,"load":"0x10000","map":[["0xe0000000","0x10000"]],
   "poke":[["0xe0000000","aabb"]],"set":{"rax":"0x1"},"cpu":"v2","max":1000000,"dump":[["0xe0000000","0x40"]]}
 The answer: {"name","stop":"hlt|fault|limit","fault":{"vector","error","cr2"} or null,"instructions","regs","xmm","st","fcw",
-  "fsw","ftw","mxcsr","dump"}, or {"name","error":"why"} for a line that cannot be run.
+  "fsw","ftw","mxcsr","dump"}; with mode 16 "regs" has cs, ds, es, fs, gs and ss, too. Or {"name","error":"why"} for a line that cannot be run.
 Exit code: 0; 64 for wrong use or a case that cannot be run.`;
 
 const EXIT_USAGE = 64;
+const NEWLINE = 10;
 
 function fail(message: string): never {
   console.error(message);
@@ -63,14 +64,27 @@ function parseLine(line: string, number: number): unknown {
   }
 }
 
+/** One line after the other: all of a suite's list may be more than one string can hold. */
+function* lines(bytes: Uint8Array): Generator<string> {
+  const decoder = new TextDecoder();
+  for (let from = 0; from < bytes.length; ) {
+    const at = bytes.indexOf(NEWLINE, from);
+    const to = at < 0 ? bytes.length : at;
+    yield decoder.decode(bytes.subarray(from, to));
+    from = to + 1;
+  }
+}
+
 function many(path: string): number {
   const door = new Door();
   let status = 0;
-  for (const [i, line] of new TextDecoder().decode(readFile(path)).split("\n").entries()) {
+  let number = 0;
+  for (const line of lines(readFile(path))) {
+    number++;
     if (line.trim() === "") continue;
     let name = "";
     try {
-      const json = parseLine(line, i + 1);
+      const json = parseLine(line, number);
       if (typeof json === "object" && json !== null && "name" in json && typeof json.name === "string")
         name = json.name;
       console.log(JSON.stringify(door.run(parseCase(json, readFile))));

@@ -84,7 +84,16 @@ describe("one process", () => {
       poke: [["0x12345", "5a"]],
       set: { es: "0x1234", cs: "0x7c3", rip: "0x10" },
     });
-    expect(real).toMatchObject({ stop: "hlt", regs: { rax: "0x5a", rip: "0x16" } });
+    expect(real).toMatchObject({
+      stop: "hlt",
+      regs: { rax: "0x5a", rip: "0x16", cs: "0x7c3", es: "0x1234" },
+    });
+    // jmp far 0x7c0:0x5; hlt: where a case ends takes CS to say
+    const far = run({ mode: 16, code: "ea0500c007 f4" });
+    expect(far).toMatchObject({
+      stop: "hlt",
+      regs: { cs: "0x7c0", rip: "0x6", fs: "0x0", gs: "0x0", ss: "0x0" },
+    });
     expect(() => run({ code: "f4", set: { ds: 0 } })).toThrow("set.ds");
   });
 

@@ -20,8 +20,12 @@ const RFLAGS_BITS = 0x3d7fd7n;
 const OPEN_BUS = 0xffffffff;
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
-const hexBytes = (bytes: Uint8Array): string =>
-  Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+const HEX_OF_BYTE = Array.from({ length: 256 }, (_, b) => b.toString(16).padStart(2, "0"));
+function hexBytes(bytes: Uint8Array): string {
+  let text = "";
+  for (const b of bytes) text += HEX_OF_BYTE[b];
+  return text;
+}
 const hexNumber = (bytes: Uint8Array): string => `0x${hexBytes(bytes.slice().reverse())}`;
 
 /** Runs `act`; an address outside memory becomes an error that names the field. */
@@ -122,6 +126,8 @@ export class Door {
   ): DoorResult {
     const regs: Record<string, string> = {};
     for (const name of REGISTER_NAMES) regs[name] = hex(cpu.getRegister(name));
+    if (c.mode === 16)
+      for (const [i, name] of SEGMENT_NAMES.entries()) regs[name] = hex(cpu.getSegment(i).selector);
     const x87 = cpu.getX87();
     const top = (x87.fsw >> 11) & 7;
     const dump: Record<string, string> = {};

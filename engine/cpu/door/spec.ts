@@ -24,6 +24,7 @@ export interface DoorResult {
   /** `error` is 0 for an exception without error code; `cr2` is CR2 as it stands. */
   readonly fault: { readonly vector: number; readonly error: number; readonly cr2: string } | null;
   readonly instructions: number;
+  /** General-purpose registers, rip, rflags; in real mode the segment registers, too. */
   readonly regs: Readonly<Record<string, string>>;
   readonly xmm: readonly string[];
   /** From the top of the stack: st(0) first. */
