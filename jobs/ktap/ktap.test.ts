@@ -195,7 +195,7 @@ not ok 1 main_test
   test("a plan of nothing skips the group", () => {
     expect(
       outline(read("TAP version 13\n1..1\n# TAP version 13\n# 1..0 # SKIP no root\nok 1 a\n").results),
-    ).toEqual(["a skip"]);
+    ).toEqual(["a skip (no root)"]);
   });
 
   test("an output that is indented as a whole", () => {

@@ -245,13 +245,17 @@ export class KtapReader {
   #result({ indent, ok, number, rest }: Token & { readonly kind: "result" }): void {
     const { name, after } = split(rest);
     const directive = DIRECTIVE.exec(after);
-    const reason = (directive === null ? after : after.slice(directive[0].length)).trim();
+    let reason = (directive === null ? after : after.slice(directive[0].length)).trim();
     let status = statusOf(ok, directive?.[1]);
     const children: TestResult[] = [];
     for (let top = this.#levels.at(-1); top !== undefined && top.indent > indent; top = this.#levels.at(-1)) {
       this.#levels.pop();
       this.#complete(top, name);
-      if (top.planned === 0 && top.results.length === 0 && status === "pass") status = "skip";
+      if (top.planned === 0 && top.results.length === 0) {
+        if (status === "pass") status = "skip";
+        // kselftest's runner says only that it was skipped.
+        if (status === "skip" && reason === "") reason = (top.skipped ?? "").trim();
+      }
       children.unshift(...top.results);
     }
     const level = this.#level(indent);
