@@ -17,17 +17,21 @@ export function short(value: number): string {
   return String(value);
 }
 
-/** Rows as a table, numbers to the right. */
+const NUMBER = /^[\d,.]*$/;
+
+/** Rows as a table: columns of numbers to the right, text to the left. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );
+  const isNumber = head.map((_, column) => rows.every((row) => NUMBER.test(row[column] ?? "")));
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+        isNumber[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
       )
-      .join("  ");
+      .join("  ")
+      .trimEnd();
   return [line(head), ...rows.map(line)];
 }
 

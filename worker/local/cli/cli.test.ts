@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import type { JobView } from "../../runner/record.ts";
+import { table } from "../report.ts";
 import { clientOf } from "./command.ts";
 import { main } from "./main.ts";
 import { barOf, progressText } from "./progress.ts";
@@ -121,6 +122,18 @@ describe("words", () => {
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
     expect(spawnSync(XENNER, ["wach"]).status).toBe(64);
   });
+});
+
+test("a table has numbers to the right and text to the left, and no spaces at its end", () => {
+  const rows = [
+    ["a", "1,000", "long reason"],
+    ["bcd", "", "short"],
+  ];
+  expect(table(["job", "count", "reason"], rows)).toEqual([
+    "job  count  reason",
+    "a    1,000  long reason",
+    "bcd         short",
+  ]);
 });
 
 describe("what comes from outside", () => {

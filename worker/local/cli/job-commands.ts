@@ -252,6 +252,8 @@ Exit status: 0, 2 infrastructure error, 64 wrong use or no such job.
   },
 };
 
+/** What a job without a name is called by, as on the dashboard. */
+const SHORT_HASH = 12;
 /** As of GET /jobs. */
 const MOST_LISTED = 500;
 const LIST_FILTERS = ["state", "verdict", "batch", "text", "limit"] as const;
@@ -294,14 +296,16 @@ Exit status: 0, 2 infrastructure error, 64 wrong use.
     const page = (await (await clientOf(values).request(`/jobs?${query}`)).json()) as JobPage;
     if (values.json === true) await print(`${JSON.stringify(page, null, 2)}\n`);
     else {
-      const rows = page.jobs.map(({ id, state, createdAt, instructions, labels, reason }) => [
-        id,
-        state,
-        createdAt,
-        count(instructions),
-        labels.name ?? "",
-        reason ?? "",
-      ]);
+      const rows = page.jobs.map(
+        ({ id, state, createdAt, instructions, labels, fixture, kernel, reason }) => [
+          id,
+          state,
+          createdAt,
+          count(instructions),
+          labels.name ?? fixture ?? kernel.slice(0, SHORT_HASH),
+          reason ?? "",
+        ],
+      );
       await print(`${table(["job", "state", "made", "instructions", "name", "reason"], rows).join("\n")}\n`);
       if (page.next !== null) note(`There are more: --limit N shows up to ${MOST_LISTED}.`);
     }
