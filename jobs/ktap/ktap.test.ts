@@ -16,6 +16,11 @@ import { writeKtap } from "./write.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const recording = readFileSync(join(import.meta.dirname, "..", "console", "recorded", "tests.txt"));
+/** KUnit in Debian's 6.1, mode hvm: suites that fail, warn, are skipped, cannot start, and panic. Registers are left out. */
+const recordedPanic = readFileSync(
+  join(import.meta.dirname, "..", "console", "recorded", "kunit-panic.txt"),
+  "latin1",
+);
 const read = (text: string) => readKtap(bytes(text));
 
 /** "name status reason", children indented. */
@@ -186,7 +191,7 @@ not ok 1 main_test
 
   test("other lines between results: dashes that begin no YAML, the kernel in the middle of user space's line", () => {
     const run = read(
-      "TAP version 13\n1..3\n---\nok 1 a\n---\nok 2 b[    1.234567][    T9] random: crng init done\n\nnot ok 3 c\n",
+      "TAP version 13\n1..3\n---\nok 1 a\n---\nok 2 b[    1.234567][    T9] random: crng init done\n# [ 2.5] ok 3 quoted\n# [    2.549681] ok 3 quoted\nnot ok 3 c\n",
     );
     expect(outline(run.results)).toEqual(["a pass", "b pass", "c fail"]);
     expect(run.problems).toEqual([]);
@@ -260,6 +265,39 @@ ok 1 first
     expect(findingsOfTests(read("TAP version 13\n1..0 # SKIP not as root\n"))).toMatchObject([
       { verdict: "skip", code: "tests-skipped" },
     ]);
+  });
+
+  test("KUnit's failures, parameters, skips and a suite that panics, as Linux 6.1 printed them to ttyS0", () => {
+    const run = read(recordedPanic.replaceAll("\n", "\r\n"));
+    // What tools/testing/kunit/kunit.py makes of the same text; for the panic it counts each of the two that did not come.
+    expect(countsOf(casesOf(run))).toMatchObject({ pass: 7, fail: 4, skip: 2, error: 1 });
+    expect(outline(run.results)).toEqual([
+      "demo_fail fail",
+      "  passes pass",
+      "  fails fail",
+      "  asserts fail",
+      "  skips skip (no device: # 1)",
+      "  params fail",
+      "    value 1 pass (odd=1)",
+      "    value 2 fail (odd=0)",
+      "    value 3 pass (odd=1)",
+      "    value 4 pass (odd=0)",
+      "demo_warn pass",
+      "  passes pass",
+      "  warns pass",
+      "demo_skip skip",
+      "  skips skip (no device: # 1)",
+      "demo_init_fails fail",
+      "demo_panic error (no result)",
+      "  passes pass",
+    ]);
+    expect(run.problems).toEqual([
+      "1 of 3 announced results of demo_panic came.",
+      "demo_panic has no result of its own.",
+    ]);
+    const asserts = casesOf(run).find(({ result }) => result.name === "asserts");
+    expect(asserts?.result.diagnostics[0]).toContain("ASSERTION FAILED at");
+    expect(outline(read(writeKtap(run)).results)).toEqual(outline(run.results));
   });
 
   test("results that were announced and never came, and a bail-out", () => {

@@ -153,10 +153,10 @@ export class KtapReader {
     return { results: this.#done, problems: this.#problems, dropped: this.#dropped };
   }
 
-  /** A console line: what the kernel printed into one of user space, without waiting for its end, is a line of its own. */
+  /** A console line: what the kernel printed behind a result of user space, without waiting for its end, is a line of its own. */
   #takes(line: string): void {
     const at = line.search(STAMP);
-    if (at > 0 && parsePrintk(line).time === null) {
+    if (at > 0 && parsePrintk(line).time === null && tokenOf(line.slice(0, at))?.kind === "result") {
       this.#take(line.slice(0, at));
       this.#take(line.slice(at));
     } else this.#take(line);
