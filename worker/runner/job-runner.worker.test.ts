@@ -217,6 +217,11 @@ describe("turns and checkpoints", () => {
       lastError: expect.stringMatching(/started over/),
     });
     expect(await consoleOf(id)).toBe("begin\n");
+    // Others hear once that it runs.
+    expect(await env.JOB_RUNNER.getByName(id).lastEvent()).toMatchObject({
+      id: `${id}.3`,
+      type: "job.ended",
+    });
   });
 
   test.each([

@@ -27,6 +27,9 @@ function eventOf(state: State): JobEventType | undefined {
   return state === "running" ? "job.running" : undefined;
 }
 
+/** Number of the first event of a job. */
+const QUEUED_NUMBER = 1;
+
 /** A snapshot that was asked for, to be made when the present slice is over. */
 export interface AskedSnapshot {
   readonly name: string;
@@ -153,13 +156,19 @@ export class JobState {
 
   /** Stores the record, and with it the event if this is a change of state that others want to know. @throws Superseded */
   save(record: JobRecord): void {
-    const type = record.state === this.#record?.state ? undefined : eventOf(record.state);
+    const type = record.state === this.#record?.state ? undefined : this.#newsOf(record.state);
     this.storage.transactionSync(() => {
       this.#jobs.save(record, this.#epoch);
       if (type !== undefined) this.#tell(type, record);
     });
     this.#record = record;
     if (type !== undefined) this.onEvent?.();
+  }
+
+  /** As `eventOf`, once each: a guest that starts over, as its process died before the first checkpoint, is running all the time for others. */
+  #newsOf(state: State): JobEventType | undefined {
+    const type = eventOf(state);
+    return type === "job.running" && this.outbox.last > QUEUED_NUMBER ? undefined : type;
   }
 
   /** The job as it is now, as an event that others had already; undefined if there is none that can be read. */
