@@ -11,7 +11,7 @@ const USAGE = `usage: npm run cpu -- FILE.bin [options]     runs one flat binary
   --mode 64|32|16        64: 4-level paging; 32: protected mode without paging; 16: real mode; always
                          ring 0, flat segments, SSE enabled, x87 as after FNINIT; 64: FSGSBASE enabled, with v2 (64)
   --load ADDR            where the file goes and execution starts (0x10000; 0x7c00 in real mode)
-  --map ADDR:SIZE        more memory, readable, writable and executable (any number of times)
+  --map ADDR:SIZE        more memory, readable, writable and executable (any number of times; 1 GiB of it can be used)
   --poke ADDR=HEXBYTES   memory contents (any number of times)
   --set REG=VALUE        rax..r15, rip, rflags, xmm0..xmm15, mxcsr, st0..st7, fcw, fs_base, gs_base; with --mode 16
                          cs, ds, es, fs, gs, ss, too (any number of times)

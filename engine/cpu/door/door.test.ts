@@ -109,7 +109,11 @@ describe("one process", () => {
     ],
     [{ map: [["0x7ffffffff000", "0x2000"]] }, "map[0]: 0x800000000fff"],
     [{ map: [["0xfffffffffffff000", "0x1001"]] }, "map[0]: 0x10000000000000000"],
-    [{ map: [["0x100000000", "0xffffffffffffffff"]] }, "map: more than 1024 MiB"],
+    [{ map: [["0x100000000", "0xffffffffffffffff"]] }, "map[0]: 0x100000000fffffffe is no canonical address"],
+    [
+      { map: Array.from({ length: 17 }, (_, i) => [`0x${i + 1}00000000`, "0x4000000"]) },
+      "map: more than 1024 MiB",
+    ],
     [{ map: [["0x7fff00000000", "0x10000"]], poke: [["0x7fff0000ffff", "0102"]] }, "poke[0]: 0x7fff00010000"],
     [{ dump: [["0x20000", 4]] }, "dump[0]: 0x20000"],
     [{ mode: 32, dump: [[0, "0xffffffff"]] }, "dump: more than 16 MiB"],
@@ -157,6 +161,27 @@ describe("one process", () => {
     // None of that costs a case of its own tables: lgdt [0x10010]; mov eax, 0x10; mov ds, ax
     const own = run({ mode: 32, code: "0f011510000100 b810000000 8ed8 00 0700 00000100" });
     expect(own.fault).toMatchObject({ vector: 13, error: 0x10 });
+  });
+
+  test("gives a map of any size its pages as they are used, which the case does not see", () => {
+    // mov [rbx], rcx (over a page's end); mov rdx, [rbx]; mov rsi, [rbp]; rep stosb (into a second new page); mov rax, cr2; hlt
+    const r = run({
+      code: "48890b 488b13 488b7500 f3aa 0f20d0 f4",
+      map: [["0x500000000", "0x100000000"]],
+      poke: [["0x5fffffff8", "06"]],
+      set: { rbx: "0x512345ffc", rcx: "0x2004", rbp: "0x5fffffff8", rdi: "0x533332ffe" },
+      dump: [
+        ["0x512345ffc", 8],
+        ["0x577777777", 1],
+      ],
+    });
+    expect(r).toMatchObject({ stop: "hlt", instructions: 6 });
+    expect(r.regs).toMatchObject({ rdx: "0x2004", rsi: "0x6", rcx: "0x0", rdi: "0x533335002", rax: "0x0" });
+    expect(r.dump).toEqual({ "0x512345ffc": "0420000000000000", "0x577777777": "00" });
+    const beyond = { code: "8a03 f4", map: [["0x500000000", "0x100000000"]], set: { rbx: "0x600000000" } };
+    expect(run(beyond).fault).toEqual({ vector: 14, error: 0, cr2: "0x600000000" });
+    // All memory is there in mode 32.
+    expect(run({ mode: 32, code: "f4", map: [[0, "0xf0000000"]] }).stop).toBe("hlt");
   });
 
   test("enables RDFSBASE and its kin where they are offered", () => {

@@ -5,8 +5,9 @@ import { REGISTER_NAMES, type RegisterName } from "../types.ts";
 import { PAGE_BYTES } from "./address-space.ts";
 import { createCpu } from "./create-cpu.ts";
 import { type DoorCase, DoorError, type DoorResult, SEGMENT_NAMES } from "./spec.ts";
-import { enterMode, SHARED_PAGES, type Space, tablePages } from "./start.ts";
+import { EAGER_BYTES, enterMode, SHARED_PAGES, type Space, tablePages } from "./start.ts";
 
+/** Of larger maps so much can be used. */
 const MAX_MAPPED_BYTES = 1n << 30n;
 /** They become hexadecimal digits of one JSON document. */
 const MAX_DUMPED_BYTES = 16n << 20n;
@@ -53,10 +54,21 @@ export class Door {
     const space = this.#prepare(machine, c);
     let stop: DoorResult["stop"] = "limit";
     let fault: DoorResult["fault"] = null;
+    const cr3 = cpu.getControl("cr3");
     for (;;) {
+      const cr2 = cpu.getControl("cr2");
       const exit = cpu.run(c.max);
       if (exit.kind === "in") cpu.completeIn(OPEN_BUS);
-      else if (exit.kind === "exception") {
+      else if (
+        exit.kind === "exception" &&
+        exit.vector === PF &&
+        cpu.getControl("cr3") === cr3 &&
+        inField("map", () => space.provide(cpu.getControl("cr2")))
+      ) {
+        // The case never saw this fault.
+        cpu.setControl("cr2", cr2);
+        cpu.flushTranslations();
+      } else if (exit.kind === "exception") {
         stop = "fault";
         const interrupt = softwareInterrupt(cpu, exit.vector, exit.errorCode ?? 0, space, c.mode);
         if (interrupt !== undefined) cpu.setRegister("rip", interrupt.next);
@@ -79,9 +91,15 @@ export class Door {
     if (c.dump.reduce((sum, d) => sum + d.bytes, 0n) > MAX_DUMPED_BYTES)
       throw new DoorError(`dump: more than ${MAX_DUMPED_BYTES >> 20n} MiB in all`);
     let pages = BigInt(c.code.length) / 4096n + 2n;
-    for (const m of c.map) pages += m.bytes / 4096n + 2n;
-    if (pages * 4096n > MAX_MAPPED_BYTES)
-      throw new DoorError(`map: more than ${MAX_MAPPED_BYTES >> 20n} MiB in all`);
+    let onDemand = 0n;
+    // In the other modes all memory is there.
+    for (const m of c.mode === 64 ? c.map : []) {
+      if (m.bytes > EAGER_BYTES) onDemand += m.bytes / 4096n + 2n;
+      else pages += m.bytes / 4096n + 2n;
+    }
+    const most = MAX_MAPPED_BYTES / 4096n;
+    if (pages > most) throw new DoorError(`map: more than ${MAX_MAPPED_BYTES >> 20n} MiB in all`);
+    pages = pages + onDemand < most ? pages + onDemand : most;
     const needed = c.mode === 64 ? Number(pages) + tablePages(Number(pages), c.map.length) : 0;
     const size = Math.max(SHARED_PAGES[c.mode], needed);
     const key = `${c.cpu} ${size}`;
@@ -152,6 +170,7 @@ export class Door {
 }
 
 const GP = 13;
+const PF = 14;
 const IDT_ERROR = 2;
 const LONGEST_INSTRUCTION = 15;
 

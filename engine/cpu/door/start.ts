@@ -12,10 +12,16 @@ export interface Space {
   map(address: bigint, bytes: bigint): void;
   write(address: bigint, bytes: Uint8Array): void;
   read(address: bigint, length: number): Uint8Array;
+  /** Whether the page at an address whose access faulted was only waiting for one: it is there now. */
+  provide(address: bigint): boolean;
 }
+
+/** What is mapped at once is at most so large; of a larger map each page comes with its first use. */
+export const EAGER_BYTES = 64n << 20n;
 
 const FIRST_PAGE = 1;
 const MIB = 1 << 20;
+const PAGE_OFFSET = BigInt(PAGE_BYTES) - 1n;
 /** Virtual addresses have 48 bits, the last of them repeated (SDM vol. 1 3.3.7.1). */
 const CANONICAL_BITS = 48;
 const EVERYTHING = { write: true, execute: true, user: false } as const;
@@ -60,6 +66,10 @@ class PhysicalSpace implements Space {
     this.map(address, BigInt(length));
     return this.#memory.read(Number(address), length);
   }
+
+  provide(): boolean {
+    return false;
+  }
 }
 
 const isCanonical = (address: bigint): boolean =>
@@ -67,6 +77,7 @@ const isCanonical = (address: bigint): boolean =>
 
 class PagedSpace implements Space {
   readonly pages: AddressSpace;
+  readonly #onDemand: { readonly first: bigint; readonly end: bigint }[] = [];
 
   constructor(memory: PhysicalMemory) {
     this.pages = new AddressSpace(memory, FIRST_PAGE);
@@ -77,13 +88,31 @@ class PagedSpace implements Space {
       if (!isCanonical(end)) throw new RangeError(`0x${end.toString(16)} is no canonical address`);
     if (address >> BigInt(CANONICAL_BITS) !== last >> BigInt(CANONICAL_BITS))
       throw new RangeError(`0x${address.toString(16)} to 0x${last.toString(16)} is not all canonical`);
-    this.pages.map(address, bytes, EVERYTHING);
+    if (bytes <= EAGER_BYTES) this.pages.map(address, bytes, EVERYTHING);
+    else this.#onDemand.push({ first: address & ~PAGE_OFFSET, end: (last | PAGE_OFFSET) + 1n });
   }
+
   write(address: bigint, bytes: Uint8Array): void {
+    this.#provideAll(address, bytes.length);
     this.pages.write(address, bytes);
   }
+
   read(address: bigint, length: number): Uint8Array {
+    this.#provideAll(address, length);
     return this.pages.read(address, length);
+  }
+
+  provide(address: bigint): boolean {
+    if (this.pages.translate(address) !== undefined) return false;
+    if (!this.#onDemand.some(({ first, end }) => address >= first && address < end)) return false;
+    this.pages.map(address, 1n, EVERYTHING);
+    return true;
+  }
+
+  #provideAll(address: bigint, length: number): void {
+    if (this.#onDemand.length === 0) return;
+    for (let at = address & ~PAGE_OFFSET; at < address + BigInt(length); at += PAGE_OFFSET + 1n)
+      this.provide(at);
   }
 }
 
