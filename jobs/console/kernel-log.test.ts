@@ -136,6 +136,10 @@ const EXPECTED: Readonly<Record<string, readonly [string, string, string | null,
     ],
   ],
   tests: [],
+  "kunit-panic": [
+    ["warning", "WARNING in warns [kunitk]", null, /warns\+0x5/],
+    ["panic", "Kernel panic: demo: dies in the middle", null, /panics\+0x11/],
+  ],
   "kasan-bounds": [
     [
       "kasan",

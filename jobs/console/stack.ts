@@ -19,8 +19,8 @@ const GENERIC = new RegExp(
   `^_*(?:${[
     "dump_stack",
     "show_stack",
-    "panic",
-    "warn",
+    "panic(?![a-z])",
+    "warn(?![a-z])",
     "warn_alloc",
     "report_bug",
     "handle_bug",
