@@ -7,6 +7,7 @@ import { consoleOf, createJob, endOf, errorOf, jobOf, request } from "../testing
 import type { ScriptEvent } from "../testing/scripted-machine.ts";
 import { ConsoleLog } from "./console-log.ts";
 import { DamagedConsole } from "./damaged.ts";
+import type { JobView } from "./record.ts";
 
 /*
  * Damage to what is stored of a job beside its checkpoint: the console, the record, the request. A single flipped bit is seen
@@ -217,19 +218,21 @@ test("a running job whose console is damaged behind it starts over before it end
 });
 
 test("a guest that, run again, ends before it has printed all that was served is an error", async () => {
-  const name = crypto.randomUUID();
-  const { id } = await createJob({
-    name,
-    events: [
-      { at: 0.1 * TURN, print: "first\n" },
-      { at: 0.2 * TURN, printOnce: "second\n" },
-      { at: 0.3 * TURN, fail: "once" },
-      { at: 0.4 * TURN, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
-    ],
-  });
-  expect(await endOf(id)).toMatchObject({
-    state: "error",
-    reason: expect.stringMatching(/ended at console offset 6/),
-  });
-  expect(await consoleOf(id)).toBe("first\nsecond\n");
+  const run = async (): Promise<JobView> => {
+    const { id } = await createJob({
+      name: crypto.randomUUID(),
+      events: [
+        { at: 0.1 * TURN, print: "first\n" },
+        { at: 0.2 * TURN, printOnce: "second\n" },
+        { at: 0.3 * TURN, fail: "once" },
+        { at: 0.4 * TURN, end: { kind: "shutdown", reason: "poweroff", code: 0 } },
+      ],
+    });
+    return endOf(id);
+  };
+  let job = await run();
+  // On a machine that stood still for long a checkpoint came between the second line and the failure: then it is not run again.
+  while (job.checkpoints.count > 0) job = await run();
+  expect(job).toMatchObject({ state: "error", reason: expect.stringMatching(/ended at console offset 6/) });
+  expect(await consoleOf(job.id)).toBe("first\nsecond\n");
 });

@@ -60,7 +60,10 @@ export class Turns {
     const job = this.#job;
     const place = job.acquireSlot();
     if (place > 0) {
-      await job.storage.setAlarm(Date.now() + place * RUNNER_LIMITS.machinePollMilliseconds);
+      const { machinePollMilliseconds, machineStaleMilliseconds } = RUNNER_LIMITS;
+      // However many are before it: whoever asks too seldom loses its place.
+      const wait = Math.min(place * machinePollMilliseconds, machineStaleMilliseconds / 2);
+      await job.storage.setAlarm(Date.now() + wait);
       return;
     }
     if (job.loaded === undefined) job.take();
