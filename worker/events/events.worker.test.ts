@@ -68,6 +68,15 @@ function outboxOf(id: string): Promise<OutboxRow[]> {
   );
 }
 
+/** A job that is kept for 0.01 days has ended so long ago that nothing of it is to be left. */
+async function outlive({ sql }: DurableObjectStorage): Promise<void> {
+  const { JobStore } = await import("../runner/job-store.ts");
+  const store = new JobStore(sql);
+  const stored = store.read();
+  if (stored.kind !== "job") throw new Error("there is no job");
+  store.save({ ...stored.record, endedAt: Date.now() - 15 * 60_000 }, stored.epoch);
+}
+
 beforeEach(() => makeTables(env));
 
 test("a job's three events are delivered in order, and only the last one's number is kept", async () => {
@@ -200,11 +209,7 @@ test("when nothing is left of a job, nothing of it is left in the index or the r
   await endOf(id);
   await until(async () => (await listed()).get(id) === "passed");
   await runInDurableObject(env.JOB_RUNNER.getByName(id), async (object, { storage }) => {
-    const { JobStore } = await import("../runner/job-store.ts");
-    const store = new JobStore(storage.sql);
-    const stored = store.read();
-    if (stored.kind !== "job") throw new Error("there is no job");
-    store.save({ ...stored.record, endedAt: Date.now() - 15 * 60_000 }, stored.epoch);
+    await outlive(storage);
     await object.alarm();
   });
   expect((await request(`/jobs/${id}`)).status).toBe(404);
@@ -348,11 +353,7 @@ test("what is left of a job goes, also if the process died while it went", async
   await endOf(id);
   await until(async () => (await outboxOf(id)).at(-1)?.event === null);
   await runInDurableObject(env.JOB_RUNNER.getByName(id), async (object, { storage }) => {
-    const { JobStore } = await import("../runner/job-store.ts");
-    const store = new JobStore(storage.sql);
-    const stored = store.read();
-    if (stored.kind !== "job") throw new Error("there is no job");
-    store.save({ ...stored.record, endedAt: Date.now() - 15 * 60_000 }, stored.epoch);
+    await outlive(storage);
     Object.assign(storage, { deleteAll: () => Promise.reject(new Error("the process died")) });
     await expect(object.alarm()).rejects.toThrow("the process died");
     // It comes again.

@@ -12,11 +12,10 @@ import { SNAPSHOT_LIMITS } from "./limits.ts";
  * listed cannot differ.
  */
 
-const PREFIX = "snapshots/";
 /** What every snapshot's key begins with. */
-export const SNAPSHOTS = PREFIX;
-const jobPrefix = (job: string): string => `${PREFIX}jobs/${job}/`;
-const IMPORTED = `${PREFIX}imported/`;
+export const SNAPSHOTS = "snapshots/";
+const jobPrefix = (job: string): string => `${SNAPSHOTS}jobs/${job}/`;
+const IMPORTED = `${SNAPSHOTS}imported/`;
 
 /** Where a snapshot's object is. */
 export function snapshotKey(reference: SnapshotReference): string {
@@ -47,7 +46,7 @@ const expiryOf = (object: R2Object): number => object.uploaded.getTime() + SNAPS
 
 function referenceOf(key: string): SnapshotReference {
   if (key.startsWith(IMPORTED)) return { snapshot: key.slice(IMPORTED.length) };
-  const [job = "", snapshot = ""] = key.slice(`${PREFIX}jobs/`.length).split("/");
+  const [job = "", snapshot = ""] = key.slice(`${SNAPSHOTS}jobs/`.length).split("/");
   return { job, snapshot };
 }
 
@@ -172,7 +171,7 @@ export async function keptSnapshotsAfter(
   limit: number,
 ): Promise<{ readonly kept: readonly KeptSnapshot[]; readonly last: string | undefined }> {
   const { objects } = await bucket.list({
-    prefix: PREFIX,
+    prefix: SNAPSHOTS,
     include: ["customMetadata"],
     limit,
     ...(after !== "" && { startAfter: after }),
@@ -207,7 +206,7 @@ export async function admitSnapshot(
   owner: string,
 ): Promise<void> {
   const key = snapshotKey(reference);
-  const others = (await objectsOf(bucket, PREFIX)).filter((object) => object.key !== key);
+  const others = (await objectsOf(bucket, SNAPSHOTS)).filter((object) => object.key !== key);
   if ("job" in reference) {
     const ofJob = others.filter((object) => object.key.startsWith(jobPrefix(reference.job)));
     if (ofJob.length >= SNAPSHOT_LIMITS.perJob) {
